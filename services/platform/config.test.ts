@@ -1,0 +1,69 @@
+import { describe, expect, it } from "vitest";
+import { ConfigError, formatAddress, isLoopback, parseAddress, readEnvironment } from "./config.ts";
+
+function problemsOf(read: () => void): readonly string[] {
+  try {
+    read();
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+  return [];
+}
+
+describe("the environment", () => {
+  it("reports every problem together, each with its variable", () => {
+    const problems = problemsOf(() => {
+      const env = readEnvironment({
+        CARILLON_REPLICAS: "many",
+        CARILLON_GRPC_ADDR: "9090",
+        CARILLON_LOG_LEVEL: "loud",
+        CARILLON_HTTP_ADR: "127.0.0.1:1",
+        PATH: "/bin",
+      });
+      env.integer("CARILLON_REPLICAS", 1, 1, 5);
+      env.address("CARILLON_GRPC_ADDR", "127.0.0.1:9090");
+      env.logLevel();
+      env.done();
+    });
+    expect(problems).toEqual([
+      'CARILLON_REPLICAS: expected a whole number from 1 to 5, got "many"',
+      'CARILLON_GRPC_ADDR: expected host:port, got "9090"',
+      'CARILLON_LOG_LEVEL: expected one of trace, debug, info, warn, error, fatal, silent, got "loud"',
+      "CARILLON_HTTP_ADR: unknown variable; did you mean CARILLON_HTTP_ADDR?",
+    ]);
+  });
+
+  it("takes an empty variable for one that is not set", () => {
+    const env = readEnvironment({ CARILLON_REPLICAS: "", CARILLON_API_TOKENS: " " });
+    expect(env.integer("CARILLON_REPLICAS", 3, 1, 5)).toBe(3);
+    expect(env.list("CARILLON_API_TOKENS")).toEqual([]);
+    env.done();
+  });
+
+  it("splits lists and drops empty items", () => {
+    expect(readEnvironment({ CARILLON_API_TOKENS: "a, b,,c" }).list("CARILLON_API_TOKENS")).toEqual(["a", "b", "c"]);
+  });
+});
+
+describe("an address", () => {
+  it.each([
+    ["127.0.0.1:80", { host: "127.0.0.1", port: 80 }],
+    ["[::1]:80", { host: "::1", port: 80 }],
+    [":80", { host: "0.0.0.0", port: 80 }],
+    ["name.example:0", { host: "name.example", port: 0 }],
+  ])("%s is read", (text, address) => expect(parseAddress(text)).toEqual(address));
+
+  it.each(["", "80", "host", "host:", "host:99999", "::1:80"])("%j is refused", (text) =>
+    expect(parseAddress(text)).toBeUndefined(),
+  );
+
+  it("is written so that it can be read again", () => {
+    for (const text of ["127.0.0.1:80", "[::1]:80"]) expect(formatAddress(parseAddress(text) ?? { host: "", port: 0 })).toBe(text);
+  });
+
+  it("is loopback only when no other machine can reach it", () => {
+    expect(["127.0.0.1", "127.9.9.9", "::1", "localhost"].every(isLoopback)).toBe(true);
+    expect(["0.0.0.0", "::", "10.0.0.1", "127.0.0.1.example"].some(isLoopback)).toBe(false);
+  });
+});

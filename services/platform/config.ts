@@ -1,0 +1,153 @@
+import { logLevels } from "./log.ts";
+
+/** Every variable that some part of Carillon reads; any other CARILLON_* is a mistake. */
+export const knownVariables = [
+  "CARILLON_API_TOKENS",
+  "CARILLON_DATA_DIR",
+  "CARILLON_EXECUTOR_GRPC_ADDR",
+  "CARILLON_EXECUTOR_ID",
+  "CARILLON_GRPC_ADDR",
+  "CARILLON_HISTORY_ADDR",
+  "CARILLON_HISTORY_GRPC_ADDR",
+  "CARILLON_HTTP_ADDR",
+  "CARILLON_INTERNAL_TOKEN",
+  "CARILLON_LOG_LEVEL",
+  "CARILLON_METRICS_PEERS",
+  "CARILLON_OPS_ADDR",
+  "CARILLON_REPLICAS",
+  "CARILLON_TICKER_GRPC_ADDR",
+  "CARILLON_TICKER_ID",
+  "NATS_URL",
+] as const;
+
+export type VariableName = (typeof knownVariables)[number];
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface Address {
+  host: string;
+  port: number;
+}
+
+/** All that is wrong with the environment, one line a variable. */
+export class ConfigError extends Error {
+  readonly problems: readonly string[];
+  constructor(problems: readonly string[]) {
+    super(`the configuration is not valid:\n${problems.map((p) => `  ${p}`).join("\n")}`);
+    this.name = "ConfigError";
+    this.problems = problems;
+  }
+}
+
+/**
+ * Reads the environment once: each reader notes what is wrong and goes on, and
+ * `done` throws one ConfigError with everything, unknown CARILLON_* names included.
+ */
+export function readEnvironment(env: Environment) {
+  const problems: string[] = [];
+  // An empty variable counts as unset: that is how compose files leave one out.
+  const raw = (name: VariableName) => env[name]?.trim() || undefined;
+  const text = (name: VariableName, fallback: string) => raw(name) ?? fallback;
+  return {
+    text,
+    optional: raw,
+    list(name: VariableName): string[] {
+      return (raw(name) ?? "")
+        .split(",")
+        .map((item) => item.trim())
+        .filter((item) => item !== "");
+    },
+    integer(name: VariableName, fallback: number, min: number, max: number): number {
+      const value = raw(name);
+      if (value === undefined) return fallback;
+      const number = Number(value);
+      if (/^\d+$/.test(value) && number >= min && number <= max) return number;
+      problems.push(`${name}: expected a whole number from ${min} to ${max}, got "${value}"`);
+      return fallback;
+    },
+    oneOf<T extends string>(name: VariableName, allowed: readonly T[], fallback: T): T {
+      const value = text(name, fallback);
+      const found = allowed.find((option) => option === value);
+      if (found !== undefined) return found;
+      problems.push(`${name}: expected one of ${allowed.join(", ")}, got "${value}"`);
+      return fallback;
+    },
+    address(name: VariableName, fallback: string): Address {
+      const value = text(name, fallback);
+      const address = parseAddress(value);
+      if (address) return address;
+      problems.push(`${name}: expected host:port, got "${value}"`);
+      return { host: "127.0.0.1", port: 0 };
+    },
+    logLevel: () => {
+      const value = text("CARILLON_LOG_LEVEL", "info");
+      const found = logLevels.find((level) => level === value);
+      if (found !== undefined) return found;
+      problems.push(`CARILLON_LOG_LEVEL: expected one of ${logLevels.join(", ")}, got "${value}"`);
+      return "info";
+    },
+    problem: (line: string) => problems.push(line),
+    /** Throws ConfigError when anything was wrong. */
+    done(): void {
+      problems.push(...unknownVariables(env));
+      if (problems.length > 0) throw new ConfigError(problems);
+    },
+  };
+}
+
+/** "host:port", "[::1]:port" or ":port" (all interfaces); undefined when it is neither. */
+export function parseAddress(text: string): Address | undefined {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]*)):(\d{1,5})$/.exec(text);
+  if (!match) return undefined;
+  const port = Number(match[3]);
+  if (port > 65_535) return undefined;
+  return { host: match[1] ?? (match[2] || "0.0.0.0"), port };
+}
+
+export function formatAddress(address: Address): string {
+  return address.host.includes(":") ? `[${address.host}]:${address.port}` : `${address.host}:${address.port}`;
+}
+
+/** Whether only this machine can reach the address. */
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}
+
+/** One problem line for each CARILLON_* variable that nothing reads. */
+export function unknownVariables(env: Environment): string[] {
+  const known: ReadonlySet<string> = new Set(knownVariables);
+  return Object.keys(env)
+    .filter((name) => name.startsWith("CARILLON_") && !known.has(name))
+    .sort()
+    .map((name) => {
+      const near = nearest(name, knownVariables);
+      return `${name}: unknown variable${near ? `; did you mean ${near}?` : ""}`;
+    });
+}
+
+// Farther than this a suggestion confuses more than it helps.
+const farthestSuggestion = 6;
+
+/** The candidate with the smallest edit distance, when one is near enough. */
+export function nearest(word: string, candidates: readonly string[]): string | undefined {
+  const allowed = Math.min(farthestSuggestion, Math.floor(word.length / 2));
+  let best: { candidate: string; distance: number } | undefined;
+  for (const candidate of candidates) {
+    const distance = editDistance(word, candidate);
+    if (distance <= allowed && (!best || distance < best.distance)) best = { candidate, distance };
+  }
+  return best?.candidate;
+}
+
+function editDistance(a: string, b: string): number {
+  let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substituted = (previous[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      row.push(Math.min(substituted, (previous[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1));
+    }
+    previous = row;
+  }
+  return previous[b.length] ?? 0;
+}

@@ -1,0 +1,139 @@
+import {
+  create,
+  type DescMessage,
+  type DescMethodServerStreaming,
+  type DescMethodUnary,
+  type DescService,
+  type Message,
+} from "@bufbuild/protobuf";
+import type { Registry } from "prom-client";
+import type { Clock } from "../clock.ts";
+import type { Log } from "../log.ts";
+import { type Authenticator, createAuthenticator } from "./authentication.ts";
+import type { CallContext, ServiceHandlers } from "./call.ts";
+import { createCallMetrics } from "./call-metrics.ts";
+import { createErrorNormaliser } from "./error-normaliser.ts";
+import { createRequestCheck } from "./request-check.ts";
+import type { RpcCode } from "./rpc-error.ts";
+
+/** Reads the request off the wire; runs only once the caller is known. Throws RpcError. */
+export type ReadRequest = () => Message | Promise<Message>;
+
+export interface BoundUnary {
+  readonly kind: "unary";
+  readonly desc: DescMethodUnary;
+  call(context: CallContext, read: ReadRequest): Promise<Message>;
+}
+
+export interface BoundStream {
+  readonly kind: "server_streaming";
+  readonly desc: DescMethodServerStreaming;
+  call(context: CallContext, read: ReadRequest): AsyncGenerator<Message, void, undefined>;
+}
+
+export type BoundMethod = BoundUnary | BoundStream;
+
+/** A service behind its pipeline: what each face serves. All it throws is RpcError. */
+export interface BoundService {
+  readonly desc: DescService;
+  readonly methods: readonly BoundMethod[];
+}
+
+/** What each call goes through, whichever face it came from. Made once a process. */
+export interface CallPipeline {
+  /** For what is no RPC and asks for a token all the same, as /metrics does. */
+  readonly authenticate: Authenticator;
+  bind<M extends DescMethodUnary | DescMethodServerStreaming>(
+    desc: M,
+    handler: (request: Message, context: CallContext) => unknown,
+  ): BoundMethod;
+}
+
+export interface CallPipelineConfig {
+  /** Bearer tokens that are let in; none: everybody is. */
+  tokens: readonly string[];
+}
+
+/**
+ * Authentication, decoding, unknown fields, protovalidate rules, the handler,
+ * then metrics and the log, in this order.
+ */
+export function createCallPipeline(
+  config: CallPipelineConfig,
+  deps: { metrics: Registry; log: Log; clock: Clock },
+): CallPipeline {
+  const authenticate = createAuthenticator(config.tokens);
+  const checkRequest = createRequestCheck();
+  const metrics = createCallMetrics(deps.metrics);
+  const normalise = createErrorNormaliser(deps.log);
+
+  const admit = async (desc: DescMessage, context: CallContext, read: ReadRequest) => {
+    authenticate(context.header("authorization"));
+    const request = await read();
+    checkRequest(desc, request);
+    return request;
+  };
+
+  return {
+    authenticate,
+    bind(desc, handler) {
+      if (desc.methodKind === "unary") {
+        return {
+          kind: "unary",
+          desc,
+          async call(context, read) {
+            const startedMs = deps.clock.monotonicMs();
+            let code: RpcCode | "OK" = "OK";
+            try {
+              const request = await admit(desc.input, context, read);
+              return create(desc.output, (await handler(request, context)) as Message);
+            } catch (error) {
+              const refusal = normalise(error, desc, context);
+              code = refusal.code;
+              throw refusal;
+            } finally {
+              metrics.observe(desc, context.face, code, deps.clock.monotonicMs() - startedMs);
+            }
+          },
+        };
+      }
+      return {
+        kind: "server_streaming",
+        desc,
+        async *call(context, read) {
+          let code: RpcCode | "OK" = "OK";
+          try {
+            const request = await admit(desc.input, context, read);
+            const responses = handler(request, context) as AsyncIterable<Message>;
+            for await (const response of responses) yield create(desc.output, response);
+          } catch (error) {
+            const refusal = normalise(error, desc, context);
+            code = refusal.code;
+            throw refusal;
+          } finally {
+            if (code === "OK" && context.signal.aborted) code = "CANCELLED";
+            metrics.observe(desc, context.face, code, 0);
+          }
+        },
+      };
+    },
+  };
+}
+
+/** Puts handlers behind the pipeline. Throws when one is missing or the service streams from clients. */
+export function bindService<S extends DescService>(
+  desc: S,
+  handlers: ServiceHandlers<S>,
+  pipeline: CallPipeline,
+): BoundService {
+  const byName = handlers as Record<string, ((request: Message, context: CallContext) => unknown) | undefined>;
+  const methods = desc.methods.map((method) => {
+    const handler = byName[method.localName];
+    if (!handler) throw new Error(`${desc.typeName} has no handler for ${method.name}`);
+    if (method.methodKind !== "unary" && method.methodKind !== "server_streaming") {
+      throw new Error(`${desc.typeName}.${method.name}: client streaming is not served`);
+    }
+    return pipeline.bind(method, handler.bind(handlers));
+  });
+  return { desc, methods };
+}

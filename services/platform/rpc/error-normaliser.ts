@@ -1,0 +1,42 @@
+import { randomUUID } from "node:crypto";
+import type { DescMethod } from "@bufbuild/protobuf";
+import { Code as ConnectCode, ConnectError } from "@connectrpc/connect";
+import type { Log } from "../log.ts";
+import type { CallContext } from "./call.ts";
+import { RpcError } from "./rpc-error.ts";
+
+export type ErrorNormaliser = (error: unknown, method: DescMethod, context: CallContext) => RpcError;
+
+/**
+ * Turns whatever a handler threw into what its client may see. The cause of a
+ * surprise goes to the log under an id, and the client gets the id.
+ */
+export function createErrorNormaliser(log: Log): ErrorNormaliser {
+  return (error, method, context) => {
+    if (error instanceof RpcError) {
+      if (error.cause !== undefined) {
+        log.warn({ event: "rpc_refused", rpc: nameOf(method), code: error.code, reason: error.reason, err: error.cause });
+      }
+      return error;
+    }
+    if (context.signal.aborted) return abandoned(context.signal.reason);
+    const errorId = randomUUID();
+    log.error({ event: "rpc_failed", rpc: nameOf(method), face: context.face, errorId, err: error });
+    return new RpcError("INTERNAL", `internal error (${errorId})`, {
+      reason: "INTERNAL",
+      metadata: { error_id: errorId },
+    });
+  };
+}
+
+function nameOf(method: DescMethod): string {
+  return `${method.parent.typeName}/${method.name}`;
+}
+
+function abandoned(reason: unknown): RpcError {
+  const late =
+    (reason instanceof ConnectError && reason.code === ConnectCode.DeadlineExceeded) ||
+    (reason instanceof Error && reason.name === "TimeoutError");
+  if (late) return new RpcError("DEADLINE_EXCEEDED", "the deadline passed", { reason: "DEADLINE_EXCEEDED" });
+  return new RpcError("CANCELLED", "the call was cancelled", { reason: "CANCELLED" });
+}

@@ -1,0 +1,145 @@
+import {
+  AckPolicy,
+  type ConsumerConfig,
+  DeliverPolicy,
+  DiscardPolicy,
+  nanos,
+  NatsError,
+  RetentionPolicy,
+  StorageType,
+  type StreamConfig,
+} from "nats";
+import { type Clock, sleep } from "../platform/clock.ts";
+import type { Broker } from "../platform/jetstream/connection.ts";
+import type { Log } from "../platform/log.ts";
+
+export const streams = {
+  jobs: "JOBS",
+  due: "DUE",
+  retry: "RETRY",
+  results: "RESULTS",
+  dead: "DEAD",
+  ticks: "TICKS",
+  claims: "KV_carillon_partitions",
+} as const;
+
+/** The durable consumers, by what they feed. */
+export const consumers = { due: "executor", retry: "executor-retry", results: "history" } as const;
+
+// A take-over publishes what its predecessor may have published: within this
+// span the broker drops the repeats by message id.
+const dedupeWindowMs = 120_000;
+const weekMs = 7 * 24 * 3_600_000;
+// A ticker's last tick is its watermark and must never expire: bounded by number, not by age.
+const ticksKept = 3_600;
+const workAckWaitMs = 5_000;
+const resultsAckWaitMs = 10_000;
+// Batches that may be with executors at once; one holds up to 100 occurrences.
+const workMaxAckPending = 8_192;
+const resultsMaxAckPending = 4_096;
+
+type Definition = Pick<StreamConfig, "name" | "subjects"> & Partial<StreamConfig>;
+
+const definitions: readonly Definition[] = [
+  { name: streams.jobs, subjects: ["carillon.jobs.*.*"], max_msgs_per_subject: 1, allow_direct: true },
+  { name: streams.due, subjects: ["carillon.due.*"], retention: RetentionPolicy.Workqueue },
+  { name: streams.retry, subjects: ["carillon.retry.*"], retention: RetentionPolicy.Workqueue },
+  // A work queue rather than a log: at 15,000 executions a second a log of one
+  // day is 140 GB, and history is the one that keeps them.
+  { name: streams.results, subjects: ["carillon.results.*"], retention: RetentionPolicy.Workqueue },
+  { name: streams.dead, subjects: ["carillon.dead.*"], max_age: nanos(weekMs) },
+  { name: streams.ticks, subjects: ["carillon.ticks.*"], max_msgs_per_subject: ticksKept, allow_direct: true },
+  // The shape of a NATS KV bucket, so that `nats kv` reads it.
+  {
+    name: streams.claims,
+    subjects: ["$KV.carillon_partitions.>"],
+    max_msgs_per_subject: 1,
+    discard: DiscardPolicy.New,
+    allow_rollup_hdrs: true,
+    deny_delete: true,
+    allow_direct: true,
+  },
+];
+
+const durables: readonly { stream: string; config: Partial<ConsumerConfig> & { durable_name: string } }[] = [
+  {
+    stream: streams.due,
+    config: { durable_name: consumers.due, ack_wait: nanos(workAckWaitMs), max_ack_pending: workMaxAckPending },
+  },
+  {
+    stream: streams.retry,
+    config: { durable_name: consumers.retry, ack_wait: nanos(workAckWaitMs), max_ack_pending: workMaxAckPending },
+  },
+  {
+    stream: streams.results,
+    config: { durable_name: consumers.results, ack_wait: nanos(resultsAckWaitMs), max_ack_pending: resultsMaxAckPending },
+  },
+];
+
+export interface StreamOptions {
+  /** Copies of each stream in a cluster: 1, 3 or 5. */
+  replicas: number;
+}
+
+/**
+ * Makes sure that every stream and durable consumer stands, with its current
+ * definition. Each service calls it at its start, in any order. It waits for a
+ * broker whose JetStream is not up yet.
+ */
+export async function ensureStreams(
+  broker: Broker,
+  deps: { clock: Clock; log: Log },
+  options: StreamOptions,
+  signal?: AbortSignal,
+): Promise<void> {
+  for (;;) {
+    try {
+      for (const definition of definitions) await ensureStream(broker, definition, options.replicas);
+      for (const { stream, config } of durables) await ensureConsumer(broker, stream, config);
+      return;
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      deps.log.warn({ event: "streams_not_ready", err: error });
+      await sleep(deps.clock, 500, signal);
+      if (signal?.aborted) throw error;
+    }
+  }
+}
+
+async function ensureStream(broker: Broker, definition: Definition, replicas: number): Promise<void> {
+  const config = {
+    retention: RetentionPolicy.Limits,
+    storage: StorageType.File,
+    num_replicas: replicas,
+    duplicate_window: nanos(dedupeWindowMs),
+    ...definition,
+  };
+  try {
+    await broker.jsm.streams.add(config);
+  } catch (error) {
+    // It stands with another definition, of an older version or another number of replicas.
+    if (!isApiError(error, streamNameInUse)) throw error;
+    await broker.jsm.streams.update(definition.name, config);
+  }
+}
+
+async function ensureConsumer(
+  broker: Broker,
+  stream: string,
+  config: Partial<ConsumerConfig> & { durable_name: string },
+): Promise<void> {
+  const whole = { ack_policy: AckPolicy.Explicit, deliver_policy: DeliverPolicy.All, max_deliver: -1, ...config };
+  try {
+    await broker.jsm.consumers.add(stream, whole);
+  } catch (error) {
+    if (!isApiError(error, consumerExists)) throw error;
+    await broker.jsm.consumers.update(stream, config.durable_name, whole);
+  }
+}
+
+const streamNameInUse = 10_058;
+const consumerExists = 10_148;
+
+function isApiError(error: unknown, code: number): boolean {
+  return error instanceof NatsError && error.api_error?.err_code === code;
+}
