@@ -1,0 +1,86 @@
+import { writeFile } from "node:fs/promises";
+import { parseArgs } from "node:util";
+import { batchSize, startRig } from "./rig.ts";
+import { findSustained, type LatenessResult, measureBurst, measureCreates, measureLateness } from "./scenarios.ts";
+
+/**
+ * `npm run bench`: starts the whole system and a fast local target on this
+ * machine, measures, and prints a table and then the same as JSON.
+ *
+ *   npm run bench                       everything, about 6 minutes
+ *   npm run bench -- --only lateness    one part: lateness, burst, creates, sustained (repeatable)
+ *   npm run bench -- --json FILE        writes the JSON there as well
+ */
+const parts = ["lateness", "burst", "creates", "sustained"] as const;
+const { values } = parseArgs({
+  options: { only: { type: "string", multiple: true, default: [...parts] }, json: { type: "string" } },
+});
+const unknown = values.only.filter((part) => !parts.some((known) => known === part));
+if (unknown.length > 0) {
+  console.error(`--only: expected one of ${parts.join(", ")}, got ${unknown.join(", ")}`);
+  process.exit(2);
+}
+const wants = (part: (typeof parts)[number]) => values.only.includes(part);
+const log = (line: string) => console.error(line);
+
+// 64 callers share the fsyncs of their creates, as the clients of a busy registry do.
+const callers = 64;
+const farSchedule = "0 0 0 1 1 *";
+
+const rig = await startRig();
+const results: Record<string, unknown> = { node: process.version };
+try {
+  if (wants("lateness")) {
+    const rows: LatenessResult[] = [];
+    for (const perSecond of [1_000, 2_000]) {
+      log(`lateness at ${perSecond} a second`);
+      rows.push(await measureLateness(rig, perSecond, 20));
+    }
+    results.lateness = rows;
+  }
+  if (wants("burst")) {
+    const rows = [];
+    for (const occurrences of [10_000, 50_000]) {
+      log(`${occurrences} on one second`);
+      rows.push(await measureBurst(rig, occurrences));
+    }
+    results.burst = rows;
+  }
+  if (wants("sustained")) {
+    log("the highest sustained rate");
+    results.sustained = await findSustained(rig, {
+      from: 10_000,
+      step: 2_500,
+      to: 40_000,
+      probeSeconds: 8,
+      holdSeconds: 30,
+      log,
+    });
+  }
+  if (wants("creates")) {
+    log("creates");
+    results.creates = {
+      unaryPerSecond: await measureCreates(5, callers, async () => {
+        await rig.createJob(farSchedule);
+        return 1;
+      }),
+      batchPerSecond: await measureCreates(5, 2, async () => (await rig.createJobs(batchSize, farSchedule)).length),
+    };
+  }
+} finally {
+  await rig.stop();
+}
+
+if (wants("lateness")) {
+  console.table((results.lateness as LatenessResult[]).map(({ cpuUsPerExecution, rssMb, ...row }) => row));
+}
+if (wants("burst")) console.table(results.burst);
+if (wants("creates")) console.table([results.creates]);
+if (wants("sustained") && results.sustained) {
+  const { cpuUsPerExecution, rssMb, ...row } = results.sustained as LatenessResult;
+  console.table([row]);
+  console.table({ "CPU µs an execution": cpuUsPerExecution, "RSS MB": rssMb });
+}
+const json = JSON.stringify(results, null, 2);
+console.log(json);
+if (values.json) await writeFile(values.json, `${json}\n`);

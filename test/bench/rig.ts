@@ -1,0 +1,103 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { Client, credentials } from "@grpc/grpc-js";
+import {
+  BatchCreateJobsRequestSchema,
+  BatchCreateJobsResponseSchema,
+  CreateJobRequestSchema,
+  DeleteJobRequestSchema,
+  JobSchema,
+  JobType,
+} from "../../gen/carillon/v1/job_pb.ts";
+import { startSystem, type System } from "../support/system.ts";
+import { type Usage, usageOf } from "./procfs.ts";
+import type { Report } from "./target-process.ts";
+
+/** The system under measure, its target and a client, each a process of its own but the client. */
+export interface Rig {
+  /** Creates jobs through BatchCreateJobs and answers with their ids. */
+  createJobs(count: number, schedule: string): Promise<string[]>;
+  /** One unary CreateJob. */
+  createJob(schedule: string): Promise<string>;
+  deleteJobs(jobIds: readonly string[]): Promise<void>;
+  report(fromSecond: number, toSecond: number): Promise<Report>;
+  forget(): void;
+  usage(): Record<string, Usage>;
+  stop(): Promise<void>;
+}
+
+export const batchSize = 1_000;
+const deletesAtOnce = 64;
+const services = ["registry", "ticker", "executor", "history", "nats-server"] as const;
+
+export async function startRig(): Promise<Rig> {
+  const target = fork(new URL("./target-process.ts", import.meta.url), { stdio: "inherit" });
+  const [{ port }] = (await once(target, "message")) as [{ port: number }];
+  const system = await startSystem({ env: { CARILLON_LOG_LEVEL: "warn" } }).catch((error) => {
+    target.kill();
+    throw error;
+  });
+  const client = new Client(system.grpcAddr, credentials.createInsecure());
+  const job = (schedule: string) =>
+    create(JobSchema, { schedule, apiEndpoint: `http://127.0.0.1:${port}/hook`, type: JobType.ATLEAST_ONCE });
+  return {
+    async createJobs(count, schedule) {
+      const ids: string[] = [];
+      for (let done = 0; done < count; done += batchSize) {
+        const requests = Array.from({ length: Math.min(batchSize, count - done) }, () =>
+          create(CreateJobRequestSchema, { job: job(schedule) }),
+        );
+        const bytes = toBinary(BatchCreateJobsRequestSchema, create(BatchCreateJobsRequestSchema, { requests }));
+        const answer = fromBinary(BatchCreateJobsResponseSchema, await call(client, "BatchCreateJobs", bytes));
+        ids.push(...answer.jobs.map(({ jobId }) => jobId));
+      }
+      return ids;
+    },
+    async createJob(schedule) {
+      const bytes = toBinary(CreateJobRequestSchema, create(CreateJobRequestSchema, { job: job(schedule) }));
+      return fromBinary(JobSchema, await call(client, "CreateJob", bytes)).jobId;
+    },
+    async deleteJobs(ids) {
+      for (let done = 0; done < ids.length; done += deletesAtOnce) {
+        await Promise.all(
+          ids
+            .slice(done, done + deletesAtOnce)
+            .map((jobId) => call(client, "DeleteJob", toBinary(DeleteJobRequestSchema, create(DeleteJobRequestSchema, { jobId })))),
+        );
+      }
+    },
+    async report(from, to) {
+      target.send({ report: from, to });
+      const [report] = (await once(target, "message")) as [Report];
+      return report;
+    },
+    forget: () => target.send({ reset: true }),
+    usage: () => ({
+      ...Object.fromEntries(services.map((name) => [name, usageOf(system.pidOf(name))])),
+      target: usageOf(target.pid ?? 0),
+    }),
+    stop: () => stop(system, client, target),
+  };
+}
+
+async function stop(system: System, client: Client, target: ChildProcess): Promise<void> {
+  client.close();
+  await system.stop();
+  target.disconnect();
+  await once(target, "exit");
+}
+
+const identity = (bytes: Uint8Array) => Buffer.from(bytes);
+
+function call(client: Client, method: string, bytes: Uint8Array): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    client.makeUnaryRequest(
+      `/carillon.v1.JobService/${method}`,
+      identity,
+      (answer: Buffer) => new Uint8Array(answer),
+      bytes,
+      (error, answer) => (error ? reject(error) : resolve(answer ?? new Uint8Array())),
+    );
+  });
+}

@@ -1,0 +1,103 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { natsConfig, natsReady } from "../../services/launcher/nats-server.ts";
+import { findNatsServer } from "../../services/launcher/nats-server-binary.ts";
+import { reservePorts } from "../../services/launcher/ports.ts";
+import { systemClock } from "../../services/platform/clock.ts";
+
+export const repositoryDir = resolve(import.meta.dirname, "../..");
+/** One nats-server for all tests, fetched once a clone. */
+export const natsBinDir = join(repositoryDir, ".carillon/bin");
+
+export interface NatsOptions {
+  /** Kept at the end when it is given; a temporary folder otherwise. */
+  storeDir?: string;
+  port?: number;
+  /** `default` (no fsync a message) is quicker, and right where no test is about power cuts. */
+  sync?: "always" | "default";
+}
+
+export interface TestNats {
+  readonly url: string;
+  readonly port: number;
+  /** Of the process that runs now, or ran last. */
+  readonly pid: number;
+  readonly storeDir: string;
+  /** Resolves when the process is gone. */
+  kill(signal?: NodeJS.Signals): Promise<void>;
+  /** Starts it again, on the same port and store, after stopping it when it still runs. */
+  restart(): Promise<void>;
+  /** Idempotent; removes the temporary folder. */
+  stop(): Promise<void>;
+}
+
+/** A real nats-server with JetStream, on a port of its own. Resolves when it takes clients. */
+export async function startNats(options: NatsOptions = {}): Promise<TestNats> {
+  const binary = await findNatsServer({
+    searchPath: process.env["PATH"] ?? "",
+    binDir: natsBinDir,
+    say: (line) => console.error(line),
+  });
+  const workDir = await mkdtemp(join(tmpdir(), "carillon-nats-"));
+  const storeDir = options.storeDir ?? join(workDir, "store");
+  await mkdir(storeDir, { recursive: true });
+  const ports = options.port === undefined ? await reservePorts(workDir) : undefined;
+  const port = options.port ?? ports?.take() ?? 0;
+  const host = "127.0.0.1";
+  const configFile = join(workDir, "nats.conf");
+  await writeFile(configFile, natsConfig({ host, port, storeDir, sync: options.sync ?? "default" }));
+
+  let child: ChildProcess;
+  let stderr = "";
+  const killAtExit = () => child.kill("SIGKILL");
+  process.on("exit", killAtExit);
+
+  const launch = async () => {
+    const started = spawn(binary, ["-c", configFile], { stdio: ["ignore", "ignore", "pipe"] });
+    child = started;
+    stderr = "";
+    started.stderr.setEncoding("utf8").on("data", (text: string) => {
+      // The last words are what tells why it died.
+      stderr = (stderr + text).slice(-16_384);
+    });
+    const died = new AbortController();
+    started.once("exit", () => died.abort());
+    await natsReady(host, port, systemClock, died.signal);
+    if (died.signal.aborted) throw new Error(`nats-server died at its start:\n${stderr}`);
+  };
+  const kill = async (signal: NodeJS.Signals = "SIGKILL") => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, "exit");
+    child.kill(signal);
+    await exited;
+  };
+  let stopping: Promise<void> | undefined;
+  const stop = async () => {
+    await kill("SIGKILL");
+    process.off("exit", killAtExit);
+    await ports?.release();
+    await rm(workDir, { recursive: true, force: true });
+  };
+
+  await launch();
+  return {
+    url: `nats://${host}:${port}`,
+    port,
+    storeDir,
+    get pid() {
+      return child.pid ?? 0;
+    },
+    kill,
+    async restart() {
+      await kill("SIGTERM");
+      await launch();
+    },
+    stop() {
+      stopping ??= stop();
+      return stopping;
+    },
+  };
+}
