@@ -56,7 +56,7 @@ function serve(socket: Socket): void {
   socket.setNoDelay(true);
   let rest = "";
   socket.on("data", (chunk) => {
-    rest += chunk.latin1Slice();
+    rest += chunk.toString("latin1");
     for (;;) {
       const end = rest.indexOf("\r\n\r\n");
       if (end < 0) return;

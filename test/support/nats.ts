@@ -20,7 +20,7 @@ export interface NatsOptions {
   sync?: "always" | "default";
 }
 
-export interface TestNats {
+export interface Nats {
   readonly url: string;
   readonly port: number;
   /** Of the process that runs now, or ran last. */
@@ -35,9 +35,9 @@ export interface TestNats {
 }
 
 /** A real nats-server with JetStream, on a port of its own. Resolves when it takes clients. */
-export async function startNats(options: NatsOptions = {}): Promise<TestNats> {
+export async function startNats(options: NatsOptions = {}): Promise<Nats> {
   const binary = await findNatsServer({
-    searchPath: process.env["PATH"] ?? "",
+    searchPath: process.env.PATH ?? "",
     binDir: natsBinDir,
     say: (line) => console.error(line),
   });

@@ -1,11 +1,4 @@
-import {
-  create,
-  type DescMessage,
-  type DescMethodServerStreaming,
-  type DescMethodUnary,
-  type DescService,
-  type Message,
-} from "@bufbuild/protobuf";
+import { create, type DescMessage, type DescMethod, type DescService, type Message } from "@bufbuild/protobuf";
 import type { Registry } from "prom-client";
 import type { Clock } from "../clock.ts";
 import type { Log } from "../log.ts";
@@ -14,20 +7,22 @@ import type { CallContext, ServiceHandlers } from "./call.ts";
 import { createCallMetrics } from "./call-metrics.ts";
 import { createErrorNormaliser } from "./error-normaliser.ts";
 import { createRequestCheck } from "./request-check.ts";
-import type { RpcCode } from "./rpc-error.ts";
+import { type RpcCode, RpcError } from "./rpc-error.ts";
+
+type Handler = (request: Message, context: CallContext) => unknown;
 
 /** Reads the request off the wire; runs only once the caller is known. Throws RpcError. */
 export type ReadRequest = () => Message | Promise<Message>;
 
 export interface BoundUnary {
   readonly kind: "unary";
-  readonly desc: DescMethodUnary;
+  readonly desc: DescMethod;
   call(context: CallContext, read: ReadRequest): Promise<Message>;
 }
 
 export interface BoundStream {
   readonly kind: "server_streaming";
-  readonly desc: DescMethodServerStreaming;
+  readonly desc: DescMethod;
   call(context: CallContext, read: ReadRequest): AsyncGenerator<Message, void, undefined>;
 }
 
@@ -43,10 +38,8 @@ export interface BoundService {
 export interface CallPipeline {
   /** For what is no RPC and asks for a token all the same, as /metrics does. */
   readonly authenticate: Authenticator;
-  bind<M extends DescMethodUnary | DescMethodServerStreaming>(
-    desc: M,
-    handler: (request: Message, context: CallContext) => unknown,
-  ): BoundMethod;
+  /** Throws for methods that stream from the client. */
+  bind(desc: DescMethod, handler: Handler): BoundMethod;
 }
 
 export interface CallPipelineConfig {
@@ -97,6 +90,9 @@ export function createCallPipeline(
           },
         };
       }
+      if (desc.methodKind !== "server_streaming") {
+        throw new Error(`${desc.parent.typeName}.${desc.name}: client streaming is not served`);
+      }
       return {
         kind: "server_streaming",
         desc,
@@ -105,7 +101,12 @@ export function createCallPipeline(
           try {
             const request = await admit(desc.input, context, read);
             const responses = handler(request, context) as AsyncIterable<Message>;
-            for await (const response of responses) yield create(desc.output, response);
+            for await (const response of responses) {
+              if (context.signal.aborted) break;
+              yield create(desc.output, response);
+            }
+            // A stream that the server cut short must not look complete.
+            if (context.signal.reason instanceof RpcError) throw context.signal.reason;
           } catch (error) {
             const refusal = normalise(error, desc, context);
             code = refusal.code;
@@ -126,13 +127,10 @@ export function bindService<S extends DescService>(
   handlers: ServiceHandlers<S>,
   pipeline: CallPipeline,
 ): BoundService {
-  const byName = handlers as Record<string, ((request: Message, context: CallContext) => unknown) | undefined>;
+  const byName = handlers as Record<string, Handler | undefined>;
   const methods = desc.methods.map((method) => {
     const handler = byName[method.localName];
     if (!handler) throw new Error(`${desc.typeName} has no handler for ${method.name}`);
-    if (method.methodKind !== "unary" && method.methodKind !== "server_streaming") {
-      throw new Error(`${desc.typeName}.${method.name}: client streaming is not served`);
-    }
     return pipeline.bind(method, handler.bind(handlers));
   });
   return { desc, methods };

@@ -40,10 +40,7 @@ export type ServiceHandlers<S extends DescService> = {
 
 export type MethodHandler<M> =
   M extends DescMethodUnary<infer I, infer O>
-    ? (
-        request: MessageShape<I>,
-        context: CallContext,
-      ) => Promise<MessageInitShape<O>> | MessageInitShape<O>
+    ? (request: MessageShape<I>, context: CallContext) => Promise<MessageInitShape<O>> | MessageInitShape<O>
     : M extends DescMethodServerStreaming<infer I, infer O>
       ? (request: MessageShape<I>, context: CallContext) => AsyncIterable<MessageInitShape<O>>
       : never;

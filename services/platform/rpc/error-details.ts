@@ -1,6 +1,6 @@
 import { create, type DescMessage, type Message, type MessageShape } from "@bufbuild/protobuf";
 import { type Any, anyPack, anyUnpack, durationFromMs, durationMs } from "@bufbuild/protobuf/wkt";
-import { Code as ConnectCode, ConnectError } from "@connectrpc/connect";
+import { type Code as ConnectCode, ConnectError } from "@connectrpc/connect";
 import { Code } from "../../../gen/google/rpc/code_pb.ts";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../../gen/google/rpc/error_details_pb.ts";
 import { type Status, StatusSchema } from "../../../gen/google/rpc/status_pb.ts";
@@ -20,7 +20,10 @@ export function detailsOf(error: RpcError): Detail[] {
   const info = create(ErrorInfoSchema, { reason, domain: errorDomain, metadata });
   const details: Detail[] = [{ desc: ErrorInfoSchema, value: info }];
   if (fieldViolations.length > 0) {
-    details.push({ desc: BadRequestSchema, value: create(BadRequestSchema, { fieldViolations: [...fieldViolations] }) });
+    details.push({
+      desc: BadRequestSchema,
+      value: create(BadRequestSchema, { fieldViolations: [...fieldViolations] }),
+    });
   }
   if (retryDelayMs !== undefined) {
     const retryDelay = durationFromMs(retryDelayMs);

@@ -15,7 +15,13 @@ export function createErrorNormaliser(log: Log): ErrorNormaliser {
   return (error, method, context) => {
     if (error instanceof RpcError) {
       if (error.cause !== undefined) {
-        log.warn({ event: "rpc_refused", rpc: nameOf(method), code: error.code, reason: error.reason, err: error.cause });
+        log.warn({
+          event: "rpc_refused",
+          rpc: nameOf(method),
+          code: error.code,
+          reason: error.reason,
+          err: error.cause,
+        });
       }
       return error;
     }
@@ -33,7 +39,13 @@ function nameOf(method: DescMethod): string {
   return `${method.parent.typeName}/${method.name}`;
 }
 
+/** What ends open streams when a server stops; a client does well to come again. */
+export function stoppingError(): RpcError {
+  return new RpcError("UNAVAILABLE", "the server is stopping", { reason: "SERVER_STOPPING" });
+}
+
 function abandoned(reason: unknown): RpcError {
+  if (reason instanceof RpcError) return reason;
   const late =
     (reason instanceof ConnectError && reason.code === ConnectCode.DeadlineExceeded) ||
     (reason instanceof Error && reason.name === "TimeoutError");

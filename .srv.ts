@@ -1,0 +1,16 @@
+import { createFakeBackend } from "./test/contract/faces-service.ts";
+import { createGrpcServer } from "./services/platform/rpc/grpc-server.ts";
+import { createHttpServer } from "./services/platform/rpc/http-server.ts";
+import { createDocsFace } from "./services/platform/rpc/docs-face.ts";
+import { describeOpenApi } from "./services/platform/rpc/openapi.ts";
+import { readComments } from "./services/platform/rpc/descriptor-comments.ts";
+import { readFileSync } from "node:fs";
+import { systemClock } from "./services/platform/clock.ts";
+import { pino } from "pino";
+const b = createFakeBackend();
+const log = pino({level:"silent"});
+const s = createGrpcServer({ address: { host: "127.0.0.1", port: 39090 } }, { services: b.services, log, clock: systemClock });
+await s.start();
+const h = createHttpServer({ address: { host: "127.0.0.1", port: 38080 } }, { services: b.services, pipeline: b.pipeline, probes: {ready: () => true, metrics: async () => ({contentType:"text/plain", body: await b.metrics.metrics()})}, faces: [createDocsFace({title:"Carillon", openApi: () => describeOpenApi(b.services, {title:"Carillon",version:"1"}, readComments(readFileSync("gen/carillon.binpb")))})], log, clock: systemClock });
+await h.start();
+process.on("SIGTERM", async () => { await Promise.all([s.stop(), h.stop()]); console.log(JSON.stringify(process.cpuUsage())); process.exit(0); });

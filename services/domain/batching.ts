@@ -1,0 +1,76 @@
+import type { Slot } from "./timetable.ts";
+
+export interface BatchLimits {
+  entries: number;
+  bytes: number;
+}
+
+/** Occurrences of one second, on their way into batches. */
+export interface Pile {
+  readonly second: number;
+  readonly slots: readonly Slot[];
+  /** The first slot that is not in a batch yet. */
+  position: number;
+}
+
+export interface Batch {
+  second: number;
+  entries: Uint8Array[];
+  bytes: number;
+  /** Names the contents: second and a hash of each (job, generation). Never an index alone. */
+  contents: string;
+}
+
+// Tag and length in front of each entry, at their longest.
+const framingBytes = 5;
+
+/**
+ * Takes the next batch off a pile; undefined when nothing is left. Jobs that
+ * left the timetable since the pile was made are left out: a paused or deleted
+ * job stops.
+ */
+export function nextBatch(pile: Pile, limits: BatchLimits): Batch | undefined {
+  const entries: Uint8Array[] = [];
+  const hash = new ContentsHash();
+  let bytes = 0;
+  for (; pile.position < pile.slots.length && entries.length < limits.entries; pile.position++) {
+    const slot = pile.slots[pile.position];
+    if (!slot || slot.index < 0) continue;
+    const size = slot.entry.length + framingBytes;
+    // A single entry beyond the limit still goes out, alone.
+    if (entries.length > 0 && bytes + size > limits.bytes) break;
+    entries.push(slot.entry);
+    bytes += size;
+    hash.add(slot.jobId, slot.generation);
+  }
+  if (entries.length === 0) return undefined;
+  return { second: pile.second, entries, bytes, contents: `${pile.second}-${entries.length}-${hash.text()}` };
+}
+
+/**
+ * 64 bits over a list of (job, generation): two 32-bit FNV-1a lanes with
+ * different offsets and primes. Two batches of a partition and second that collide
+ * would lose one of them; at 64 bits and a few batches a second that does not happen.
+ */
+class ContentsHash {
+  private a = 0x811c9dc5 | 0;
+  private b = 0x9747b28c | 0;
+
+  add(jobId: string, generation: number): void {
+    let { a, b } = this;
+    for (let i = 0; i < jobId.length; i++) {
+      const code = jobId.charCodeAt(i);
+      a = Math.imul(a ^ code, 0x01000193);
+      b = Math.imul(b ^ code, 0x5bd1e995);
+      b ^= b >>> 15;
+    }
+    a = Math.imul(a ^ generation, 0x01000193);
+    b = Math.imul(b ^ generation, 0x5bd1e995);
+    this.a = a ^ (a >>> 13);
+    this.b = b ^ (b >>> 15);
+  }
+
+  text(): string {
+    return `${(this.a >>> 0).toString(36)}.${(this.b >>> 0).toString(36)}`;
+  }
+}

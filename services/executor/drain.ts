@@ -1,0 +1,53 @@
+import { type Clock, sleep } from "../platform/clock.ts";
+import type { Log } from "../platform/log.ts";
+import type { HttpCaller } from "./caller.ts";
+import type { Intake } from "./intake.ts";
+import type { ResultPublisher } from "./result-publisher.ts";
+import type { RetryPublisher } from "./retry-publisher.ts";
+import type { Settlements } from "./settlement.ts";
+
+// Calls on the wire may end; the whole stop must take less than 9 s.
+const inFlightMs = 5_500;
+const flushMs = 1_500;
+const pollMs = 10;
+
+/**
+ * Ends the work of an executor that takes in nothing any more:
+ * 1. what is held goes back at once, what waits for a connection at the end;
+ * 2. calls on the wire may end, and their results are stored;
+ * 3. what is not settled by then is logged and given back.
+ *
+ * A message of which some calls were made and others not goes back as well:
+ * whoever gets it asks history what was made.
+ */
+export async function drain(deps: {
+  clock: Clock;
+  log: Log;
+  caller: HttpCaller;
+  intakes: readonly Intake[];
+  settlements: readonly Settlements[];
+  results: ResultPublisher;
+  retries: RetryPublisher;
+  deadPending: () => number;
+}): Promise<void> {
+  const { clock, log, caller, results, retries } = deps;
+  const until = async (done: () => boolean, spanMs: number) => {
+    const deadlineMs = clock.monotonicMs() + spanMs;
+    while (!done() && clock.monotonicMs() < deadlineMs) await sleep(clock, pollMs);
+  };
+  for (const intake of deps.intakes) intake.stop();
+  const unsent = caller.takeWaiting().length;
+  await until(() => caller.inFlight() === 0, inFlightMs);
+  const abandoned = caller.sent().map(({ executionId, number }) => ({ executionId, attempt: number }));
+  await until(() => {
+    retries.flush();
+    results.flush();
+    return retries.pending() + results.pending() + deps.deadPending() === 0;
+  }, flushMs);
+  let given = 0;
+  for (const settlements of deps.settlements) given += settlements.giveBack();
+  if (given + unsent + abandoned.length > 0) {
+    log.warn({ event: "work_given_back", messages: given, unsent, abandoned: abandoned.slice(0, 100) });
+  }
+  caller.close();
+}

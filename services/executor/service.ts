@@ -1,0 +1,146 @@
+import type { Clock, Random } from "../platform/clock.ts";
+import { createBroker } from "../platform/jetstream/connection.ts";
+import { createConsumerLoop } from "../platform/jetstream/consumer.ts";
+import { createFollower } from "../platform/jetstream/follower.ts";
+import { createPublisher } from "../platform/jetstream/publisher.ts";
+import { type Startable, startInOrder } from "../platform/lifecycle.ts";
+import type { Log } from "../platform/log.ts";
+import { createMetrics } from "../platform/metrics.ts";
+import { createOpsServer } from "../platform/ops-server.ts";
+import { createGrpcServer } from "../platform/rpc/grpc-server.ts";
+import { consumers, ensureStreams, streams } from "../wire/streams.ts";
+import { subjects } from "../wire/subjects.ts";
+import { createCallCache } from "./call-cache.ts";
+import { createHttpCaller, type HttpCaller } from "./caller.ts";
+import type { ExecutorConfig } from "./config.ts";
+import { createDeadLetters } from "./dead-letters.ts";
+import { drain } from "./drain.ts";
+import { createExecutions } from "./executions.ts";
+import { createExecutorMetrics } from "./executor-metrics.ts";
+import { createIntake, type IntakeDeps } from "./intake.ts";
+import { createJobLookup } from "./job-lookup.ts";
+import { createJobStates } from "./job-states.ts";
+import { createRecorded } from "./recorded.ts";
+import { createResultPublisher } from "./result-publisher.ts";
+import { createRetryIntake } from "./retry-intake.ts";
+import { createRetryPublisher } from "./retry-publisher.ts";
+import { createSettlements } from "./settlement.ts";
+
+// Messages that may lie in this process unread; what is read is bounded by the intakes.
+const bufferedMessages = 500;
+
+/** Wires an executor. Parts start in the order of the list at the end, and stop in reverse. */
+export function createExecutor(config: ExecutorConfig, deps: { clock: Clock; random: Random; log: Log }): Startable {
+  const { clock, log } = deps;
+  const registry = createMetrics("executor");
+  const broker = createBroker({ url: config.natsUrl, name: `carillon-executor-${config.executorId}`, log });
+  const publisher = createPublisher(broker, deps);
+  // Dead letters are one a message: they must not fill the window in front of the results.
+  const deadPublisher = createPublisher(broker, deps);
+  const states = createJobStates(clock);
+  const lookup = createJobLookup(broker, states, log);
+  const sender = `${config.executorId}-${clock.nowMs().toString(36)}`;
+  const results = createResultPublisher(publisher, deps, sender);
+  const retries = createRetryPublisher(publisher, deps);
+  const recorded = createRecorded(
+    {
+      address: config.historyAddress,
+      ...(config.internalToken === undefined ? {} : { token: config.internalToken }),
+    },
+    deps,
+  );
+  const dueSettlements = createSettlements(deps);
+  const retrySettlements = createSettlements(deps);
+
+  const metrics = createExecutorMetrics(registry, {
+    inFlight: () => caller.inFlight(),
+    waiting: () => caller.waiting(),
+    held: () => due.held() + retry.held(),
+    settlementPending: () => dueSettlements.pending() + retrySettlements.pending(),
+  });
+  const executions = createExecutions({
+    ...deps,
+    states,
+    results,
+    retries,
+    dead: createDeadLetters(deadPublisher, log),
+    metrics,
+  });
+  const caller: HttpCaller = createHttpCaller({ ...deps, admit: executions.admit, onEnd: executions.ended });
+  const shared: Omit<IntakeDeps, "settlements"> = {
+    ...deps,
+    calls: createCallCache(),
+    caller,
+    states,
+    lookup,
+    recorded,
+    metrics,
+  };
+  const due = createIntake({ ...shared, settlements: dueSettlements });
+  const retry = createRetryIntake({ ...shared, settlements: retrySettlements });
+
+  const setup = new AbortController();
+  const ensure: Startable = {
+    start: () => ensureStreams(broker, deps, { replicas: config.replicas }, setup.signal),
+    stop: async () => setup.abort(),
+  };
+  const changes = createFollower(broker, deps, {
+    stream: streams.jobs,
+    subjects: [subjects.jobs],
+    from: "new",
+    onMessage: (message) => states.note(message.subject.slice(message.subject.lastIndexOf(".") + 1), message.data),
+    onCaughtUp: () => states.markFollowed(),
+  });
+  const draining: Startable = {
+    start: async () => undefined,
+    stop: () =>
+      drain({
+        clock,
+        log,
+        caller,
+        intakes: [due, retry],
+        settlements: [dueSettlements, retrySettlements],
+        results,
+        retries,
+        deadPending: () => deadPublisher.pending(),
+      }),
+  };
+  const dueLoop = createConsumerLoop(broker, deps, {
+    stream: streams.due,
+    durable: consumers.due,
+    maxMessages: bufferedMessages,
+    onMessage: due.onMessage,
+  });
+  const retryLoop = createConsumerLoop(broker, deps, {
+    stream: streams.retry,
+    durable: consumers.retry,
+    maxMessages: bufferedMessages,
+    onMessage: retry.onMessage,
+  });
+  const ops = createOpsServer({
+    address: config.opsAddress,
+    metrics: registry,
+    ready: () => broker.connected(),
+    log,
+  });
+  const grpc = createGrpcServer({ address: config.grpcAddress }, { services: [], log, clock });
+
+  return startInOrder([
+    ops,
+    broker,
+    ensure,
+    publisher,
+    deadPublisher,
+    recorded,
+    changes,
+    // Stopped before what their acknowledgements need, after what makes results.
+    dueSettlements,
+    retrySettlements,
+    results,
+    retries,
+    draining,
+    retryLoop,
+    dueLoop,
+    grpc,
+  ]);
+}

@@ -1,0 +1,79 @@
+import type { ExecutionService } from "../../gen/carillon/v1/execution_pb.ts";
+import { executionIdOf, parseExecutionId } from "../domain/execution-id.ts";
+import type { ServiceHandlers } from "../platform/rpc/call.ts";
+import { invalidField, RpcError } from "../platform/rpc/rpc-error.ts";
+import type { ExecutionRecord } from "./disposition.ts";
+import { toExecution } from "./execution-message.ts";
+import { decodePageToken, encodePageToken } from "./page-token.ts";
+import { runOfManual } from "./result.ts";
+import type { HistoryStore } from "./store/store.ts";
+import type { Watchers } from "./watchers.ts";
+
+const defaultPageSize = 5;
+
+/**
+ * What became of each occurrence. History knows executions and no jobs: one it
+ * never heard of has none. The front door tells whether a job exists.
+ */
+export function createExecutionHandlers(deps: {
+  store: Pick<HistoryStore, "list" | "find" | "findManual">;
+  watchers: Pick<Watchers, "watch">;
+}): ServiceHandlers<typeof ExecutionService> {
+  const { store, watchers } = deps;
+
+  const find = (executionId: string): ExecutionRecord | undefined => {
+    const parts = parseExecutionId(executionId);
+    if (!parts) return undefined;
+    if (parts.kind === "manual") return store.findManual(parts.jobId, runOfManual(parts.unique));
+    const { jobId, second } = parts;
+    // "…-007" names the second 7 but is nobody's id.
+    if (executionIdOf(jobId, second) !== executionId) return undefined;
+    return store.find(jobId, { second, run: "" });
+  };
+
+  return {
+    listExecutions({ jobId, pageSize, pageToken }) {
+      const after = pageToken === "" ? undefined : decodePageToken(jobId, pageToken);
+      if (pageToken !== "" && !after) {
+        throw invalidField("page_token", "is not a next_page_token of this job", "INVALID_PAGE_TOKEN");
+      }
+      const limit = pageSize || defaultPageSize;
+      // One more tells whether there is a next page.
+      const records = store.list(jobId, limit + 1, after);
+      const page = records.slice(0, limit);
+      const last = page.at(-1);
+      return {
+        executions: page.map(toExecution),
+        nextPageToken: last && records.length > limit ? encodePageToken(jobId, last) : "",
+      };
+    },
+
+    getExecution({ executionId }) {
+      const record = find(executionId);
+      if (record) return toExecution(record);
+      throw new RpcError("NOT_FOUND", `no attempt of an execution ${executionId} has been recorded`, {
+        reason: "EXECUTION_NOT_FOUND",
+        metadata: { execution_id: executionId },
+      });
+    },
+
+    async *watchExecutions({ jobId }, context) {
+      const watch = watchers.watch(jobId);
+      const { signal } = context;
+      signal.addEventListener("abort", watch.close, { once: true });
+      try {
+        if (signal.aborted) return;
+        // Not before the watch stands: what ends from here on will be sent.
+        context.open();
+        for await (const record of watch) yield toExecution(record);
+      } finally {
+        signal.removeEventListener("abort", watch.close);
+        watch.close();
+      }
+    },
+
+    auditJob() {
+      throw new RpcError("UNIMPLEMENTED", "AuditJob is not served in this version", { reason: "NOT_IMPLEMENTED" });
+    },
+  };
+}

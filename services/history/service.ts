@@ -1,0 +1,103 @@
+import type { Registry } from "prom-client";
+import { HistoryService } from "../../gen/carillon/v1/events_pb.ts";
+import { ExecutionService } from "../../gen/carillon/v1/execution_pb.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { Address } from "../platform/config.ts";
+import { createBroker } from "../platform/jetstream/connection.ts";
+import { type Startable, startInOrder } from "../platform/lifecycle.ts";
+import type { Log } from "../platform/log.ts";
+import { createOpsServer } from "../platform/ops-server.ts";
+import { bindService, createCallPipeline } from "../platform/rpc/binding.ts";
+import { createGrpcServer } from "../platform/rpc/grpc-server.ts";
+import { ensureStreams } from "../wire/streams.ts";
+import { createBacklogPoll } from "./backlog.ts";
+import type { HistoryConfig } from "./config.ts";
+import { createExecutionHandlers } from "./execution-service.ts";
+import { createHistoryHandlers } from "./history-service.ts";
+import { createHistoryMetrics } from "./metrics.ts";
+import { createRecorder } from "./recorder.ts";
+import { createHistoryStore } from "./store/store.ts";
+import { createWatchers, watchersDefaults } from "./watchers.ts";
+
+export interface HistoryParts extends Startable {
+  /** Where gRPC listens; the port is the real one once it has started. */
+  grpcAddress(): Address;
+  opsAddress(): Address;
+}
+
+/**
+ * Starts from the inside out, so that what is recorded already can be read
+ * while the broker is still away. Stops in this order:
+ *
+ * 1. intake: no further results are taken;
+ * 2. flush: those taken are committed and acknowledged;
+ * 3. broker: the acknowledgements are sent, the connection closed;
+ * 4. watchers: their streams end with UNAVAILABLE, after everything committed was sent;
+ * 5. gRPC: calls in flight are answered;
+ * 6. the store is closed, then the operators' port.
+ */
+export function createHistory(
+  config: HistoryConfig,
+  deps: { clock: Clock; log: Log; metrics: Registry },
+): HistoryParts {
+  const { clock, log } = deps;
+  const metrics = createHistoryMetrics(deps.metrics);
+  const store = createHistoryStore({ folder: config.folder });
+  const watchers = createWatchers(watchersDefaults, {
+    find: store.find,
+    onCount: (count) => metrics.watchers.set(count),
+  });
+  const pipeline = createCallPipeline(
+    { tokens: config.internalToken === undefined ? [] : [config.internalToken] },
+    deps,
+  );
+  const grpc = createGrpcServer(
+    { address: config.grpcAddress },
+    {
+      clock,
+      log,
+      services: [
+        bindService(ExecutionService, createExecutionHandlers({ store, watchers }), pipeline),
+        bindService(HistoryService, createHistoryHandlers({ store }), pipeline),
+      ],
+    },
+  );
+  const broker = createBroker({ url: config.natsUrl, name: "carillon-history", log });
+  const recorder = createRecorder({ broker, store, metrics, clock, log, onSettled: watchers.announce });
+  const stopping = new AbortController();
+  let recording = false;
+  const ops = createOpsServer({
+    address: config.opsAddress,
+    metrics: deps.metrics,
+    ready: () => recording && broker.connected() && recorder.healthy(),
+    log,
+  });
+
+  const service = startInOrder([
+    ops,
+    store,
+    grpc,
+    watchers,
+    broker,
+    streamsPart(() => ensureStreams(broker, deps, { replicas: config.replicas }, stopping.signal)),
+    createBacklogPoll(broker, metrics.backlog, deps),
+    recorder,
+  ]);
+  return {
+    grpcAddress: grpc.address,
+    opsAddress: ops.address,
+    async start() {
+      await service.start();
+      recording = !stopping.signal.aborted;
+    },
+    stop() {
+      recording = false;
+      stopping.abort();
+      return service.stop();
+    },
+  };
+}
+
+function streamsPart(ensure: () => Promise<void>): Startable {
+  return { start: ensure, stop: async () => undefined };
+}

@@ -1,0 +1,165 @@
+import type { Sqlite } from "../../platform/sqlite.ts";
+import { type ExecutionRecord, isSettled } from "../disposition.ts";
+import type { Position } from "../result.ts";
+import type { JobKeys } from "./job-keys.ts";
+import { OpenIndex } from "./open-index.ts";
+import { createJobIndex, createSegmentTables, dropSegmentTables } from "./schema.ts";
+import { openSegment, type Segment } from "./segment.ts";
+
+/** All segments: the open one, which takes new rows, and the sealed ones behind it. */
+export interface Segments {
+  readonly open: Segment;
+  /** The open segment's rows by job. Whoever commits rows to it adds them. */
+  readonly openIndex: OpenIndex;
+  /** Seals the open segment and begins a new one, when it is full. */
+  rollOver(): void;
+  /** The sealed segment that has a row at the position; rows of one position never lie in two. */
+  sealedHolding(jobKey: number, position: Position): Segment | undefined;
+  /** The same, the open one included. */
+  holding(jobKey: number, position: Position): Segment | undefined;
+  list(jobKey: number, jobId: string, limit: number, before?: Position): ExecutionRecord[];
+  /** Notes where a manual run is that was just put into the open segment. */
+  noteManual(jobKey: number, position: Position): void;
+  secondOfManual(jobKey: number, run: string): number | undefined;
+  drop(number: number): void;
+  infos(): { number: number; sealed: boolean; rowCount: number }[];
+}
+
+interface Sealed {
+  segment: Segment;
+  rowCount: number;
+  /** The range of its seconds: what is outside need not be looked for in it. */
+  minSecond: number;
+  maxSecond: number;
+}
+
+interface SegmentRow {
+  number: number;
+  sealed: number;
+  row_count: number;
+  min_second: number;
+  max_second: number;
+}
+
+export function createSegments(db: Sqlite, keys: JobKeys, segmentRows: number): Segments {
+  const insertSegment = db.prepare("INSERT INTO segments DEFAULT VALUES");
+  const sealSegment = db.prepare<[rowCount: number, min: number, max: number, number: number]>(
+    "UPDATE segments SET sealed = 1, row_count = ?, min_second = ?, max_second = ? WHERE number = ?",
+  );
+  const deleteSegment = db.prepare<[number: number]>("DELETE FROM segments WHERE number = ?");
+  // The primary key (job_key, run) for the first two, manual_runs_by_segment for the last.
+  const insertManual = db.prepare<[jobKey: number, run: string, segment: number, second: number]>(
+    "INSERT OR IGNORE INTO manual_runs (job_key, run, segment, second) VALUES (?, ?, ?, ?)",
+  );
+  const selectManual = db
+    .prepare<[jobKey: number, run: string], number>("SELECT second FROM manual_runs WHERE job_key = ? AND run = ?")
+    .pluck();
+  const deleteManual = db.prepare<[segment: number]>("DELETE FROM manual_runs WHERE segment = ?");
+
+  /** By their greatest second, descending: the order in which they are read. */
+  let sealed: Sealed[] = [];
+  let open: Segment;
+  let openIndex = new OpenIndex();
+
+  const addSealed = (added: Sealed) => {
+    sealed = [...sealed, added].sort((a, b) => b.maxSecond - a.maxSecond);
+  };
+  const begin = (): Segment => {
+    const number = Number(insertSegment.run().lastInsertRowid);
+    createSegmentTables(db, number);
+    return openSegment(db, number);
+  };
+  const inRange = ({ minSecond, maxSecond }: Sealed, { second }: Position) =>
+    second >= minSecond && second <= maxSecond;
+  const sealedHolding = (jobKey: number, position: Position) => {
+    // Nearly always there is nothing to look for: the newest second of all sealed ones is past.
+    for (const candidate of sealed) {
+      if (candidate.maxSecond < position.second) return undefined;
+      if (inRange(candidate, position) && candidate.segment.has(jobKey, position)) return candidate.segment;
+    }
+    return undefined;
+  };
+
+  const listOpen = (jobKey: number, jobId: string, limit: number, before?: Position) => {
+    const records: ExecutionRecord[] = [];
+    for (const position of openIndex.newestFirst(jobKey, before)) {
+      if (records.length >= limit) break;
+      const record = open.find(jobKey, jobId, position);
+      if (record && isSettled(record)) records.push(record);
+    }
+    return records;
+  };
+
+  const restore = () => {
+    const rows = db.prepare<[], SegmentRow>("SELECT * FROM segments ORDER BY number").all();
+    const last = rows.at(-1);
+    for (const row of rows) {
+      if (row.sealed === 0) continue;
+      const segment = openSegment(db, row.number);
+      addSealed({ segment, rowCount: row.row_count, minSecond: row.min_second, maxSecond: row.max_second });
+    }
+    if (!last || last.sealed === 1) return db.transaction(begin)();
+    const segment = openSegment(db, last.number);
+    for (const [jobKey, second, run] of segment.positions()) openIndex.add(jobKey, { second, run });
+    return segment;
+  };
+  open = restore();
+
+  return {
+    get open() {
+      return open;
+    },
+    get openIndex() {
+      return openIndex;
+    },
+    rollOver() {
+      if (openIndex.rowCount < segmentRows) return;
+      const { rowCount, minSecond, maxSecond } = openIndex;
+      const next = db.transaction(() => {
+        createJobIndex(db, open.number);
+        sealSegment.run(rowCount, minSecond, maxSecond, open.number);
+        return begin();
+      })();
+      addSealed({ segment: open, rowCount, minSecond, maxSecond });
+      open = next;
+      openIndex = new OpenIndex();
+    },
+    sealedHolding,
+    holding(jobKey, position) {
+      return open.has(jobKey, position) ? open : sealedHolding(jobKey, position);
+    },
+    list(jobKey, jobId, limit, before) {
+      const firstSegment = keys.firstSegment(jobKey);
+      let records = listOpen(jobKey, jobId, limit, before);
+      for (const { segment, minSecond, maxSecond } of sealed) {
+        const last = records[limit - 1];
+        if (last && maxSecond < last.second) break;
+        if (segment.number < firstSegment || (before && minSecond > before.second)) continue;
+        records = records.concat(segment.listSettled(jobKey, jobId, limit, before));
+        records = records.sort(newestFirst).slice(0, limit);
+      }
+      return records;
+    },
+    noteManual: (jobKey, { run, second }) => insertManual.run(jobKey, run, open.number, second),
+    secondOfManual: (jobKey, run) => selectManual.get(jobKey, run),
+    drop(number) {
+      if (!sealed.some(({ segment }) => segment.number === number)) throw new Error(`no sealed segment ${number}`);
+      db.transaction(() => {
+        dropSegmentTables(db, number);
+        deleteManual.run(number);
+        deleteSegment.run(number);
+      })();
+      sealed = sealed.filter(({ segment }) => segment.number !== number);
+    },
+    infos() {
+      const infos = sealed.map(({ segment, rowCount }) => ({ number: segment.number, sealed: true, rowCount }));
+      infos.push({ number: open.number, sealed: false, rowCount: openIndex.rowCount });
+      return infos.sort((a, b) => a.number - b.number);
+    },
+  };
+}
+
+function newestFirst(a: Position, b: Position): number {
+  if (a.second !== b.second) return b.second - a.second;
+  return a.run < b.run ? 1 : -1;
+}

@@ -1,0 +1,190 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { pino } from "pino";
+import type { Clock } from "../platform/clock.ts";
+import type { Log } from "../platform/log.ts";
+import { type AddressPlan, planAddresses } from "./addresses.ts";
+import { type Child, type ChildSpec, createChild } from "./child.ts";
+import type { LauncherConfig } from "./config.ts";
+import { type DataDir, openDataDir } from "./data-dir.ts";
+import { isNatsWarning, natsConfig, natsReady } from "./nats-server.ts";
+import { findNatsServer } from "./nats-server-binary.ts";
+import { endOrphans } from "./orphans.ts";
+import { serviceReady } from "./readiness.ts";
+import { type Addresses, instanceMark, mainFile, serviceEnvironment, serviceNames, stopOrder } from "./services.ts";
+import { stopInOrder } from "./shutdown.ts";
+
+export interface LauncherDeps {
+  clock: Clock;
+  /** Takes whole lines, for the terminal or whatever stands in its place. */
+  write: (text: string) => void;
+}
+
+export interface Launcher {
+  /** Resolves when every service does its work. Rejects, with everything stopped again, when one cannot start. */
+  start(): Promise<Addresses>;
+  /** Idempotent; may come during start. True when everything ended by itself. */
+  stop(): Promise<boolean>;
+  /** Kills what is left at once; a running stop then ends. */
+  kill(): void;
+}
+
+/** When each step of a stop must be over, since its begin: ten seconds in all. */
+const stopUntilMs = { ticker: 2_000, executor: 6_500, history: 8_000, registry: 9_000, "nats-server": 9_800 } as const;
+/** A service that dies this often before it was ready once will not get better by itself. */
+const startAttempts = 3;
+const remindEveryMs = 10_000;
+// As wide as the longest name, so that the logs stand in columns.
+const nameWidth = Math.max(...serviceNames.map((name) => name.length), "nats-server".length);
+// nats-server beside this repository: another data folder need not fetch its own.
+const sharedBinDir = join(import.meta.dirname, "../../.carillon/bin");
+
+/** The whole system on one machine: a broker and the four services, as child processes. */
+export function createLauncher(config: LauncherConfig, deps: LauncherDeps): Launcher {
+  const { clock } = deps;
+  const log = pino(
+    { level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    { write: (line: string) => deps.write(`${prefixOf("launcher")}${line}`) },
+  );
+  const aborted = new AbortController();
+  const forced = new AbortController();
+  const children = new Map<string, Child>();
+  let dataDir: DataDir | undefined;
+  let plan: AddressPlan | undefined;
+  let stopping: Promise<boolean> | undefined;
+
+  /** Starts a child; resolves true when `ready` does, false on stop. Rejects when it keeps dying before. */
+  const launch = async (data: DataDir, spec: ChildSpec, ready: (signal: AbortSignal) => Promise<unknown>) => {
+    if (aborted.signal.aborted) return;
+    const hopeless = new AbortController();
+    const signal = AbortSignal.any([aborted.signal, hopeless.signal]);
+    const child = createChild(spec, {
+      clock,
+      log,
+      write: deps.write,
+      prefix: prefixOf(spec.name),
+      onSpawn: (pid) => data.writePid(spec.name, pid),
+      onGone: () => data.removePid(spec.name),
+      onDeath: (deaths) => {
+        if (deaths >= startAttempts) hopeless.abort();
+      },
+    });
+    children.set(spec.name, child);
+    child.start();
+    const cancelReminder = remind(clock, () => log.info({ event: "waiting_for", child: spec.name }));
+    await ready(signal).finally(cancelReminder);
+    if (hopeless.signal.aborted) throw new Error(`${spec.name} does not start: its own lines above say why`);
+  };
+
+  const startNats = async (data: DataDir, { nats }: AddressPlan) => {
+    if (!nats) return;
+    const binary = await findNatsServer({
+      searchPath: `${config.searchPath}:${sharedBinDir}`,
+      binDir: data.binDir,
+      say: (line) => deps.write(`${line}\n`),
+    });
+    await mkdir(data.natsStoreDir, { recursive: true });
+    await writeFile(data.natsConfigFile, natsConfig({ ...nats, storeDir: data.natsStoreDir, sync: "always" }));
+    const spec: ChildSpec = {
+      name: "nats-server",
+      command: binary,
+      args: ["-c", data.natsConfigFile],
+      env: config.inherited,
+      channel: false,
+      // To SIGTERM it answers with exit code 1 even when all went well.
+      stopSignal: "SIGINT",
+      ...(log.isLevelEnabled("debug") ? {} : { keepLine: isNatsWarning }),
+    };
+    await launch(data, spec, (signal) => natsReady(nats.host, nats.port, clock, signal));
+  };
+
+  const startServices = (data: DataDir, { addresses }: AddressPlan) =>
+    Promise.all(
+      serviceNames.map((name) => {
+        const spec: ChildSpec = {
+          name,
+          command: process.execPath,
+          args: [mainFile(name), instanceMark(data.path)],
+          env: serviceEnvironment(name, config.inherited, data.path, addresses),
+          channel: true,
+          stopSignal: "SIGTERM",
+        };
+        return launch(data, spec, (signal) => serviceReady(addresses.ops[name], clock, signal));
+      }),
+    );
+
+  const begin = async (): Promise<Addresses> => {
+    const data = openDataDir(config.dataDir);
+    dataDir = data;
+    data.writePid("launcher", process.pid);
+    await endLeftovers(data, clock, log);
+    plan = await planAddresses(config);
+    await startNats(data, plan);
+    await startServices(data, plan);
+    if (!aborted.signal.aborted) data.writeAddresses(plan.addresses);
+    return plan.addresses;
+  };
+
+  const end = async (): Promise<boolean> => {
+    aborted.abort();
+    const steps = [...stopOrder, "nats-server" as const].flatMap((name) => {
+      const child = children.get(name);
+      return child ? [{ child, untilMs: stopUntilMs[name] }] : [];
+    });
+    const drained = await stopInOrder(steps, clock, forced.signal);
+    await plan?.block.release();
+    dataDir?.removeAddresses();
+    dataDir?.removePid("launcher");
+    dataDir?.release();
+    return drained;
+  };
+
+  const stop = () => {
+    stopping ??= end();
+    return stopping;
+  };
+
+  return {
+    async start() {
+      try {
+        return await begin();
+      } catch (error) {
+        await stop();
+        throw error;
+      }
+    },
+    stop,
+    kill: () => forced.abort(),
+  };
+}
+
+function prefixOf(name: string): string {
+  return `${name.padEnd(nameWidth)} | `;
+}
+
+/** The services of a killed launcher first: they may still drain, and need their broker for it. */
+async function endLeftovers(data: DataDir, clock: Clock, log: Log): Promise<void> {
+  const mark = instanceMark(data.path);
+  const services = serviceNames.map((name) => ({
+    name,
+    pid: data.readPid(name),
+    mark,
+    stopSignal: "SIGTERM" as const,
+  }));
+  await endOrphans(services, clock, log);
+  const nats = { name: "nats-server", pid: data.readPid("nats-server"), mark: data.natsConfigFile };
+  await endOrphans([{ ...nats, stopSignal: "SIGINT" }], clock, log);
+}
+
+/** Calls back again and again until the returned function is called. */
+function remind(clock: Clock, callback: () => void): () => void {
+  let cancel = () => {};
+  const again = () => {
+    cancel = clock.after(remindEveryMs, () => {
+      callback();
+      again();
+    });
+  };
+  again();
+  return () => cancel();
+}

@@ -1,0 +1,93 @@
+import { execFile } from "node:child_process";
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { type AptSource, mainArchive, parseDeb822, parseOneLine, sourceFor } from "./apt-sources.ts";
+import type { Fetch } from "./nats-server-binary.ts";
+
+const run = promisify(execFile);
+
+/** The first Debian release whose nats-server is new enough. */
+const suite = "trixie";
+const aptTimeoutMs = 180_000;
+
+/**
+ * Takes nats-server out of Debian's own package, through the mirror and the
+ * keys that this system trusts already. apt gets a configuration of its own, so
+ * that neither root is needed nor the system's lists and caches change.
+ */
+export const fetchFromApt: Fetch = async ({ binDir, say }) => {
+  const release = await readFile("/etc/os-release", "utf8").catch(() => "");
+  const codename = /^VERSION_CODENAME="?([a-z]+)"?$/m.exec(release)?.[1];
+  if (!codename || !/^ID="?debian"?$/m.test(release)) return { ok: false, reason: "apt: this is not Debian" };
+  const archive = mainArchive(await systemSources(), codename);
+  if (!archive) return { ok: false, reason: `apt: no source with suite ${codename} is configured` };
+
+  await mkdir(binDir, { recursive: true });
+  const workDir = await mkdtemp(join(binDir, "fetch-"));
+  try {
+    say(`fetching nats-server from Debian ${suite} ...`);
+    const configFile = await writeAptConfig(workDir, sourceFor(archive, suite));
+    const apt = (...args: string[]) =>
+      run("apt-get", ["-q", "-c", configFile, ...args], { cwd: workDir, timeout: aptTimeoutMs });
+    await apt("update");
+    await apt("download", "nats-server");
+    const packageFile = (await readdir(workDir)).find((name) => name.endsWith(".deb"));
+    if (!packageFile) return { ok: false, reason: "apt: nothing was downloaded" };
+    await run("dpkg-deb", ["-x", packageFile, "unpacked"], { cwd: workDir });
+    // A rename is atomic: of two starts that fetch at once, either one's copy is whole.
+    await rename(join(workDir, "unpacked/usr/sbin/nats-server"), join(binDir, "nats-server"));
+    return { ok: true };
+  } catch (error) {
+    const said = error instanceof Error && "stderr" in error ? String(error.stderr) : "";
+    return {
+      ok: false,
+      reason: `apt: ${firstError(said) ?? (error instanceof Error ? error.message : String(error))}`,
+    };
+  } finally {
+    await rm(workDir, { recursive: true, force: true });
+  }
+};
+
+/** What apt itself calls an error, without its warnings. */
+function firstError(stderr: string): string | undefined {
+  return stderr.split("\n").find((line) => line.startsWith("E: "));
+}
+
+async function systemSources(): Promise<AptSource[]> {
+  const read = (file: string) => readFile(file, "utf8").catch(() => "");
+  const partsDir = "/etc/apt/sources.list.d";
+  const sources = parseOneLine(await read("/etc/apt/sources.list"));
+  const names = await readdir(partsDir).catch(() => []);
+  for (const name of names.sort()) {
+    if (name.endsWith(".sources")) sources.push(...parseDeb822(await read(join(partsDir, name))));
+    if (name.endsWith(".list")) sources.push(...parseOneLine(await read(join(partsDir, name))));
+  }
+  return sources;
+}
+
+/** The system's settings still hold (a proxy among them), but for where apt reads, writes and what it runs afterwards. */
+async function writeAptConfig(workDir: string, source: string): Promise<string> {
+  for (const dir of ["lists/partial", "cache/archives/partial"]) await mkdir(join(workDir, dir), { recursive: true });
+  await writeFile(join(workDir, "carillon.sources"), source);
+  const configFile = join(workDir, "apt.conf");
+  await writeFile(
+    configFile,
+    [
+      `Dir::Etc::sourcelist "${join(workDir, "carillon.sources")}";`,
+      `Dir::Etc::sourceparts "-";`,
+      `Dir::Etc::preferencesparts "-";`,
+      `Dir::Etc::preferences "-";`,
+      `Dir::State::lists "${join(workDir, "lists")}";`,
+      `Dir::Cache "${join(workDir, "cache")}";`,
+      // As root apt would drop to the user _apt, who may not enter this folder.
+      `APT::Sandbox::User "";`,
+      `Acquire::Languages "none";`,
+      "#clear APT::Update::Pre-Invoke;",
+      "#clear APT::Update::Post-Invoke;",
+      "#clear APT::Update::Post-Invoke-Success;",
+      "",
+    ].join("\n"),
+  );
+  return configFile;
+}

@@ -1,0 +1,65 @@
+import type { Clock } from "../platform/clock.ts";
+import type { Launcher } from "./launcher.ts";
+import type { Addresses } from "./services.ts";
+
+// Ctrl-C under npm comes twice: from the terminal, and passed on by npm. A
+// person takes longer to ask again.
+const sameSignalMs = 500;
+
+/** Runs the launcher for this process's lifetime: the first signal stops it in order, a second one kills what is left. */
+export function runUntilSignal(
+  launcher: Launcher,
+  clock: Clock,
+  onStarted: (addresses: Addresses) => void,
+  beforeExit: () => void = () => {},
+): void {
+  let stopping = false;
+  let firstSignalAtMs = 0;
+  let failed = false;
+  const exit = (code: number) => {
+    beforeExit();
+    process.exit(code);
+  };
+  const stop = (reason: string) => {
+    if (stopping) {
+      if (clock.monotonicMs() - firstSignalAtMs < sameSignalMs) return;
+      say(`${reason} again: killing what is left`);
+      launcher.kill();
+      return;
+    }
+    stopping = true;
+    firstSignalAtMs = clock.monotonicMs();
+    say(`${reason}: stopping ...`);
+    launcher.stop().then(
+      (drained) => {
+        say(drained ? "stopped" : "stopped, but not everything ended by itself");
+        exit(drained && !failed ? 0 : 1);
+      },
+      (error) => fail(error),
+    );
+  };
+  const fail = (error: unknown) => {
+    say(error instanceof Error ? error.message : String(error));
+    exit(1);
+  };
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop(signal));
+  // Whoever read our output is gone; the terminal with it, most likely.
+  process.stdout.on("error", () => {
+    if (!stopping) stop("the output was closed");
+  });
+  process.stderr.on("error", () => {});
+  launcher.start().then(
+    (addresses) => {
+      if (!stopping) onStarted(addresses);
+    },
+    (error) => {
+      failed = true;
+      // A stop during the start makes it fail in many ways; that is no news.
+      if (!stopping) fail(error);
+    },
+  );
+}
+
+function say(line: string): void {
+  console.error(line);
+}

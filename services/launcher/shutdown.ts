@@ -1,0 +1,25 @@
+import type { Clock } from "../platform/clock.ts";
+import type { Child, StopOutcome } from "./child.ts";
+
+export interface StopStep {
+  child: Child;
+  /** Since the stop began. What an earlier step leaves of its time is the later ones'. */
+  untilMs: number;
+}
+
+/**
+ * Stops children one after another, in the order given; each is killed when its
+ * time is up, so that the whole takes no longer than the last step's. `force`
+ * kills what is left at once. True when everything ended by itself.
+ */
+export async function stopInOrder(steps: readonly StopStep[], clock: Clock, force: AbortSignal): Promise<boolean> {
+  const startedAtMs = clock.monotonicMs();
+  const outcomes: StopOutcome[] = [];
+  for (const { child, untilMs } of steps) {
+    const timer = new AbortController();
+    const cancel = clock.after(startedAtMs + untilMs - clock.monotonicMs(), () => timer.abort());
+    outcomes.push(await child.stop(AbortSignal.any([timer.signal, force])));
+    cancel();
+  }
+  return outcomes.every((outcome) => outcome === "drained");
+}

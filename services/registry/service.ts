@@ -1,0 +1,99 @@
+import { ExecutionService } from "../../gen/carillon/v1/execution_pb.ts";
+import { JobService } from "../../gen/carillon/v1/job_pb.ts";
+import type { Clock, Random } from "../platform/clock.ts";
+import type { Address } from "../platform/config.ts";
+import { createBroker } from "../platform/jetstream/connection.ts";
+import { createPublisher } from "../platform/jetstream/publisher.ts";
+import { type Startable, startInOrder } from "../platform/lifecycle.ts";
+import type { Log } from "../platform/log.ts";
+import { createMetrics } from "../platform/metrics.ts";
+import { createOpsServer } from "../platform/ops-server.ts";
+import { bindService, createCallPipeline } from "../platform/rpc/binding.ts";
+import { createGrpcClient } from "../platform/rpc/grpc-client.ts";
+import { createGrpcServer } from "../platform/rpc/grpc-server.ts";
+import { createHttpServer } from "../platform/rpc/http-server.ts";
+import { createBrokerLink } from "./broker-link.ts";
+import type { RegistryConfig } from "./config.ts";
+import { createExecutionProxy } from "./execution-proxy.ts";
+import { createJobService } from "./job-service.ts";
+import { createMergedMetrics } from "./merged-metrics.ts";
+import { createRegistryMetrics } from "./registry-metrics.ts";
+import { createRelay } from "./relay.ts";
+import { createRequestSweeper } from "./request-memory.ts";
+import { createStore } from "./store/store.ts";
+
+export interface RegistryService extends Startable {
+  /** Where it listens, once it has started. */
+  addresses(): { http: Address; grpc: Address; ops: Address };
+}
+
+// A batch of 1,000 jobs with some body each; anything else is one job.
+const maxBatchRequestBytes = 16 * 1024 * 1024;
+
+export function createRegistryService(
+  config: RegistryConfig,
+  deps: { clock: Clock; random: Random; log: Log },
+): RegistryService {
+  const { clock, random, log } = deps;
+  const metrics = createMetrics("registry");
+  const store = createStore({ dataDir: config.dataDir });
+  const broker = createBroker({ url: config.natsUrl, name: "carillon-registry", log });
+  const publisher = createPublisher(broker, { clock, log });
+  const relay = createRelay(store, publisher, { clock, log });
+  const link = createBrokerLink(
+    broker,
+    { publisher, relay, metrics: createRegistryMetrics(metrics, store) },
+    { clock, log },
+    { replicas: config.replicas },
+  );
+  const history = createGrpcClient(
+    ExecutionService,
+    { address: config.historyAddress, ...(config.internalToken !== undefined && { token: config.internalToken }) },
+    { clock },
+  );
+
+  const pipeline = createCallPipeline({ tokens: config.apiTokens }, { metrics, log, clock });
+  const services = [
+    bindService(JobService, createJobService({ store, clock, random }), pipeline),
+    bindService(ExecutionService, createExecutionProxy({ store, history }), pipeline),
+  ];
+  const ready = () => link.up();
+  const merged = createMergedMetrics(metrics, config.metricsPeers);
+  const http = createHttpServer(
+    {
+      address: config.httpAddress,
+      maxBodyBytesOf: { "carillon.v1.JobService.BatchCreateJobs": maxBatchRequestBytes },
+    },
+    { services, pipeline, probes: { ready, metrics: merged.metrics }, log, clock },
+  );
+  const grpc = createGrpcServer(
+    { address: config.grpcAddress, maxRequestBytes: maxBatchRequestBytes },
+    { services, log, clock },
+  );
+  const ops = createOpsServer({ address: config.opsAddress, metrics, ready, log });
+
+  // Stopped in reverse: the front door takes no more calls and ends those in
+  // flight, then the connection to history, then the relay with what it has
+  // heard from the broker, and the store last, since all of them write to it.
+  const parts = startInOrder([
+    store,
+    ops,
+    createRequestSweeper({ store, clock, log }),
+    link,
+    { start: async () => undefined, stop: async () => history.close() },
+    startTogether([http, grpc]),
+  ]);
+  return { ...parts, addresses: () => ({ http: http.address(), grpc: grpc.address(), ops: ops.address() }) };
+}
+
+/** Both doors close at the same time: their grace periods do not add up. */
+function startTogether(doors: readonly Startable[]): Startable {
+  return {
+    async start() {
+      await Promise.all(doors.map((door) => door.start()));
+    },
+    async stop() {
+      await Promise.all(doors.map((door) => door.stop()));
+    },
+  };
+}

@@ -1,0 +1,54 @@
+import type { Migration } from "../../platform/sqlite.ts";
+
+/** The schema of registry.db. Released steps are never edited. */
+export const migrations: readonly Migration[] = [
+  `
+  -- One row a job. A deleted one stays until its tombstone is published.
+  create table jobs (
+    job_id text primary key not null,
+    generation integer not null,
+    -- A JobState: 1 active, 2 paused; or 0 for deleted.
+    state integer not null,
+    -- What the next JobEvent says of the timing; see events.proto.
+    timing_generation integer not null,
+    effective_from_ms integer not null,
+    timing_sequence integer not null,
+    -- The JOBS stream, by meta.stream_epoch, that timing_sequence counts in.
+    timing_epoch integer not null,
+    -- carillon.v1.Job, defaults filled in.
+    job blob not null
+  ) strict;
+
+  -- Rides along for the few: counting and finding what does not fire.
+  create index jobs_not_active on jobs (state, job_id) where state <> 1;
+
+  -- What must still be told to the streams. Lower lanes go first; within a lane in order of id.
+  create table outbox (
+    lane integer not null,
+    id integer not null,
+    job_id text not null,
+    -- A manual run: a DueBatch, with the id of its execution. Both null: the
+    -- job's state, which is read from jobs when it is published.
+    execution_id text,
+    payload blob,
+    primary key (lane, id)
+  ) strict, without rowid;
+
+  -- Answers to calls that carried a request_id.
+  create table requests (
+    scope text not null,
+    request_id text not null,
+    fingerprint blob not null,
+    answer blob not null,
+    created_ms integer not null,
+    primary key (scope, request_id)
+  ) strict;
+
+  create index requests_created on requests (created_ms);
+
+  create table meta (
+    key text primary key not null,
+    value any not null
+  ) strict;
+  `,
+];

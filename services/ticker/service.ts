@@ -1,0 +1,94 @@
+import type { Registry } from "prom-client";
+import { partitionCount } from "../domain/partition.ts";
+import type { TickerStatus } from "../domain/ticker-core.ts";
+import { defaultTickerSettings } from "../domain/ticker-model.ts";
+import type { Clock, Random } from "../platform/clock.ts";
+import type { Address } from "../platform/config.ts";
+import { createBroker } from "../platform/jetstream/connection.ts";
+import { createPublisher } from "../platform/jetstream/publisher.ts";
+import { type Startable, startInOrder } from "../platform/lifecycle.ts";
+import type { Log } from "../platform/log.ts";
+import { createOpsServer } from "../platform/ops-server.ts";
+import { createGrpcServer } from "../platform/rpc/grpc-server.ts";
+import { maxBatchBytes, maxBatchEntries } from "../wire/due.ts";
+import { ensureStreams } from "../wire/streams.ts";
+import type { TickerConfig } from "./config.ts";
+import { createDriver } from "./driver.ts";
+import { createTickerMetrics, registerTickerGauges } from "./metrics.ts";
+
+export interface TickerParts extends Startable {
+  /** Where gRPC listens; the port is the real one once it has started. */
+  grpcAddress(): Address;
+  opsAddress(): Address;
+  status(): TickerStatus;
+}
+
+// A heartbeat that was not acknowledged by then is sent again, well within the 2 s after which publishing stops.
+const controlAckTimeoutMs = 600;
+const controlWindow = 256;
+
+/**
+ * Stops in this order:
+ *
+ * 1. health says NOT_SERVING;
+ * 2. seconds: no further one is begun, what is under way is acknowledged, the
+ *    partitions are given back with their watermarks (see driver.ts);
+ * 3. publishers, then the connection: nothing is under way any more;
+ * 4. the operators' port.
+ */
+export function createTicker(
+  config: TickerConfig,
+  deps: { clock: Clock; random: Random; log: Log; metrics: Registry },
+): TickerParts {
+  const { clock, log } = deps;
+  const broker = createBroker({ url: config.natsUrl, name: `carillon-ticker-${config.tickerId}`, log });
+  const duePublisher = createPublisher(broker, deps, { window: defaultTickerSettings.maxOutstanding });
+  const controlPublisher = createPublisher(broker, deps, { window: controlWindow, ackTimeoutMs: controlAckTimeoutMs });
+  const limits = { entries: maxBatchEntries, bytes: maxBatchBytes };
+  const driver = createDriver(
+    { ...defaultTickerSettings, ticker: config.tickerId, partitions: partitionCount, limits },
+    {
+      broker,
+      duePublisher,
+      controlPublisher,
+      clock,
+      log,
+      metrics: createTickerMetrics(deps.metrics),
+      nonce: Math.floor(deps.random() * 2 ** 52).toString(36),
+    },
+  );
+  registerTickerGauges(deps.metrics, { clock, leadMs: defaultTickerSettings.leadMs, status: driver.status });
+  const stopping = new AbortController();
+  const grpc = createGrpcServer({ address: config.grpcAddress }, { services: [], clock, log });
+  const ops = createOpsServer({
+    address: config.opsAddress,
+    metrics: deps.metrics,
+    ready: () => {
+      const { settled, fenced } = driver.status();
+      return broker.connected() && settled && !fenced;
+    },
+    log,
+  });
+  const service = startInOrder([
+    ops,
+    broker,
+    {
+      start: () => ensureStreams(broker, deps, { replicas: config.replicas }, stopping.signal),
+      stop: async () => undefined,
+    },
+    duePublisher,
+    controlPublisher,
+    driver,
+    grpc,
+  ]);
+  return {
+    grpcAddress: grpc.address,
+    opsAddress: ops.address,
+    status: driver.status,
+    start: () => service.start(),
+    stop() {
+      stopping.abort();
+      return service.stop();
+    },
+  };
+}

@@ -1,0 +1,107 @@
+import { once } from "node:events";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { partitionOf } from "../../services/domain/partition.ts";
+import { secondOf, systemClock } from "../../services/platform/clock.ts";
+import { killed, missingSeconds, startTickerRig, type TickerRig } from "./ticker-rig.ts";
+
+const everySecond = "* * * * * *";
+const jobIds = Array.from({ length: 16 }, (_, index) => `01kaw3v9j5x7s2d4f6g8h0m1${index.toString(32).padStart(2, "0")}`);
+const jobId = jobIds[0] ?? "";
+
+let rig: TickerRig;
+beforeEach(async () => {
+  rig = await startTickerRig();
+});
+afterEach(() => rig.stop());
+
+const reaches = (id: string, second: number) => () => Math.max(0, ...rig.secondsOf(id)) >= second;
+const ownsAll = (ticker: string) => () => rig.lastTick(ticker)?.partitions.length === 64;
+
+describe("a ticker", () => {
+  it("publishes a job's occurrences for each second from the first after its creation, once", async () => {
+    rig.spawnTicker("a");
+    await rig.until("owning all", ownsAll("a"));
+    const createdMs = systemClock.nowMs();
+    await rig.putJob({ jobId, schedule: everySecond, effectiveFromMs: createdMs });
+    const first = secondOf(createdMs) + 1;
+    await rig.until("five seconds", reaches(jobId, first + 5));
+    expect(rig.secondsOf(jobId).slice(0, 6)).toEqual([0, 1, 2, 3, 4, 5].map((after) => first + after));
+  });
+
+  it("stops publishing a paused job", async () => {
+    rig.spawnTicker("a");
+    const createdMs = systemClock.nowMs();
+    const [, other = ""] = jobIds;
+    await rig.putJob({ jobId, schedule: everySecond, effectiveFromMs: createdMs });
+    await rig.putJob({ jobId: other, schedule: everySecond, effectiveFromMs: createdMs });
+    await rig.until("the first seconds", reaches(jobId, secondOf(createdMs) + 2));
+    const pausedMs = systemClock.nowMs();
+    await rig.putJob({ jobId, schedule: everySecond, effectiveFromMs: pausedMs, generation: 2, paused: true });
+    await rig.until("the other job going on", reaches(other, secondOf(pausedMs) + 4));
+    // What was within the lead when the pause came is on the wire; the executor drops it.
+    expect(Math.max(...rig.secondsOf(jobId))).toBeLessThanOrEqual(secondOf(pausedMs) + 2);
+  });
+
+  it("that is killed and started again misses no second", async () => {
+    const child = rig.spawnTicker("a");
+    const createdMs = systemClock.nowMs();
+    const first = secondOf(createdMs) + 1;
+    await rig.putJob({ jobId, schedule: everySecond, effectiveFromMs: createdMs });
+    await rig.until("the first seconds", reaches(jobId, first + 2));
+    await killed(child);
+    const later = rig.secondsOf(jobId).length;
+    rig.spawnTicker("a");
+    await rig.until("going on", () => rig.secondsOf(jobId).length > later && reaches(jobId, secondOf(systemClock.nowMs()) + 1)());
+    expect(missingSeconds(rig.secondsOf(jobId), first)).toEqual([]);
+  });
+
+  it("gives everything back when it stops, and the next one repeats nothing", async () => {
+    const child = rig.spawnTicker("a");
+    const createdMs = systemClock.nowMs();
+    const first = secondOf(createdMs) + 1;
+    await rig.putJob({ jobId, schedule: everySecond, effectiveFromMs: createdMs });
+    await rig.until("the first seconds", reaches(jobId, first + 2));
+    const exit = once(child, "exit");
+    child.kill("SIGTERM");
+    expect(await exit).toEqual([0, null]);
+    await rig.until("all free", () => [...rig.claims.values()].every((claim) => claim?.owner === ""));
+    expect(rig.claims.get(partitionOf(jobId))?.watermark?.second).toBe(Math.max(...rig.secondsOf(jobId)));
+    const before = Math.max(...rig.secondsOf(jobId));
+    rig.spawnTicker("b");
+    await rig.until("going on", reaches(jobId, before + 3));
+    expect(rig.secondsOf(jobId)).toEqual(Array.from({ length: rig.secondsOf(jobId).length }, (_, after) => first + after));
+  });
+
+  it("goes on where it was when the broker is killed and comes back", async () => {
+    rig.spawnTicker("a");
+    const createdMs = systemClock.nowMs();
+    const first = secondOf(createdMs) + 1;
+    await rig.putJob({ jobId, schedule: everySecond, effectiveFromMs: createdMs });
+    await rig.until("the first seconds", reaches(jobId, first + 2));
+    await rig.nats.kill("SIGKILL");
+    await rig.nats.restart();
+    await rig.until("going on", reaches(jobId, secondOf(systemClock.nowMs()) + 3));
+    expect(missingSeconds(rig.secondsOf(jobId), first)).toEqual([]);
+  });
+});
+
+describe("two tickers", () => {
+  it("share the partitions, and when one is killed the other takes over within seconds and misses nothing", async () => {
+    rig.spawnTicker("a");
+    const b = rig.spawnTicker("b");
+    const createdMs = systemClock.nowMs();
+    const first = secondOf(createdMs) + 1;
+    for (const id of jobIds) await rig.putJob({ jobId: id, schedule: everySecond, effectiveFromMs: createdMs });
+    const half = (ticker: string) => rig.lastTick(ticker)?.partitions.length === 32;
+    await rig.until("a fair share", () => half("a") && half("b"));
+    await rig.until("each job once", () => jobIds.every((id) => reaches(id, first + 1)()));
+    await killed(b);
+    const killedMs = systemClock.monotonicMs();
+    await rig.until("the take-over", ownsAll("a"));
+    // 4 s of silence from the last tick on, and the time to read and write the claims.
+    expect(systemClock.monotonicMs() - killedMs).toBeLessThan(8_000);
+    const now = secondOf(systemClock.nowMs());
+    await rig.until("all jobs going on", () => jobIds.every((id) => reaches(id, now + 2)()));
+    for (const id of jobIds) expect(missingSeconds(rig.secondsOf(id), first)).toEqual([]);
+  });
+});

@@ -1,0 +1,105 @@
+import type { Claim, Tick } from "../../services/domain/ticker-model.ts";
+import type { JobVersion } from "./registry.ts";
+import type { Verdict } from "./verdict.ts";
+
+interface Entry<T> {
+  sequence: number;
+  key: string;
+  value: T;
+  /** A later message of the same key has replaced it. */
+  replaced: boolean;
+}
+
+/** A stream that keeps the last message of each key. */
+export class CompactedLog<T> {
+  lastSequence = 0;
+  private readonly entries: Entry<T>[] = [];
+  private readonly lastOf = new Map<string, Entry<T>>();
+  private readonly watchers = new Set<() => void>();
+
+  append(key: string, value: T): number {
+    const entry = { sequence: ++this.lastSequence, key, value, replaced: false };
+    const before = this.lastOf.get(key);
+    if (before) before.replaced = true;
+    this.lastOf.set(key, entry);
+    this.entries.push(entry);
+    for (const watcher of this.watchers) watcher();
+    return entry.sequence;
+  }
+
+  last(key: string): Entry<T> | undefined {
+    return this.lastOf.get(key);
+  }
+
+  /** What a reader at this place gets, and whether it is then at the end. */
+  read(after: number, wanted: (key: string) => boolean, limit: number): { entries: Entry<T>[]; atEnd: boolean } {
+    const found: Entry<T>[] = [];
+    for (let at = after; at < this.entries.length; at++) {
+      const entry = this.entries[at] as Entry<T>;
+      if (entry.replaced || !wanted(entry.key)) continue;
+      if (found.length === limit) return { entries: found, atEnd: false };
+      found.push(entry);
+    }
+    return { entries: found, atEnd: true };
+  }
+
+  watch(callback: () => void): () => void {
+    this.watchers.add(callback);
+    return () => this.watchers.delete(callback);
+  }
+}
+
+export interface DueMessage {
+  partition: number;
+  second: number;
+  mayRepeat: boolean;
+  entries: readonly Uint8Array[];
+  messageId: string;
+}
+
+export interface SimulatedJob {
+  version: JobVersion;
+  timingSequence: number;
+}
+
+/** The streams, as far as tickers see them. */
+export class SimulatedBroker {
+  readonly jobs = new CompactedLog<SimulatedJob>();
+  readonly ticks = new CompactedLog<Tick>();
+  readonly claims = new CompactedLog<Claim>();
+  private readonly storedIds = new Map<string, string>();
+  private readonly verdict: Verdict;
+
+  constructor(verdict: Verdict) {
+    this.verdict = verdict;
+  }
+
+  /** What a broker may do that restarts: repeats are no longer recognised. */
+  forgetMessageIds(): void {
+    this.storedIds.clear();
+  }
+
+  storeDue(message: DueMessage): void {
+    const contents = this.verdict.describe(message);
+    const stored = this.storedIds.get(message.messageId);
+    if (stored !== undefined) {
+      if (stored !== contents) this.verdict.fail(`${message.messageId} names two contents: ${stored} and ${contents}`);
+      return;
+    }
+    this.storedIds.set(message.messageId, contents);
+    this.verdict.stored(message);
+  }
+
+  storeTick(tick: Tick): void {
+    for (const { partition, watermark } of tick.partitions) this.verdict.watermark(partition, watermark, tick.ticker);
+    this.ticks.append(tick.ticker, tick);
+  }
+
+  /** Compare-and-set; undefined when it is refused. */
+  storeClaim(partition: number, claim: Claim, revision: number): number | undefined {
+    const key = String(partition);
+    if ((this.claims.last(key)?.sequence ?? 0) !== revision) return undefined;
+    this.verdict.watermark(partition, claim.watermark, claim.owner || "nobody");
+    return this.claims.append(key, claim);
+  }
+}

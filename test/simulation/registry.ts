@@ -1,0 +1,149 @@
+import type { Occurrences } from "../../services/domain/timetable.ts";
+import type { SimulatedBroker } from "./broker.ts";
+import type { Dice } from "./random.ts";
+import type { Timeline } from "./timeline.ts";
+
+/** One timing of a job: what its occurrences are, by definition. */
+export interface Timing {
+  jobId: string;
+  partition: number;
+  occurrences: Occurrences;
+  effectiveFromMs: number;
+  generation: number;
+  active: boolean;
+  /** When JOBS had it, and under which sequence; undefined while it waits for the relay. */
+  storedAtMs?: number;
+  sequence?: number;
+  /** When JOBS had the timing after it. */
+  replacedAtMs?: number;
+  /** The seconds that were published under it, with how often. */
+  published: Map<number, number>;
+  /** The verdict has seen all occurrences up to here. */
+  verifiedTo: number;
+}
+
+/** One state of a job, as JOBS carries it. */
+export interface JobVersion {
+  timing: Timing;
+  generation: number;
+  entry: Uint8Array;
+}
+
+interface SimulatedDefinition {
+  current: JobVersion;
+  deleted: boolean;
+}
+
+export interface RegistryHabits {
+  /** Jobs and changes of the run. */
+  changes: number;
+  changesEndMs: number;
+  /** How far the registry's clock is off. */
+  skewMs: number;
+  relayMs: { usual: number; worst: number };
+  partitions: number;
+}
+
+/** Users who create, change, pause, resume and delete jobs, and the relay that tells JOBS. */
+export class SimulatedRegistry {
+  readonly timings: Timing[] = [];
+  readonly versions = new Map<Uint8Array, JobVersion>();
+  private readonly jobs: SimulatedDefinition[] = [];
+  private relayFreeAtMs = 0;
+
+  private readonly timeline: Timeline;
+  private readonly broker: SimulatedBroker;
+  private readonly dice: Dice;
+  private readonly habits: RegistryHabits;
+
+  constructor(timeline: Timeline, broker: SimulatedBroker, dice: Dice, habits: RegistryHabits) {
+    this.timeline = timeline;
+    this.broker = broker;
+    this.dice = dice;
+    this.habits = habits;
+  }
+
+  start(): void {
+    const { timeline, dice, habits } = this;
+    const spanMs = habits.changesEndMs - timeline.nowMs;
+    for (let change = 0; change < habits.changes; change++) {
+      timeline.after(Math.floor(dice.next() * spanMs), () => this.change());
+    }
+  }
+
+  private change(): void {
+    const { dice, jobs } = this;
+    const alive = jobs.filter((job) => !job.deleted);
+    if (alive.length === 0 || dice.chance(0.35)) return this.create();
+    const job = dice.pick(alive);
+    const { timing, generation } = job.current;
+    const kind = dice.between(0, 9);
+    if (kind < 4) this.commit(job, { timing, generation: generation + 1, entry: new Uint8Array(1) });
+    else if (kind < 6) this.retime(job, this.occurrences(), true);
+    else if (kind < 8) this.retime(job, timing.occurrences, !timing.active);
+    else {
+      job.deleted = kind === 9;
+      this.retime(job, timing.occurrences, kind !== 9);
+    }
+    // A second change right behind: the stream may drop the first before it was read.
+    if (!job.deleted && dice.chance(0.3)) {
+      const next = { timing: job.current.timing, generation: job.current.generation + 1, entry: new Uint8Array(1) };
+      this.commit(job, next);
+    }
+  }
+
+  private create(): void {
+    const jobId = `job-${this.jobs.length}`;
+    const partition = this.dice.between(0, this.habits.partitions - 1);
+    const timing = this.timing(jobId, partition, this.occurrences(), 1, true);
+    const job = { current: { timing, generation: 1, entry: new Uint8Array(1) }, deleted: false };
+    this.jobs.push(job);
+    this.commit(job, job.current);
+  }
+
+  private retime(job: SimulatedDefinition, occurrences: Occurrences, active: boolean): void {
+    const { jobId, partition } = job.current.timing;
+    const generation = job.current.generation + 1;
+    const timing = this.timing(jobId, partition, occurrences, generation, active);
+    this.commit(job, { timing, generation, entry: new Uint8Array(1) });
+  }
+
+  private timing(jobId: string, partition: number, occurrences: Occurrences, generation: number, active: boolean): Timing {
+    const effectiveFromMs = this.timeline.nowMs + this.habits.skewMs;
+    const verifiedTo = Math.floor(effectiveFromMs / 1000);
+    const timing = { jobId, partition, occurrences, effectiveFromMs, generation, active, published: new Map(), verifiedTo };
+    this.timings.push(timing);
+    return timing;
+  }
+
+  private occurrences(): Occurrences {
+    const now = Math.floor(this.timeline.nowMs / 1000);
+    const every = this.dice.pick([1, 1, 1, 2, 3, 5, 7]);
+    if (this.dice.chance(0.1)) {
+      const at = now + this.dice.between(0, 8);
+      return { key: `at-${at}`, nextAfter: (second) => (second < at ? at : undefined) };
+    }
+    return { key: `every-${every}`, nextAfter: (second) => (Math.floor(second / every) + 1) * every };
+  }
+
+  /** The relay publishes in order; it knows the sequence of what it published before. */
+  private commit(job: SimulatedDefinition, version: JobVersion): void {
+    const { timeline, dice, habits, broker } = this;
+    const before = job.current.timing;
+    job.current = version;
+    this.versions.set(version.entry, version);
+    const delayMs = dice.chance(0.05) ? dice.between(0, habits.relayMs.worst) : dice.between(1, habits.relayMs.usual);
+    this.relayFreeAtMs = Math.max(this.relayFreeAtMs, timeline.nowMs + delayMs);
+    timeline.at(this.relayFreeAtMs, () => {
+      const { timing } = version;
+      const sequence = broker.jobs.append(`${timing.partition}.${timing.jobId}`, {
+        version,
+        timingSequence: timing.sequence ?? broker.jobs.lastSequence + 1,
+      });
+      if (timing.sequence !== undefined) return;
+      timing.sequence = sequence;
+      timing.storedAtMs = timeline.nowMs;
+      if (before !== timing) before.replacedAtMs = timeline.nowMs;
+    });
+  }
+}

@@ -1,0 +1,133 @@
+import { defaultTickerSettings, type TickerSettings } from "../../services/domain/ticker-model.ts";
+import { SimulatedBroker } from "./broker.ts";
+import { type Network, SimulatedTicker } from "./node.ts";
+import { createDice, type Dice } from "./random.ts";
+import { SimulatedRegistry } from "./registry.ts";
+import { Timeline } from "./timeline.ts";
+import { Verdict } from "./verdict.ts";
+
+/**
+ * calm: one ticker, nothing fails: each occurrence exactly once.
+ * rolling: several tickers that start and stop as they should: nothing lost, repeats are marked.
+ * storm: anything: nothing lost.
+ */
+export type Weather = "calm" | "rolling" | "storm";
+
+export interface Outcome {
+  seed: number;
+  weather: Weather;
+  failures: string[];
+  published: number;
+  repeats: number;
+  unmarkedRepeats: number;
+}
+
+const startMs = 1_000_000_000_000;
+const settlingMs = 26_000;
+const partitions = 4;
+
+const networks: Record<Weather, Network> = {
+  calm: { usualMs: 15, worstMs: 80, loss: 0 },
+  rolling: { usualMs: 15, worstMs: 80, loss: 0 },
+  storm: { usualMs: 40, worstMs: 900, loss: 0.02 },
+};
+
+/** One run: everything about it follows from the seed. */
+export function runScenario(seed: number): Outcome {
+  const dice = createDice(seed);
+  const weather = dice.pick<Weather>(["calm", "rolling", "storm", "storm", "storm"]);
+  const timeline = new Timeline(startMs + dice.between(0, 999));
+  const verdict = new Verdict();
+  const broker = new SimulatedBroker(verdict);
+  const troubleEndMs = timeline.nowMs + dice.between(6_000, 16_000);
+  const registry = new SimulatedRegistry(timeline, broker, dice, {
+    changes: dice.between(4, 24),
+    changesEndMs: troubleEndMs,
+    skewMs: dice.between(-200, 200),
+    relayMs: { usual: dice.pick([5, 50, 400]), worst: weather === "calm" ? 300 : 3_000 },
+    partitions,
+  });
+  verdict.judge(registry);
+  const network = networks[weather];
+  const skewMs = weather === "storm" ? 1_500 : 100;
+  const tickers = Array.from({ length: weather === "calm" ? 1 : dice.between(1, 3) }, (_, index) => {
+    return new SimulatedTicker(
+      { timeline, broker, verdict, dice, network },
+      settings(`ticker-${index}`, dice),
+      dice.between(-skewMs, skewMs),
+    );
+  });
+  for (const ticker of tickers) timeline.after(weather === "calm" ? 0 : dice.between(0, 3_000), () => ticker.start());
+  registry.start();
+  if (weather !== "calm") {
+    for (let trouble = dice.between(1, 6); trouble > 0; trouble--) {
+      const atMs = timeline.nowMs + Math.floor(dice.next() * (troubleEndMs - timeline.nowMs));
+      const ticker = dice.pick(tickers);
+      timeline.at(atMs, () => (weather === "rolling" ? restart(ticker, timeline, dice) : harm(ticker, timeline, dice, broker)));
+    }
+  }
+  timeline.runUntil(troubleEndMs);
+  // From here on the sun shines: what is owed must come.
+  const survivor = dice.pick(tickers);
+  survivor.start();
+  // It may have been about to stop.
+  for (const laterMs of [6_000, 15_000]) timeline.after(laterMs, () => survivor.start());
+  for (const ticker of tickers) {
+    ticker.connect();
+    if (Math.abs(ticker.wallOffsetMs) > skewMs) ticker.wallOffsetMs = 0;
+  }
+  timeline.runUntil(troubleEndMs + settlingMs);
+  if (!tickers.some((ticker) => ticker.running)) verdict.fail("no ticker is left");
+  verdict.complete(Math.floor((timeline.nowMs - skewMs - 1_000) / 1000), weather === "calm");
+  if (weather === "calm" && verdict.repeats > 0) verdict.fail(`${verdict.repeats} repeats although nothing failed`);
+  if (weather === "rolling" && verdict.unmarkedRepeats > 0) verdict.fail(`${verdict.unmarkedRepeats} unmarked repeats`);
+  const { failures, published, repeats, unmarkedRepeats } = verdict;
+  return { seed, weather, failures, published, repeats, unmarkedRepeats };
+}
+
+function settings(ticker: string, dice: Dice): TickerSettings {
+  return {
+    ...defaultTickerSettings,
+    ticker,
+    partitions,
+    limits: { entries: dice.between(1, 4), bytes: 1_000 },
+    maxOutstanding: dice.between(2, 8),
+    maxOutstandingBytes: 1_000_000,
+  };
+}
+
+function restart(ticker: SimulatedTicker, timeline: Timeline, dice: Dice): void {
+  ticker.stop();
+  timeline.after(dice.between(500, 6_000), () => ticker.start());
+}
+
+function harm(ticker: SimulatedTicker, timeline: Timeline, dice: Dice, broker: SimulatedBroker): void {
+  switch (dice.between(0, 6)) {
+    case 0:
+    case 1:
+      ticker.crash();
+      timeline.after(dice.between(10, 8_000), () => ticker.start());
+      return;
+    case 2:
+      ticker.disconnect();
+      timeline.after(dice.between(10, 7_000), () => ticker.connect());
+      return;
+    case 3:
+      ticker.suspend(dice.between(100, 9_000));
+      return;
+    case 4: {
+      const jumpMs = dice.pick([-20_000, -3_000, 2_000, 12_000]);
+      const rightMs = Math.abs(ticker.wallOffsetMs) > 1_500 ? 0 : ticker.wallOffsetMs;
+      ticker.wallOffsetMs += jumpMs;
+      timeline.after(dice.between(500, 5_000), () => {
+        ticker.wallOffsetMs = rightMs;
+      });
+      return;
+    }
+    case 5:
+      broker.forgetMessageIds();
+      return;
+    default:
+      restart(ticker, timeline, dice);
+  }
+}
