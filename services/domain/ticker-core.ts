@@ -1,25 +1,10 @@
+import { Effects } from "./ticker-effects.ts";
 import { Heartbeat } from "./ticker-heartbeat.ts";
-import type {
-  Claim,
-  JobChange,
-  Now,
-  PartitionTick,
-  Tick,
-  TickerEffect,
-  TickerSettings,
-} from "./ticker-model.ts";
-import { type Holdings, Ownership } from "./ticker-ownership.ts";
-import { PartitionRun } from "./ticker-partition.ts";
+import { PartitionHoldings } from "./ticker-holdings.ts";
+import type { Claim, JobChange, Now, PartitionTick, Tick, TickerEffect, TickerSettings } from "./ticker-model.ts";
 import { DueOutbox } from "./ticker-outbox.ts";
-
-/** A claim that is being written. */
-interface PendingClaim {
-  id: number;
-  claim: Claim;
-  from: string;
-  /** It was refused; this read tells why. */
-  readId?: number;
-}
+import { Ownership } from "./ticker-ownership.ts";
+import type { PartitionRun } from "./ticker-partition.ts";
 
 export interface TickerStatus {
   /** Partitions. */
@@ -50,10 +35,8 @@ export class TickerCore {
   private readonly ownership: Ownership;
   private readonly heartbeat: Heartbeat;
   private readonly outbox: DueOutbox;
-  private readonly runs = new Map<number, PartitionRun>();
-  private readonly pending = new Map<number, PendingClaim>();
-  private effects: TickerEffect[] = [];
-  private nextId = 1;
+  private readonly holdings: PartitionHoldings;
+  private readonly effects = new Effects();
   private connected = false;
   private claimsLoaded = false;
   private ticksLoaded = false;
@@ -66,38 +49,38 @@ export class TickerCore {
     this.ownership = new Ownership(settings);
     this.heartbeat = new Heartbeat(settings.fenceAfterMs);
     this.outbox = new DueOutbox(settings);
+    this.holdings = new PartitionHoldings(settings, this.ownership, this.effects);
   }
 
   takeEffects(): TickerEffect[] {
-    const { effects } = this;
-    this.effects = [];
-    return effects;
+    return this.effects.take();
   }
 
   status(): TickerStatus {
     let jobs = 0;
     let loaded = 0;
     let lowest: number | undefined;
-    for (const run of this.runs.values()) {
+    for (const run of this.holdings.runs.values()) {
       jobs += run.jobs;
       if (run.loaded) loaded++;
       const second = run.watermark?.second;
       if (second !== undefined && (lowest === undefined || second < lowest)) lowest = second;
     }
     return {
-      owned: this.runs.size,
+      owned: this.holdings.runs.size,
       loaded,
       jobs,
       lowestWatermark: lowest,
       outstanding: this.outbox.outstanding,
       fenced: this.heartbeat.fenced,
-      settled: this.claimsLoaded && this.ticksLoaded && this.pending.size === 0 && loaded === this.runs.size,
-      stopped: this.stopping && this.runs.size === 0 && this.pending.size === 0,
+      settled:
+        this.claimsLoaded && this.ticksLoaded && this.holdings.unanswered === 0 && loaded === this.holdings.runs.size,
+      stopped: this.stopping && this.holdings.runs.size === 0 && this.holdings.unanswered === 0,
     };
   }
 
   clock(now: Now): void {
-    this.outbox.retryRefused(now, this.effects);
+    for (const effect of this.outbox.refusedBefore(now)) this.effects.emit(effect);
     this.step(now);
   }
 
@@ -114,7 +97,7 @@ export class TickerCore {
 
   /** A claim from the claims stream, in stream order. */
   claimSeen(now: Now, partition: number, claim: Claim | undefined, revision: number): void {
-    if (this.ownership.learnClaim(partition, { claim, revision }, false)) this.reconcile(now, partition);
+    this.holdings.claimSeen(now, partition, claim, revision);
     if (this.claimsLoaded) this.step(now);
   }
 
@@ -143,16 +126,7 @@ export class TickerCore {
 
   /** The answer to `write-claim`: the revision under which it was stored; undefined when it was refused. */
   claimWritten(now: Now, id: number, partition: number, revision: number | undefined): void {
-    const pending = this.pending.get(partition);
-    if (pending?.id !== id) return;
-    if (revision === undefined) {
-      // Somebody was faster, or it was stored and the answer lost: look again, decide anew.
-      pending.readId = this.nextId++;
-      this.emit({ kind: "read-claims", id: pending.readId, partitions: [partition] });
-      return;
-    }
-    this.ownership.learnClaim(partition, { claim: pending.claim, revision }, true);
-    this.reconcile(now, partition);
+    this.holdings.claimWritten(now, id, partition, revision);
     this.step(now);
   }
 
@@ -162,31 +136,23 @@ export class TickerCore {
     id: number,
     claims: readonly { partition: number; claim: Claim | undefined; revision: number }[],
   ): void {
-    for (const { partition, claim, revision } of claims) {
-      // Older than what is known is a read that was overtaken.
-      if (revision === 0 || revision >= this.ownership.claimOf(partition).revision) {
-        this.ownership.learnClaim(partition, { claim, revision }, true);
-        this.reconcile(now, partition);
-      }
-      if (this.pending.get(partition)?.readId === id) this.pending.delete(partition);
-    }
-    this.follow();
+    for (const { partition, claim, revision } of claims) this.holdings.claimRead(now, id, partition, claim, revision);
     if (id === this.fenceReadId) {
       this.fenceReadId = undefined;
       this.heartbeat.lift(now);
-      if (!this.heartbeat.fenced) this.emit({ kind: "notice", notice: { event: "publishing_resumed" } });
+      if (!this.heartbeat.fenced) this.effects.emit({ kind: "notice", notice: { event: "publishing_resumed" } });
     }
     this.step(now);
   }
 
   jobChanged(now: Now, followId: number, partition: number, sequence: number, change: JobChange): void {
-    const run = this.runs.get(partition);
+    const run = this.holdings.runs.get(partition);
     if (run?.followId !== followId) return;
     const dropped = run.change(change, sequence);
     if (dropped) {
       const { droppedFromMs: fromMs, untilMs } = dropped;
       const notice = { event: "late_occurrences_dropped", partition, jobId: change.jobId, fromMs, untilMs } as const;
-      this.emit({ kind: "notice", notice });
+      this.effects.emit({ kind: "notice", notice });
     }
     if (run.nextSecond(Number.NEGATIVE_INFINITY) !== undefined) this.publish(now);
   }
@@ -194,7 +160,7 @@ export class TickerCore {
   /** The follower handed in all that JOBS holds for its partitions; the first time it says so they are loaded. */
   jobsComplete(now: Now, followId: number): void {
     let first = false;
-    for (const run of this.runs.values()) {
+    for (const run of this.holdings.runs.values()) {
       if (run.followId !== followId) continue;
       first ||= !run.loaded;
       run.reachedEnd();
@@ -205,7 +171,7 @@ export class TickerCore {
   /** The answer to `publish-due`. */
   duePublished(now: Now, id: number, stored: boolean): void {
     const refused = this.outbox.answered(now, id, stored);
-    if (refused) this.emit({ kind: "notice", notice: { event: "due_publish_refused", ...refused } });
+    if (refused) this.effects.emit({ kind: "notice", notice: { event: "due_publish_refused", ...refused } });
     this.finish(now);
   }
 
@@ -213,8 +179,8 @@ export class TickerCore {
   tickPublished(now: Now, id: number, stored: boolean): void {
     this.heartbeat.answered(id, stored);
     if (this.heartbeat.fenced && this.heartbeat.trusted(now) && this.fenceReadId === undefined) {
-      this.fenceReadId = this.nextId++;
-      this.emit({ kind: "read-claims", id: this.fenceReadId, partitions: [...this.runs.keys()] });
+      this.fenceReadId = this.effects.newId();
+      this.effects.emit({ kind: "read-claims", id: this.fenceReadId, partitions: [...this.holdings.runs.keys()] });
     }
     this.step(now);
   }
@@ -223,122 +189,52 @@ export class TickerCore {
   stop(now: Now): void {
     if (this.stopping) return;
     this.stopping = true;
-    for (const run of this.runs.values()) run.releasing = true;
+    this.holdings.releaseAll();
     // Says that it is going, for the others to count their shares without it.
-    if (this.mayTick()) this.sendTick(now);
+    this.heartbeat.urgent();
     this.step(now);
   }
 
   /** Gives everything back as it stands: the watermarks are true at any moment. */
   giveUp(now: Now): void {
     this.stop(now);
-    for (const run of this.runs.values()) if (!this.pending.has(run.partition)) this.giveBack(run);
+    this.holdings.giveBack(true);
   }
 
   private step(now: Now): void {
     if (!this.heartbeat.fenced && !this.heartbeat.trusted(now)) {
       this.heartbeat.fence();
       this.fenceReadId = undefined;
-      this.emit({ kind: "notice", notice: { event: "publishing_stopped" } });
+      this.effects.emit({ kind: "notice", notice: { event: "publishing_stopped" } });
     }
-    if (this.connected && this.claimsLoaded && this.ticksLoaded && !this.stopping && !this.heartbeat.fenced) this.own(now);
+    if (this.connected && this.claimsLoaded && this.ticksLoaded && !this.stopping && !this.heartbeat.fenced)
+      this.own(now);
     this.finish(now);
   }
 
   /** Publishes what may go out, gives back what is finished, and ticks. */
   private finish(now: Now): void {
     this.publish(now);
-    for (const run of this.runs.values()) {
-      if (run.releasing && run.idle && !this.pending.has(run.partition)) this.giveBack(run);
-    }
+    this.holdings.giveBack(false);
     this.tick(now);
   }
 
   private own(now: Now): void {
-    for (const decision of this.ownership.decide(now, this.holdings())) {
-      if (decision.kind === "ask") this.emit({ kind: "read-last-tick", ticker: decision.ticker });
-      else if (decision.kind === "give-back") {
-        const run = this.runs.get(decision.partition);
-        if (run) run.releasing = true;
-      } else {
-        const { partition, epoch, watermark, from, revision } = decision;
-        this.writeClaim(partition, { owner: this.settings.ticker, epoch, watermark }, from, revision);
+    for (const decision of this.ownership.decide(now, this.holdings.summary())) {
+      switch (decision.kind) {
+        case "ask":
+          this.effects.emit({ kind: "read-last-tick", ticker: decision.ticker });
+          break;
+        case "give-back":
+          this.holdings.release(decision.partition);
+          break;
+        case "take":
+          this.holdings.take(decision);
+          break;
+        default:
+          decision satisfies never;
       }
     }
-  }
-
-  private holdings(): Holdings {
-    const releasing = new Set<number>();
-    for (const run of this.runs.values()) if (run.releasing) releasing.add(run.partition);
-    const pending = new Set([...this.pending.keys()].filter((partition) => !this.runs.has(partition)));
-    return { owned: [...this.runs.keys()], releasing, pending };
-  }
-
-  private giveBack(run: PartitionRun): void {
-    const { revision } = this.ownership.claimOf(run.partition);
-    this.writeClaim(run.partition, { owner: "", epoch: run.epoch, watermark: run.watermark }, "", revision);
-  }
-
-  private writeClaim(partition: number, claim: Claim, from: string, revision: number): void {
-    const id = this.nextId++;
-    this.pending.set(partition, { id, claim, from });
-    this.emit({ kind: "write-claim", id, partition, claim, revision });
-  }
-
-  /** Brings the run of a partition in line with its claim: begins it, ends it, or leaves it alone. */
-  private reconcile(now: Now, partition: number): void {
-    const { claim } = this.ownership.claimOf(partition);
-    const run = this.runs.get(partition);
-    const mine = claim?.owner === this.settings.ticker;
-    const pending = this.pending.get(partition);
-    const written = pending && claim && pending.claim.epoch === claim.epoch && pending.claim.owner === claim.owner;
-    if (run && !(mine && claim.epoch === run.epoch)) {
-      this.endRun(run);
-      const { epoch } = run;
-      if (written && !mine) {
-        const notice = { event: "partition_given_back", partition, epoch, watermark: claim.watermark } as const;
-        this.emit({ kind: "notice", notice });
-      } else {
-        const lost = { partition, epoch, owner: claim?.owner ?? "", newEpoch: claim?.epoch ?? 0 };
-        this.emit({ kind: "notice", notice: { event: "partition_lost", ...lost } });
-      }
-    }
-    if (written) {
-      this.pending.delete(partition);
-      if (mine && !this.runs.has(partition)) this.beginRun(now, partition, claim, pending.from);
-    }
-    this.follow();
-  }
-
-  private beginRun(now: Now, partition: number, claim: Claim, from: string): void {
-    const run = new PartitionRun({
-      partition,
-      epoch: claim.epoch,
-      watermark: claim.watermark,
-      nowSecond: Math.floor(now.wallMs / 1000),
-      leadSeconds: Math.ceil(this.settings.leadMs / 1000),
-      lookbackSeconds: this.settings.lookbackSeconds,
-      limits: this.settings.limits,
-    });
-    run.releasing = this.stopping;
-    this.runs.set(partition, run);
-    const notice = { event: "partition_taken", partition, epoch: claim.epoch, from, watermark: claim.watermark } as const;
-    this.emit({ kind: "notice", notice });
-  }
-
-  private endRun(run: PartitionRun): void {
-    this.runs.delete(run.partition);
-    if (run.followId !== undefined) this.emit({ kind: "unfollow", followId: run.followId, partition: run.partition });
-  }
-
-  /** One follower for all partitions that came together: not before the last pending claim is answered. */
-  private follow(): void {
-    for (const [partition] of this.pending) if (!this.runs.has(partition)) return;
-    const fresh = [...this.runs.values()].filter((run) => run.followId === undefined);
-    if (fresh.length === 0) return;
-    const followId = this.nextId++;
-    for (const run of fresh) run.followId = followId;
-    this.emit({ kind: "follow", followId, partitions: fresh.map((run) => run.partition) });
   }
 
   private publish(now: Now): void {
@@ -348,7 +244,7 @@ export class TickerCore {
       // The oldest second first, over all partitions.
       let next: PartitionRun | undefined;
       let nextSecond = Number.POSITIVE_INFINITY;
-      for (const run of this.runs.values()) {
+      for (const run of this.holdings.runs.values()) {
         const second = run.nextSecond(target);
         if (second === undefined || second >= nextSecond) continue;
         next = run;
@@ -356,9 +252,9 @@ export class TickerCore {
       }
       if (!next) break;
       const issued = next.issue();
-      if (issued) this.emit(this.outbox.add(this.nextId++, next, issued));
+      if (issued) this.effects.emit(this.outbox.add(this.effects.newId(), next, issued));
     }
-    for (const run of this.runs.values()) run.skipTo(target);
+    for (const run of this.holdings.runs.values()) run.skipTo(target);
   }
 
   /** The last second whose events may go out by now. */
@@ -370,7 +266,8 @@ export class TickerCore {
     if (!this.mayTick()) return;
     const target = this.target(now);
     let complete = true;
-    for (const run of this.runs.values()) if ((run.watermark?.second ?? Number.NEGATIVE_INFINITY) < target) complete = false;
+    for (const run of this.holdings.runs.values())
+      if ((run.watermark?.second ?? Number.NEGATIVE_INFINITY) < target) complete = false;
     if (this.heartbeat.due(now, target, complete)) this.sendTick(now);
   }
 
@@ -381,23 +278,18 @@ export class TickerCore {
   private mayTick(): boolean {
     if (this.heartbeat.begun) return true;
     if (!this.claimsLoaded || !this.ticksLoaded) return false;
-    return this.ownership.leftBehind([...this.runs.keys()]).length === 0;
+    return this.ownership.leftBehind([...this.holdings.runs.keys()]).length === 0;
   }
 
   private sendTick(now: Now): void {
     const second = this.target(now);
     const partitions: PartitionTick[] = [];
-    for (const { partition, epoch, watermark, published } of this.runs.values()) {
+    for (const { partition, epoch, watermark, published } of this.holdings.runs.values()) {
       partitions.push({ partition, epoch, watermark, published });
     }
     const tick: Tick = { ticker: this.settings.ticker, second, live: !this.stopping, partitions };
-    const id = this.nextId++;
+    const id = this.effects.newId();
     this.heartbeat.sent(now, id, second);
-    this.emit({ kind: "publish-tick", id, tick });
-  }
-
-  private emit(effect: TickerEffect): void {
-    this.effects.push(effect);
+    this.effects.emit({ kind: "publish-tick", id, tick });
   }
 }
-

@@ -18,6 +18,7 @@ export class Heartbeat {
   private lastConfirmedMs = 0;
   private lastSecond = Number.NEGATIVE_INFINITY;
   private isFenced = false;
+  private isUrgent = false;
 
   constructor(fenceAfterMs: number) {
     this.fenceAfterMs = fenceAfterMs;
@@ -36,14 +37,21 @@ export class Heartbeat {
   /** Whether a tick is to be sent for this second, of which `complete` tells if all of it is published. */
   due(now: Now, second: number, complete: boolean): boolean {
     if (this.underWay) return false;
+    if (this.isUrgent || !this.begun) return true;
     if (complete && second > this.lastSecond) return true;
     return now.monotonicMs - this.lastSentMs >= longestSilenceMs;
+  }
+
+  /** There is news that should not wait for the next second. */
+  urgent(): void {
+    this.isUrgent = true;
   }
 
   sent(now: Now, id: number, second: number): void {
     if (!this.begun) this.lastConfirmedMs = now.monotonicMs;
     this.underWay = { id, sentMs: now.monotonicMs };
     this.lastSentMs = now.monotonicMs;
+    this.isUrgent = false;
     this.lastSecond = Math.max(this.lastSecond, second);
   }
 

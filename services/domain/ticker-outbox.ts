@@ -65,13 +65,11 @@ export class DueOutbox {
     return undefined;
   }
 
-  retryRefused(now: Now, effects: TickerEffect[]): void {
-    if (this.refused.length === 0) return;
-    const later: typeof this.refused = [];
-    for (const entry of this.refused) {
-      if (now.monotonicMs - entry.atMs >= retryRefusedMs) effects.push(entry.message.effect);
-      else later.push(entry);
-    }
-    this.refused = later;
+  /** What was refused a while ago, to be published again. */
+  refusedBefore(now: Now): DueEffect[] {
+    if (this.refused.length === 0) return [];
+    const ripe = this.refused.filter(({ atMs }) => now.monotonicMs - atMs >= retryRefusedMs);
+    this.refused = this.refused.filter(({ atMs }) => now.monotonicMs - atMs < retryRefusedMs);
+    return ripe.map(({ message }) => message.effect);
   }
 }

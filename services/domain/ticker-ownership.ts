@@ -1,4 +1,11 @@
-import { type Claim, laterWatermark, type Now, type Tick, type TickerSettings, type Watermark } from "./ticker-model.ts";
+import {
+  type Claim,
+  laterWatermark,
+  type Now,
+  type Tick,
+  type TickerSettings,
+  type Watermark,
+} from "./ticker-model.ts";
 
 export interface KnownClaim {
   claim: Claim | undefined;

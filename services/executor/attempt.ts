@@ -1,5 +1,5 @@
-import { isSuccessStatus, type Outcome, outcomeOfStatus } from "../domain/outcome.ts";
 import { parseRetryAfterMs } from "../domain/backoff.ts";
+import { isSuccessStatus, type Outcome, outcomeOfStatus } from "../domain/outcome.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Call } from "./call.ts";
 import type { Connection } from "./connection.ts";
@@ -51,14 +51,7 @@ export class Attempt {
   #abort: ((error: Error) => void) | undefined;
   #ended = false;
 
-  constructor(
-    caller: Caller,
-    call: Call,
-    executionId: string,
-    second: number,
-    number: number,
-    settlement: Settlement,
-  ) {
+  constructor(caller: Caller, call: Call, executionId: string, second: number, number: number, settlement: Settlement) {
     this.#caller = caller;
     this.call = call;
     this.executionId = executionId;

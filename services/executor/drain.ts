@@ -7,8 +7,8 @@ import type { RetryPublisher } from "./retry-publisher.ts";
 import type { Settlements } from "./settlement.ts";
 
 // Calls on the wire may end; the whole stop must take less than 9 s.
-const inFlightMs = 5_500;
-const flushMs = 1_500;
+const inFlightMs = 5_000;
+const flushMs = 1_000;
 const pollMs = 10;
 
 /**

@@ -36,8 +36,7 @@ export function createExecutions(deps: {
 
   const skip = (attempt: Attempt, reason: SkipReason) => {
     metrics.skipped();
-    const status =
-      reason === "JOB_CHANGED" ? ExecutionStatus.SKIPPED_SUPERSEDED : ExecutionStatus.SKIPPED_PAUSED;
+    const status = reason === "JOB_CHANGED" ? ExecutionStatus.SKIPPED_SUPERSEDED : ExecutionStatus.SKIPPED_PAUSED;
     const record: AttemptRecord = {
       executionId: attempt.executionId,
       jobId: attempt.call.jobId,

@@ -95,6 +95,10 @@ export function createIntake(deps: IntakeDeps): Intake {
   return {
     held: () => heldOccurrences,
     onMessage(message) {
+      if (stopped) {
+        settlements.postpone(message, 0);
+        return;
+      }
       const { redelivered } = message;
       if (redelivered) deps.metrics.redelivered();
       if (heldOccurrences + caller.waiting() > maxHeldOccurrences) {

@@ -1,5 +1,5 @@
 import type { Attempt } from "./attempt.ts";
-import { Connection, createConnector, type Connector } from "./connection.ts";
+import { Connection, type Connector, createConnector } from "./connection.ts";
 
 // Below this a shift() of the queue costs nothing worth saving.
 const compactAt = 1_024;

@@ -1,5 +1,4 @@
-import { ExecutionStatus } from "../../gen/carillon/v1/execution_pb.ts";
-import type { ExecutionTrigger } from "../../gen/carillon/v1/execution_pb.ts";
+import type { ExecutionStatus, ExecutionTrigger } from "../../gen/carillon/v1/execution_pb.ts";
 
 /** An AttemptResult, as this process holds it. */
 export interface AttemptRecord {
@@ -27,7 +26,7 @@ const bytesTag = (number: number) => (number << 3) | 2;
 
 /**
  * Writes AttemptResults one after the other as a ResultBatch. By hand, because
- * each execution passes here: 0.5 µs a record instead of the 4 µs of create()
+ * each execution passes here: 0.6 µs a record instead of the 6 µs of create()
  * and toBinary(). Its test reads it back with the generated code.
  */
 export class ResultBatchWriter {
@@ -40,8 +39,7 @@ export class ResultBatchWriter {
 
   add(record: AttemptRecord): void {
     // A UTF-8 character takes at most three bytes for each UTF-16 unit.
-    const textUnits =
-      record.executionId.length + record.jobId.length + record.reason.length + record.message.length;
+    const textUnits = record.executionId.length + record.jobId.length + record.reason.length + record.message.length;
     this.#reserve(fixedBytes + textUnits * 3);
     this.#buffer[this.#at++] = bytesTag(1);
     // The record's length stands before it in two bytes, written when it is known.

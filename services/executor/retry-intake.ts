@@ -72,6 +72,10 @@ export function createRetryIntake(deps: IntakeDeps): Intake {
   return {
     held: () => held,
     onMessage(message) {
+      if (stopped) {
+        settlements.postpone(message, 0);
+        return;
+      }
       const { redelivered } = message;
       if (redelivered) deps.metrics.redelivered();
       if (held > maxHeldRetries) {

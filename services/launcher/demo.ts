@@ -26,17 +26,17 @@ const launcher = createLauncher(readConfig(), {
   clock: systemClock,
   write: (text) => process.stdout.write(text),
 });
-runUntilSignal(
-  launcher,
-  systemClock,
-  (addresses) => {
+runUntilSignal(launcher, {
+  clock: systemClock,
+  underNpm: process.env.npm_lifecycle_event !== undefined,
+  onStarted(addresses) {
     show(`http://${formatAddress(addresses.http)}`, addresses).catch((error: unknown) => {
       console.error(error instanceof Error ? error.message : String(error));
       process.kill(process.pid, "SIGTERM");
     });
   },
-  removeDataDir,
-);
+  beforeExit: removeDataDir,
+});
 
 async function show(url: string, addresses: Addresses): Promise<void> {
   const target = await startDemoTarget(systemClock);

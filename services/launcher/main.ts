@@ -13,9 +13,13 @@ const launcher = createLauncher(config, {
   clock: systemClock,
   write: (text) => process.stdout.write(text),
 });
-runUntilSignal(launcher, systemClock, (addresses) => {
-  const guarded = (process.env.CARILLON_API_TOKENS ?? "").trim() !== "";
-  process.stdout.write(`${banner({ addresses, dataDir: config.dataDir, guarded })}\n`);
+runUntilSignal(launcher, {
+  clock: systemClock,
+  underNpm: process.env.npm_lifecycle_event !== undefined,
+  onStarted(addresses) {
+    const guarded = (process.env.CARILLON_API_TOKENS ?? "").trim() !== "";
+    process.stdout.write(`${banner({ addresses, dataDir: config.dataDir, guarded })}\n`);
+  },
 });
 
 function readConfig(): LauncherConfig {

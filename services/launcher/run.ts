@@ -1,18 +1,23 @@
 import type { Clock } from "../platform/clock.ts";
 import type { Launcher } from "./launcher.ts";
+import { onParentGone } from "./parent-watch.ts";
 import type { Addresses } from "./services.ts";
+
+export interface RunOptions {
+  clock: Clock;
+  /** Whether npm started this process, which then ends with it. */
+  underNpm: boolean;
+  onStarted: (addresses: Addresses) => void;
+  beforeExit?: () => void;
+}
 
 // Ctrl-C under npm comes twice: from the terminal, and passed on by npm. A
 // person takes longer to ask again.
 const sameSignalMs = 500;
 
 /** Runs the launcher for this process's lifetime: the first signal stops it in order, a second one kills what is left. */
-export function runUntilSignal(
-  launcher: Launcher,
-  clock: Clock,
-  onStarted: (addresses: Addresses) => void,
-  beforeExit: () => void = () => {},
-): void {
+export function runUntilSignal(launcher: Launcher, options: RunOptions): void {
+  const { clock, underNpm, onStarted, beforeExit = () => {} } = options;
   let stopping = false;
   let firstSignalAtMs = 0;
   let failed = false;
@@ -43,6 +48,13 @@ export function runUntilSignal(
     exit(1);
   };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop(signal));
+  // Started by hand it may outlive its shell, as any program may.
+  if (underNpm)
+    onParentGone(
+      clock,
+      () => process.ppid,
+      () => stop("npm is gone"),
+    );
   // Whoever read our output is gone; the terminal with it, most likely.
   process.stdout.on("error", () => {
     if (!stopping) stop("the output was closed");

@@ -217,7 +217,9 @@ export function createRelay(store: Store, publisher: Publisher, deps: { clock: C
   };
 
   const beginRebuild = async (state: StreamState, reason: string) => {
-    log.warn({ event: "jobs_stream_rebuild", reason, created: state.created, messages: state.messages });
+    // A first stream that holds jobs already was filled by a registry whose data is gone: they fire, and nobody can stop them.
+    const level = reason === "first stream" && state.messages === 0 ? "info" : "warn";
+    log[level]({ event: "jobs_stream_rebuild", reason, created: state.created, messages: state.messages });
     queue.dropRebuildPage();
     page = undefined;
     await store.commit(() => {

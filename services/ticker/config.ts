@@ -20,7 +20,9 @@ const idPattern = /^[A-Za-z0-9_-]{1,64}$/;
 export function readTickerConfig(environment: Environment): TickerConfig {
   const env = readEnvironment(environment);
   // A host name may have dots, which part the tokens of a subject.
-  const fallbackId = hostname().replaceAll(/[^A-Za-z0-9_-]/g, "-").slice(0, 64);
+  const fallbackId = hostname()
+    .replaceAll(/[^A-Za-z0-9_-]/g, "-")
+    .slice(0, 64);
   const config: TickerConfig = {
     natsUrl: env.text("NATS_URL", "nats://127.0.0.1:4222"),
     replicas: env.integer("CARILLON_REPLICAS", 1, 1, 5),

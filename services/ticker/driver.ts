@@ -95,14 +95,16 @@ export function createDriver(settings: TickerSettings, deps: DriverDeps): Driver
 
   const publishDue = (effect: Extract<TickerEffect, { kind: "publish-due" }>): void => {
     const { id, partition, entries, messageId } = effect;
-    void duePublisher.publish(subjects.due(partition), encodeDueBatch(effect, entries), { messageId }).then((outcome) => {
-      // Abandoned: the process stops, and the watermark stays where it is.
-      if (outcome.kind === "abandoned") return;
-      const stored = outcome.kind === "stored";
-      if (stored) metrics.duePublished.inc(entries.length);
-      else log.error({ event: "due_refused", partition, code: outcome.code, description: outcome.description });
-      input((at) => core.duePublished(at, id, stored));
-    });
+    void duePublisher
+      .publish(subjects.due(partition), encodeDueBatch(effect, entries), { messageId })
+      .then((outcome) => {
+        // Abandoned: the process stops, and the watermark stays where it is.
+        if (outcome.kind === "abandoned") return;
+        const stored = outcome.kind === "stored";
+        if (stored) metrics.duePublished.inc(entries.length);
+        else log.error({ event: "due_refused", partition, code: outcome.code, description: outcome.description });
+        input((at) => core.duePublished(at, id, stored));
+      });
   };
 
   const publishTick = ({ id, tick }: Extract<TickerEffect, { kind: "publish-tick" }>): void => {

@@ -27,7 +27,11 @@ export interface JobsReader {
   stop(): Promise<void>;
 }
 
-export function createJobsReader(broker: Broker, deps: { clock: Clock; log: Log }, options: JobsReaderOptions): JobsReader {
+export function createJobsReader(
+  broker: Broker,
+  deps: { clock: Clock; log: Log },
+  options: JobsReaderOptions,
+): JobsReader {
   const { log } = deps;
   const keep = createEntrySlab();
   const following = new Map<number, { partitions: Set<number>; follower: Follower }>();

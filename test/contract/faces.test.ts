@@ -155,21 +155,24 @@ const refusals: Refusal[] = [
 ];
 
 describe.each(faces)("%s", (face) => {
-  test.each(refusals)(
-    "$name is refused as on each face",
-    async ({ call, code, reason, violations, restViolations }) => {
-      const error = await withCaller(face, token, call).then(
-        () => "it was accepted",
-        (refusal) => refusal,
-      );
-      const { code: actualCode, reason: actualReason, fieldViolations } = error;
-      expect({ code: actualCode, reason: actualReason, fieldViolations }).toEqual({
-        code,
-        reason,
-        fieldViolations: (face === "REST" ? restViolations : undefined) ?? violations ?? [],
-      });
-    },
-  );
+  test.each(refusals)("$name is refused as on each face", async ({
+    call,
+    code,
+    reason,
+    violations,
+    restViolations,
+  }) => {
+    const error = await withCaller(face, token, call).then(
+      () => "it was accepted",
+      (refusal) => refusal,
+    );
+    const { code: actualCode, reason: actualReason, fieldViolations } = error;
+    expect({ code: actualCode, reason: actualReason, fieldViolations }).toEqual({
+      code,
+      reason,
+      fieldViolations: (face === "REST" ? restViolations : undefined) ?? violations ?? [],
+    });
+  });
 
   test("a call without a token is refused", async () => {
     const refused = withCaller(face, undefined, ({ jobs }) => jobs.listJobs({}));
@@ -257,20 +260,19 @@ describe("what only a hand-made request can say", () => {
     ],
   ];
 
-  test.each(cases)(
-    "%s gets the same answer from REST and from Connect JSON",
-    async (_, member, reason, field, description) => {
-      const rest = await post("/jobs", `{${member}}`);
-      expect(rest.status).toBe(400);
-      expect(rest.json.error.details[0].reason).toBe(reason);
-      expect(rest.json.error.details[1].field_violations).toEqual([{ field, description }]);
-      const connect = await post("/carillon.v1.JobService/CreateJob", `{"job":{${member}}}`);
-      expect(connect.status).toBe(400);
-      expect(connect.json).toMatchObject({ code: "invalid_argument", message: `job.${field}: ${description}` });
-      expect(connect.json.details[0]).toMatchObject({ type: "google.rpc.ErrorInfo", debug: { reason } });
-      expect(connect.json.details[1].debug.fieldViolations).toMatchObject([{ field: `job.${field}`, description }]);
-    },
-  );
+  test.each(
+    cases,
+  )("%s gets the same answer from REST and from Connect JSON", async (_, member, reason, field, description) => {
+    const rest = await post("/jobs", `{${member}}`);
+    expect(rest.status).toBe(400);
+    expect(rest.json.error.details[0].reason).toBe(reason);
+    expect(rest.json.error.details[1].field_violations).toEqual([{ field, description }]);
+    const connect = await post("/carillon.v1.JobService/CreateJob", `{"job":{${member}}}`);
+    expect(connect.status).toBe(400);
+    expect(connect.json).toMatchObject({ code: "invalid_argument", message: `job.${field}: ${description}` });
+    expect(connect.json.details[0]).toMatchObject({ type: "google.rpc.ErrorInfo", debug: { reason } });
+    expect(connect.json.details[1].debug.fieldViolations).toMatchObject([{ field: `job.${field}`, description }]);
+  });
 
   test("Connect JSON takes what REST takes, and answers as Connect clients expect", async () => {
     const body = '{"job":{"schedule":"@hourly","api_endpoint":"http://x/","type":"ATLEAST_ONCE"}}';

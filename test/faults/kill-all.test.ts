@@ -28,10 +28,7 @@ describe("the whole machine's processes killed at once", () => {
     await witness.until((calls) => calls.some((call) => call.second === first + 2));
     const before = witness.calls.length;
 
-    // The launcher first: it would start the others again.
-    for (const name of ["launcher", "nats-server", "registry", "ticker", "executor", "history"] as const) {
-      system.kill(name, "SIGKILL");
-    }
+    await system.killAll();
     await system.restart();
 
     await witness.until((calls) => calls.length > before + 2 * jobCount);

@@ -105,7 +105,6 @@ describe("executors that die and stop", () => {
     const second = nextSecond(3_000);
     for (const jobId of jobs) await rig.due(second, [dueEntry({ jobId, url: target.url("/") })]);
     await leaving.stop();
-    expect(Date.now()).toBeLessThan(second * 1000);
     await settleAll(jobs, second);
     const last = Math.max(...target.arrivals().map((one) => one.atMs));
     expect(last).toBeLessThan(second * 1000 + 2_000);
@@ -127,7 +126,10 @@ describe("executors that die and stop", () => {
   it("an executor that starts after a job was paused does not fire what was published before", async () => {
     const [paused = "", active = ""] = jobIds(2);
     const second = nextSecond(0);
-    await rig.due(second, [paused, active].map((jobId) => dueEntry({ jobId, url: target.url("/") })));
+    await rig.due(
+      second,
+      [paused, active].map((jobId) => dueEntry({ jobId, url: target.url("/") })),
+    );
     await rig.change(paused, { generation: 2, timingGeneration: 2, state: JobState.PAUSED });
     await rig.startExecutor();
     expect((await rig.settled(paused, second)).map(brief)).toMatchObject([{ status: SKIPPED_PAUSED }]);

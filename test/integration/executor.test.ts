@@ -134,7 +134,10 @@ describe("an executor", () => {
     target.on("/redirect", { status: 302, headers: { Location: "/" } });
     const cases = [
       [{ url: "http://127.0.0.1:9/" }, { reason: "CONNECTION_REFUSED", message: "connection refused by 127.0.0.1:9" }],
-      [{ url: target.url("/hang"), timeoutMs: 200 }, { reason: "TIMEOUT", message: "no answer within 200 ms" }],
+      [
+        { url: target.url("/hang"), timeoutMs: 200 },
+        { reason: "TIMEOUT", message: "no answer within 200 ms" },
+      ],
       [{ url: target.url("/stall"), timeoutMs: 200 }, { reason: "TIMEOUT" }],
       [{ url: target.url("/close") }, { reason: "CONNECTION_RESET" }],
       [{ url: "http://nowhere.invalid/" }, { reason: "DNS_ERROR" }],
@@ -173,7 +176,7 @@ describe("an executor", () => {
     for (let i = 0; i < 300; i += 100) await rig.due(second, hanging.slice(i, i + 100));
     await rig.due(second, [quick]);
     const [result] = await rig.settled(quick.jobId, second);
-    expect(Number(result?.sentAtMs)).toBeLessThan(second * 1000 + 2_000);
+    expect(Number(result?.sentAtMs)).toBeLessThan(second * 1000 + 3_000);
     expect(slow.connections()).toBeLessThanOrEqual(64);
     slow.on("/", {});
     for (const entry of hanging) await rig.settled(entry.jobId, second);
@@ -208,9 +211,13 @@ describe("an executor", () => {
     const [done, open] = [newJob(), newJob()];
     const second = nextSecond(0);
     rig.recorded.add(executionIdOf(done, second));
-    await rig.due(second, [done, open].map((jobId) => dueEntry({ jobId, url: target.url("/repeat") })), {
-      mayRepeat: true,
-    });
+    await rig.due(
+      second,
+      [done, open].map((jobId) => dueEntry({ jobId, url: target.url("/repeat") })),
+      {
+        mayRepeat: true,
+      },
+    );
     await rig.settled(open, second);
     await rig.drained();
     expect(target.arrivals("/repeat").map((one) => one.executionId)).toEqual([executionIdOf(open, second)]);

@@ -218,17 +218,24 @@ describe("JobService, with no broker anywhere", () => {
       expect(fieldsOf(refusal).sort()).toEqual(["job.api_endpoint", "job.schedule", "job.type"]);
     });
 
-    it.each(["nope", "http.nope", "job_id", "state", "etag", "created_at", "start_time.seconds", "labels.a", ""])(
-      "refuses the path %j by name",
-      async (path) => {
-        const { jobId } = await create();
-        const refusal = await refusalOf(update({ jobId, displayName: "x" }, ["display_name", path]));
-        expect(refusal).toMatchObject({ code: "INVALID_ARGUMENT", reason: "UPDATE_MASK_INVALID" });
-        expect(refusal.fieldViolations).toMatchObject([
-          { field: "update_mask", description: expect.stringContaining(JSON.stringify(path)) },
-        ]);
-      },
-    );
+    it.each([
+      "nope",
+      "http.nope",
+      "job_id",
+      "state",
+      "etag",
+      "created_at",
+      "start_time.seconds",
+      "labels.a",
+      "",
+    ])("refuses the path %j by name", async (path) => {
+      const { jobId } = await create();
+      const refusal = await refusalOf(update({ jobId, displayName: "x" }, ["display_name", path]));
+      expect(refusal).toMatchObject({ code: "INVALID_ARGUMENT", reason: "UPDATE_MASK_INVALID" });
+      expect(refusal.fieldViolations).toMatchObject([
+        { field: "update_mask", description: expect.stringContaining(JSON.stringify(path)) },
+      ]);
+    });
 
     it("holds the merged job to the rules of a new one", async () => {
       const { jobId } = await create({ http: { body: "b" } });
@@ -334,14 +341,15 @@ describe("JobService, with no broker anywhere", () => {
     expect((await jobs.listJobs({})).jobs).toHaveLength(50);
   });
 
-  it.each(["x", "am9icy8xLw", Buffer.from("jobs/1/0123").toString("base64url")])(
-    "refuses the page token %j",
-    async (token) => {
-      const refusal = await refusalOf(jobs.listJobs({ pageToken: token }));
-      expect(refusal.code).toBe("INVALID_ARGUMENT");
-      expect(fieldsOf(refusal)).toEqual(["page_token"]);
-    },
-  );
+  it.each([
+    "x",
+    "am9icy8xLw",
+    Buffer.from("jobs/1/0123").toString("base64url"),
+  ])("refuses the page token %j", async (token) => {
+    const refusal = await refusalOf(jobs.listJobs({ pageToken: token }));
+    expect(refusal.code).toBe("INVALID_ARGUMENT");
+    expect(fieldsOf(refusal)).toEqual(["page_token"]);
+  });
 
   it("previews a schedule without creating anything", async () => {
     const after = instantAt(Date.UTC(2026, 2, 28, 12));

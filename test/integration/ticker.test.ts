@@ -5,7 +5,10 @@ import { secondOf, systemClock } from "../../services/platform/clock.ts";
 import { killed, missingSeconds, startTickerRig, type TickerRig } from "./ticker-rig.ts";
 
 const everySecond = "* * * * * *";
-const jobIds = Array.from({ length: 16 }, (_, index) => `01kaw3v9j5x7s2d4f6g8h0m1${index.toString(32).padStart(2, "0")}`);
+const jobIds = Array.from(
+  { length: 16 },
+  (_, index) => `01kaw3v9j5x7s2d4f6g8h0m1${index.toString(32).padStart(2, "0")}`,
+);
 const jobId = jobIds[0] ?? "";
 
 let rig: TickerRig;
@@ -51,7 +54,10 @@ describe("a ticker", () => {
     await killed(child);
     const later = rig.secondsOf(jobId).length;
     rig.spawnTicker("a");
-    await rig.until("going on", () => rig.secondsOf(jobId).length > later && reaches(jobId, secondOf(systemClock.nowMs()) + 1)());
+    await rig.until(
+      "going on",
+      () => rig.secondsOf(jobId).length > later && reaches(jobId, secondOf(systemClock.nowMs()) + 1)(),
+    );
     expect(missingSeconds(rig.secondsOf(jobId), first)).toEqual([]);
   });
 
@@ -69,7 +75,9 @@ describe("a ticker", () => {
     const before = Math.max(...rig.secondsOf(jobId));
     rig.spawnTicker("b");
     await rig.until("going on", reaches(jobId, before + 3));
-    expect(rig.secondsOf(jobId)).toEqual(Array.from({ length: rig.secondsOf(jobId).length }, (_, after) => first + after));
+    expect(rig.secondsOf(jobId)).toEqual(
+      Array.from({ length: rig.secondsOf(jobId).length }, (_, after) => first + after),
+    );
   });
 
   it("goes on where it was when the broker is killed and comes back", async () => {

@@ -91,7 +91,13 @@ export class SimulatedBroker {
   }
 
   storeTick(tick: Tick): void {
-    for (const { partition, watermark } of tick.partitions) this.verdict.watermark(partition, watermark, tick.ticker);
+    const before = this.ticks.last(tick.ticker)?.value.partitions ?? [];
+    for (const { partition, epoch, watermark } of tick.partitions) {
+      this.verdict.watermark(partition, watermark, tick.ticker);
+      const last = before.find((other) => other.partition === partition && other.epoch === epoch)?.watermark;
+      if (last && (watermark?.second ?? 0) < last.second)
+        this.verdict.fail(`${tick.ticker} went back behind ${last.second}`);
+    }
     this.ticks.append(tick.ticker, tick);
   }
 

@@ -72,12 +72,22 @@ export class SimulatedTicker {
     this.followed = new Map();
     this.connect();
     this.poll();
-    this.read(this.broker.claims, () => true, (partition, claim, sequence) => {
-      this.input((core, now) => core.claimSeen(now, Number(partition), claim, sequence));
-    }, (core, now) => core.claimsComplete(now));
-    this.read(this.broker.ticks, () => true, (_, tick, sequence) => {
-      this.input((core, now) => core.tickSeen(now, tick, sequence));
-    }, (core, now) => core.ticksComplete(now));
+    this.read(
+      this.broker.claims,
+      () => true,
+      (partition, claim, sequence) => {
+        this.input((core, now) => core.claimSeen(now, Number(partition), claim, sequence));
+      },
+      (core, now) => core.claimsComplete(now),
+    );
+    this.read(
+      this.broker.ticks,
+      () => true,
+      (_, tick, sequence) => {
+        this.input((core, now) => core.tickSeen(now, tick, sequence));
+      },
+      (core, now) => core.ticksComplete(now),
+    );
   }
 
   crash(): void {
@@ -243,9 +253,11 @@ export class SimulatedTicker {
       const { timing } = this.verdict.version(entry);
       let current = false;
       for (const [followId, partitions] of this.followed) {
-        if (partitions.has(effect.partition) && this.delivered.get(followId)?.get(timing.jobId) === entry) current = true;
+        if (partitions.has(effect.partition) && this.delivered.get(followId)?.get(timing.jobId) === entry)
+          current = true;
       }
-      if (!current || !timing.active) this.verdict.fail(`${timing.jobId} went out in a state that ${this.name} knew was over`);
+      if (!current || !timing.active)
+        this.verdict.fail(`${timing.jobId} went out in a state that ${this.name} knew was over`);
     }
   }
 

@@ -35,6 +35,8 @@ interface SimulatedDefinition {
 }
 
 export interface RegistryHabits {
+  /** Jobs that are created at once at the start. */
+  crowd: number;
   /** Jobs and changes of the run. */
   changes: number;
   changesEndMs: number;
@@ -65,6 +67,7 @@ export class SimulatedRegistry {
 
   start(): void {
     const { timeline, dice, habits } = this;
+    for (let job = 0; job < habits.crowd; job++) this.create();
     const spanMs = habits.changesEndMs - timeline.nowMs;
     for (let change = 0; change < habits.changes; change++) {
       timeline.after(Math.floor(dice.next() * spanMs), () => this.change());
@@ -108,10 +111,25 @@ export class SimulatedRegistry {
     this.commit(job, { timing, generation, entry: new Uint8Array(1) });
   }
 
-  private timing(jobId: string, partition: number, occurrences: Occurrences, generation: number, active: boolean): Timing {
+  private timing(
+    jobId: string,
+    partition: number,
+    occurrences: Occurrences,
+    generation: number,
+    active: boolean,
+  ): Timing {
     const effectiveFromMs = this.timeline.nowMs + this.habits.skewMs;
     const verifiedTo = Math.floor(effectiveFromMs / 1000);
-    const timing = { jobId, partition, occurrences, effectiveFromMs, generation, active, published: new Map(), verifiedTo };
+    const timing = {
+      jobId,
+      partition,
+      occurrences,
+      effectiveFromMs,
+      generation,
+      active,
+      published: new Map(),
+      verifiedTo,
+    };
     this.timings.push(timing);
     return timing;
   }

@@ -38,9 +38,12 @@ export function runScenario(seed: number): Outcome {
   const weather = dice.pick<Weather>(["calm", "rolling", "storm", "storm", "storm"]);
   const timeline = new Timeline(startMs + dice.between(0, 999));
   const verdict = new Verdict();
+  const crowded = dice.chance(0.2);
   const broker = new SimulatedBroker(verdict);
   const troubleEndMs = timeline.nowMs + dice.between(6_000, 16_000);
   const registry = new SimulatedRegistry(timeline, broker, dice, {
+    // In a crowd a second does not fit into the window at once.
+    crowd: crowded ? dice.between(10, 25) : 0,
     changes: dice.between(4, 24),
     changesEndMs: troubleEndMs,
     skewMs: dice.between(-200, 200),
@@ -48,12 +51,12 @@ export function runScenario(seed: number): Outcome {
     partitions,
   });
   verdict.judge(registry);
-  const network = networks[weather];
+  const network = { ...networks[weather] };
   const skewMs = weather === "storm" ? 1_500 : 100;
   const tickers = Array.from({ length: weather === "calm" ? 1 : dice.between(1, 3) }, (_, index) => {
     return new SimulatedTicker(
       { timeline, broker, verdict, dice, network },
-      settings(`ticker-${index}`, dice),
+      settings(`ticker-${index}`, dice, crowded),
       dice.between(-skewMs, skewMs),
     );
   });
@@ -63,11 +66,14 @@ export function runScenario(seed: number): Outcome {
     for (let trouble = dice.between(1, 6); trouble > 0; trouble--) {
       const atMs = timeline.nowMs + Math.floor(dice.next() * (troubleEndMs - timeline.nowMs));
       const ticker = dice.pick(tickers);
-      timeline.at(atMs, () => (weather === "rolling" ? restart(ticker, timeline, dice) : harm(ticker, timeline, dice, broker)));
+      timeline.at(atMs, () =>
+        weather === "rolling" ? restart(ticker, timeline, dice) : harm(ticker, timeline, dice, broker),
+      );
     }
   }
   timeline.runUntil(troubleEndMs);
   // From here on the sun shines: what is owed must come.
+  Object.assign(network, networks.calm);
   const survivor = dice.pick(tickers);
   survivor.start();
   // It may have been about to stop.
@@ -85,13 +91,13 @@ export function runScenario(seed: number): Outcome {
   return { seed, weather, failures, published, repeats, unmarkedRepeats };
 }
 
-function settings(ticker: string, dice: Dice): TickerSettings {
+function settings(ticker: string, dice: Dice, crowded: boolean): TickerSettings {
   return {
     ...defaultTickerSettings,
     ticker,
     partitions,
-    limits: { entries: dice.between(1, 4), bytes: 1_000 },
-    maxOutstanding: dice.between(2, 8),
+    limits: { entries: dice.between(1, crowded ? 2 : 4), bytes: 1_000 },
+    maxOutstanding: dice.between(2, crowded ? 3 : 8),
     maxOutstandingBytes: 1_000_000,
   };
 }

@@ -49,7 +49,10 @@ export class Verdict {
       if (timing.sequence === undefined || timing.sequence > watermark.jobsSequence) continue;
       const missing = firstMissing(timing, watermark.second);
       if (missing === undefined) timing.verifiedTo = Math.max(timing.verifiedTo, watermark.second);
-      else this.fail(`the watermark ${watermark.second}/${watermark.jobsSequence} of ${by} passed ${timing.jobId} at ${missing}`);
+      else
+        this.fail(
+          `the watermark ${watermark.second}/${watermark.jobsSequence} of ${by} passed ${timing.jobId} at ${missing}`,
+        );
     }
   }
 
@@ -68,7 +71,8 @@ export class Verdict {
         if (until * 1000 < timing.storedAtMs + 1_000) continue;
       }
       const missing = firstMissing(timing, until);
-      if (missing !== undefined) this.fail(`${timing.jobId} (timing ${timing.generation}) at ${missing} was never published`);
+      if (missing !== undefined)
+        this.fail(`${timing.jobId} (timing ${timing.generation}) at ${missing} was never published`);
     }
   }
 

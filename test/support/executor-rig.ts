@@ -36,7 +36,9 @@ const main = new URL("../../services/executor/main.ts", import.meta.url).pathnam
 const loopback = { host: "127.0.0.1", port: 0 };
 
 /** A due entry with the registry's defaults, for one job. */
-export function dueEntry(fields: Omit<MessageInitShape<typeof DueEntrySchema>, "$typeName"> & { jobId: string; url: string }): DueEntry {
+export function dueEntry(
+  fields: Omit<MessageInitShape<typeof DueEntrySchema>, "$typeName"> & { jobId: string; url: string },
+): DueEntry {
   return create(DueEntrySchema, {
     generation: 1,
     method: HttpMethod.POST,
@@ -93,22 +95,30 @@ export async function startExecutorRig(options: { nats?: Nats; collectResults?: 
       log,
       clock: systemClock,
       services: [
-        bindService(HistoryService, {
-          findRecorded({ executionIds }) {
-            asked.push(executionIds);
-            return { executionIds: executionIds.filter((id) => recorded.has(id)) };
+        bindService(
+          HistoryService,
+          {
+            findRecorded({ executionIds }) {
+              asked.push(executionIds);
+              return { executionIds: executionIds.filter((id) => recorded.has(id)) };
+            },
           },
-        }, pipeline),
-        bindService(ExecutionService, {
-          getExecution({ executionId }) {
-            const made = attempts.get(executionId);
-            if (made === undefined) throw new RpcError("NOT_FOUND", "no such execution", { reason: "NOT_FOUND" });
-            return { executionId, status: 8, attempts: Array.from({ length: made }, (_, i) => ({ attempt: i + 1 })) };
+          pipeline,
+        ),
+        bindService(
+          ExecutionService,
+          {
+            getExecution({ executionId }) {
+              const made = attempts.get(executionId);
+              if (made === undefined) throw new RpcError("NOT_FOUND", "no such execution", { reason: "NOT_FOUND" });
+              return { executionId, status: 8, attempts: Array.from({ length: made }, (_, i) => ({ attempt: i + 1 })) };
+            },
+            listExecutions: unused,
+            watchExecutions: unused,
+            auditJob: unused,
           },
-          listExecutions: unused,
-          watchExecutions: unused,
-          auditJob: unused,
-        }, pipeline),
+          pipeline,
+        ),
       ],
     },
   );

@@ -138,7 +138,13 @@ function inherited(): Record<string, string | undefined> {
   const env: Record<string, string | undefined> = { ...process.env };
   for (const name of Object.keys(env)) {
     // VITEST and its like would tell the services that they are under test.
-    if (name.startsWith("CARILLON_") || name === "NATS_URL" || name.startsWith("VITEST")) delete env[name];
+    if (
+      name.startsWith("CARILLON_") ||
+      name === "NATS_URL" ||
+      name.startsWith("VITEST") ||
+      name === "npm_lifecycle_event"
+    )
+      delete env[name];
   }
   // Found there, nothing is fetched anew for a temporary data folder.
   return { ...env, PATH: `${process.env.PATH ?? ""}${delimiter}${natsBinDir}` };

@@ -26,12 +26,16 @@ export interface GrpcClientConfig {
   maxResponseBytes?: number;
 }
 
-/** Connect's typed client; of its call options timeoutMs and signal count. Failures are RpcError. */
+/**
+ * Connect's typed client; of its call options timeoutMs and signal count, and
+ * onHeader for streams: the server has opened it. Failures are RpcError.
+ */
 export type GrpcClient<S extends DescService> = Client<S> & { close(): void };
 
 interface Options {
   timeoutMs?: number;
   signal?: AbortSignal;
+  onHeader?: (headers: Headers) => void;
 }
 
 const defaultTimeoutMs = 5_000;
@@ -108,6 +112,8 @@ export function createGrpcClient<S extends DescService>(
         metadata,
         callOptions(options, undefined),
       );
+      // Headers carry nothing between our services but that they have come.
+      call.once("metadata", () => options?.onHeader?.(new Headers()));
       const abort = () => call.cancel();
       options?.signal?.addEventListener("abort", abort, { once: true });
       try {

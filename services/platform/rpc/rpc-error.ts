@@ -69,7 +69,7 @@ export function relativeTo(prefix: string, error: RpcError): RpcError {
     field: field.startsWith(start) ? field.slice(start.length) : field,
     description,
   }));
-  const message = error.message === messageOf(error.fieldViolations) ? messageOf(violations) : error.message;
+  const message = error.message.startsWith(start) ? error.message.slice(start.length) : error.message;
   return new RpcError(error.code, message, {
     reason: error.reason,
     metadata: error.metadata,
@@ -80,7 +80,7 @@ export function relativeTo(prefix: string, error: RpcError): RpcError {
 }
 
 function messageOf(violations: readonly FieldViolation[]): string {
-  const [first, ...others] = boundViolations(violations);
+  const [first, ...others] = violations;
   if (!first) return "the request is not valid";
   const more = others.length > 0 ? ` (and ${others.length} more)` : "";
   return `${first.field === "" ? "" : `${first.field}: `}${first.description}${more}`;

@@ -1,0 +1,37 @@
+import { expect, test } from "vitest";
+import { findSyntaxError, parseJson } from "./json-syntax.ts";
+
+test.each([
+  ["", 0],
+  ["  ", 2],
+  ["{", 1],
+  ["{]", 1],
+  ["[1,]", 3],
+  ['{"a" 1}', 5],
+  ['{"a":1,}', 7],
+  ["nulls", 0],
+  ["1 2", 2],
+  ["-", 0],
+  ['"\\x"', 0],
+  ['"a\nb"', 0],
+  ["[1}", 2],
+])("in %j the error is at %i", (text, at) => {
+  expect(() => JSON.parse(text)).toThrow();
+  expect(findSyntaxError(text)).toBe(at);
+});
+
+test.each([
+  '{"a":[1,-2.5e3,{"b":null}],"c":"\\u00e9\\n\u{1F600}"}',
+  "[]",
+  " {} ",
+  '"\u007f"',
+  "0",
+])("in %j there is none before its end", (text) => {
+  expect(parseJson(Buffer.from(text))).toEqual(JSON.parse(text));
+  expect(findSyntaxError(text)).toBe(text.length);
+});
+
+test("bytes that are no UTF-8 are refused; a byte order mark is not", () => {
+  expect(() => parseJson(Buffer.from([0x22, 0xff, 0x22]))).toThrow("not valid UTF-8");
+  expect(parseJson(Buffer.from("\ufeff{}"))).toEqual({});
+});

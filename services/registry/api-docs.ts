@@ -1,0 +1,25 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { BoundService } from "../platform/rpc/binding.ts";
+import { readComments } from "../platform/rpc/descriptor-comments.ts";
+import { createDocsFace } from "../platform/rpc/docs-face.ts";
+import type { HttpFace } from "../platform/rpc/http-exchange.ts";
+import { describeOpenApi } from "../platform/rpc/openapi.ts";
+
+const title = "Carillon";
+// The comments of the contract, as `npm run gen` writes them beside the code.
+const descriptors = join(import.meta.dirname, "../../gen/carillon.binpb");
+
+const info = {
+  title,
+  version: "v1",
+  description: "A job scheduler that fires HTTP calls on the second, at least once.",
+};
+
+/** /openapi.json and /docs of what the front door serves. Nothing is read before the first request. */
+export function createApiDocs(services: readonly BoundService[]): HttpFace {
+  return createDocsFace({
+    title,
+    openApi: () => describeOpenApi(services, info, readComments(readFileSync(descriptors))),
+  });
+}

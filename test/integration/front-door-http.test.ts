@@ -1,0 +1,132 @@
+import { request as httpRequest } from "node:http";
+import { connect } from "node:net";
+import { gzipSync } from "node:zlib";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { type FrontDoor, reasonOf, startFrontDoor } from "../support/front-door.ts";
+
+let door: FrontDoor;
+beforeEach(async () => {
+  door = await startFrontDoor();
+});
+afterEach(() => door.server.stop());
+
+const job = { schedule: "*/5 * * * * *", api_endpoint: "http://127.0.0.1:1/hook", type: "ATLEAST_ONCE" };
+
+test("a body over the limit is 413, and the same connection serves the next request", async () => {
+  const { status, json } = await door.call("POST", "/jobs", { ...job, http: { body: "x".repeat(400_000) } });
+  expect([status, json.error.code, reasonOf({ json })]).toEqual([413, 413, "REQUEST_TOO_LARGE"]);
+  const statuses = await new Promise<string[]>((resolve) => {
+    const socket = connect(door.server.address().port, "127.0.0.1");
+    let text = "";
+    socket.on("data", (chunk) => {
+      text += chunk;
+      const found = text.match(/HTTP\/1\.1 \d+/g) ?? [];
+      if (found.length === 2) {
+        socket.destroy();
+        resolve(found);
+      }
+    });
+    // Without a length, the limit is met in the middle of the body.
+    socket.write("POST /jobs HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    for (let i = 0; i < 40; i++) socket.write(`${(100_000).toString(16)}\r\n${"x".repeat(100_000)}\r\n`);
+    socket.write("0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+  });
+  expect(statuses).toEqual(["HTTP/1.1 413", "HTTP/1.1 200"]);
+});
+
+test("an archive that unpacks past the limit is 413", async () => {
+  const bomb = gzipSync(Buffer.alloc(50_000_000));
+  expect((await door.call("POST", "/jobs", bomb, { "content-encoding": "gzip" })).status).toBe(413);
+});
+
+test("a client that asks first is told before it sends", async () => {
+  const expecting = (bytes: number) =>
+    new Promise<number | undefined>((resolve, reject) => {
+      const sent = httpRequest(door.url("/jobs"), {
+        method: "POST",
+        headers: { expect: "100-continue", "content-length": bytes, "content-type": "application/json" },
+      });
+      sent.on("continue", () => sent.end(JSON.stringify(job).padEnd(bytes)));
+      sent.on("response", (response) => resolve(response.resume().statusCode)).on("error", reject);
+      sent.flushHeaders();
+    });
+  expect(await expecting(1000)).toBe(200);
+  expect(await expecting(1_000_000)).toBe(413);
+});
+
+test("a token is asked for on the API and /metrics, not on the probes", async () => {
+  await door.server.stop();
+  door = await startFrontDoor({ tokens: ["s3cret"], ready: () => false });
+  const missing = await door.call("GET", "/jobs");
+  expect([missing.status, missing.headers.get("www-authenticate")]).toEqual([401, 'Bearer realm="carillon"']);
+  const wrong = await door.call("GET", "/jobs", undefined, { authorization: "Bearer nope" });
+  expect(wrong.headers.get("www-authenticate")).toContain("invalid_token");
+  expect((await door.call("GET", "/jobs", undefined, { authorization: "bearer s3cret" })).status).toBe(200);
+  expect((await door.call("GET", "/metrics")).status).toBe(401);
+  expect((await door.call("GET", "/metrics", undefined, { authorization: "Bearer s3cret" })).text).toContain(
+    'carillon_rpc_handled_total{service="carillon.v1.JobService",method="ListJobs",code="UNAUTHENTICATED",face="rest"} 2',
+  );
+  expect((await door.call("GET", "/healthz")).status).toBe(200);
+  expect((await door.call("GET", "/readyz")).status).toBe(503);
+});
+
+test("a page of another site cannot change anything", async () => {
+  expect((await door.call("POST", "/jobs", job, { "sec-fetch-site": "cross-site" })).status).toBe(403);
+  expect((await door.call("POST", "/jobs", job, { origin: "https://evil.example" })).status).toBe(403);
+  expect((await door.call("POST", "/jobs", job, { origin: door.url("") })).status).toBe(200);
+});
+
+describe("watching", () => {
+  test("sends server-sent events with id, event and data, and ends with the stream", async () => {
+    await door.call("POST", "/jobs", { ...job, display_name: "three" });
+    const { headers, text } = await door.call("GET", "/jobs/job-1/executions:watch");
+    expect(headers.get("content-type")).toBe("text/event-stream");
+    const events = text
+      .trim()
+      .split("\n\n")
+      .map((event) => event.split("\n"));
+    expect(events).toHaveLength(3);
+    expect(events[0]?.slice(0, 2)).toEqual(["id: job-1-1", "event: execution"]);
+    expect(JSON.parse(events[0]?.[2]?.slice("data: ".length) ?? "")).toMatchObject({
+      execution_id: "job-1-1",
+      timestamp: "1970-01-01T00:00:01.003Z",
+      status: "SUCCESS",
+      http_status: 200,
+      duration_ms: 12,
+    });
+  });
+
+  test("sends lines of JSON to those who ask for them", async () => {
+    await door.call("POST", "/jobs", { ...job, display_name: "three" });
+    const response = await fetch(door.url("/jobs/job-1/executions:watch"), {
+      headers: { accept: "application/x-ndjson" },
+    });
+    expect(response.headers.get("content-type")).toBe("application/x-ndjson");
+    const ids = (await response.text())
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line).execution_id);
+    expect(ids).toEqual(["job-1-1", "job-1-2", "job-1-3"]);
+  });
+
+  test("an unknown job is 404 before the stream begins", async () => {
+    expect((await door.call("GET", "/jobs/nope/executions:watch")).status).toBe(404);
+  });
+
+  test("a client that leaves ends the handler", async () => {
+    await door.call("POST", "/jobs", job);
+    const leave = new AbortController();
+    await fetch(door.url("/jobs/job-1/executions:watch"), { signal: leave.signal });
+    await door.backend.watchStarted("job-1");
+    leave.abort();
+    await door.backend.watchEnded("job-1");
+  });
+
+  test("a stopping server ends the stream with an error event, and stops at once", async () => {
+    await door.call("POST", "/jobs", job);
+    const response = await fetch(door.url("/jobs/job-1/executions:watch"));
+    await door.backend.watchStarted("job-1");
+    const [text] = await Promise.all([response.text(), door.server.stop()]);
+    expect(text).toContain('event: error\ndata: {"error":{"code":503,"status":"UNAVAILABLE"');
+  });
+});

@@ -1,0 +1,63 @@
+import { pino } from "pino";
+import { systemClock } from "../../services/platform/clock.ts";
+import { formatAddress } from "../../services/platform/config.ts";
+import { createHttpServer, type HttpServer } from "../../services/platform/rpc/http-server.ts";
+import { createFakeBackend, type FakeBackend } from "../contract/faces-service.ts";
+
+export interface FrontDoor {
+  readonly backend: FakeBackend;
+  readonly server: HttpServer;
+  url(path: string): string;
+  /** One request; a body that is neither text nor bytes is sent as JSON. */
+  call(verb: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answer>;
+}
+
+export interface Answer {
+  status: number;
+  headers: Headers;
+  text: string;
+  // biome-ignore lint/suspicious/noExplicitAny: any JSON at all
+  json: any;
+}
+
+/** The HTTP front door over the backend of the contract suite, with a small limit for bodies. */
+export async function startFrontDoor(options: { tokens?: string[]; ready?: () => boolean } = {}): Promise<FrontDoor> {
+  const backend = createFakeBackend(options);
+  const { services, pipeline } = backend;
+  const metrics = async () => ({ contentType: backend.metrics.contentType, body: await backend.metrics.metrics() });
+  const probes = { ready: options.ready ?? (() => true), metrics };
+  const server = createHttpServer(
+    { address: { host: "127.0.0.1", port: 0 }, maxBodyBytes: 300_000 },
+    { services, pipeline, probes, log: pino({ level: "silent" }), clock: systemClock },
+  );
+  await server.start();
+  const url = (path: string) => `http://${formatAddress(server.address())}${path}`;
+  return {
+    backend,
+    server,
+    url,
+    async call(verb, path, body, headers = {}) {
+      const response = await fetch(url(path), {
+        method: verb,
+        headers: { ...(body !== undefined && { "content-type": "application/json" }), ...headers },
+        ...(body !== undefined && {
+          body: typeof body === "string" || Buffer.isBuffer(body) ? body : JSON.stringify(body),
+        }),
+      });
+      const text = await response.text();
+      const isJson = text !== "" && response.headers.get("content-type")?.includes("json");
+      return { status: response.status, headers: response.headers, text, json: isJson ? JSON.parse(text) : undefined };
+    },
+  };
+}
+
+/** google.rpc.BadRequest of an error answer. */
+export function violationsOf({ json }: Pick<Answer, "json">): unknown {
+  const details: { "@type": string; field_violations?: unknown }[] = json.error.details;
+  return details.find((detail) => detail["@type"].endsWith("BadRequest"))?.field_violations;
+}
+
+/** google.rpc.ErrorInfo.reason of an error answer. */
+export function reasonOf({ json }: Pick<Answer, "json">): unknown {
+  return json.error.details[0]?.reason;
+}
