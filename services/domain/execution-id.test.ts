@@ -15,8 +15,7 @@ describe("an execution id", () => {
   });
 
   it.each(["", jobId, `${jobId}-`, `${jobId}-x1`, `${jobId}-m`, `${jobId}-1-2`, "A-1", "a.b-1"])("%j is none", (id) =>
-    expect(parseExecutionId(id)).toBeUndefined(),
-  );
+    expect(parseExecutionId(id)).toBeUndefined());
 });
 
 describe("the partition of a job", () => {

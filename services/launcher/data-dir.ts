@@ -54,14 +54,22 @@ export function openDataDir(path: string): DataDir {
     removePid: (name) => rmSync(pidFile(name), { force: true }),
     writeAddresses: (addresses) => replaceFile(addressesFile, `${JSON.stringify(addresses, null, 2)}\n`),
     removeAddresses: () => rmSync(addressesFile, { force: true }),
-    release: () => lock.close(),
+    release() {
+      heldLocks.delete(lock);
+      lock.close();
+    },
   };
 }
+
+// Referenced from here until released: a handle that is garbage collected closes,
+// and the lock would go with it while its holder still runs.
+const heldLocks = new Set<Database.Database>();
 
 function takeLock(file: string): Database.Database | undefined {
   const db = new Database(file, { timeout: 0 });
   try {
     db.exec("BEGIN EXCLUSIVE");
+    heldLocks.add(db);
     return db;
   } catch (error) {
     db.close();

@@ -55,11 +55,11 @@ describe("an address", () => {
   ])("%s is read", (text, address) => expect(parseAddress(text)).toEqual(address));
 
   it.each(["", "80", "host", "host:", "host:99999", "::1:80"])("%j is refused", (text) =>
-    expect(parseAddress(text)).toBeUndefined(),
-  );
+    expect(parseAddress(text)).toBeUndefined());
 
   it("is written so that it can be read again", () => {
-    for (const text of ["127.0.0.1:80", "[::1]:80"]) expect(formatAddress(parseAddress(text) ?? { host: "", port: 0 })).toBe(text);
+    for (const text of ["127.0.0.1:80", "[::1]:80"])
+      expect(formatAddress(parseAddress(text) ?? { host: "", port: 0 })).toBe(text);
   });
 
   it("is loopback only when no other machine can reach it", () => {

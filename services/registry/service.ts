@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { ExecutionService } from "../../gen/carillon/v1/execution_pb.ts";
 import { JobService } from "../../gen/carillon/v1/job_pb.ts";
 import type { Clock, Random } from "../platform/clock.ts";
@@ -10,12 +9,9 @@ import type { Log } from "../platform/log.ts";
 import { createMetrics } from "../platform/metrics.ts";
 import { createOpsServer } from "../platform/ops-server.ts";
 import { bindService, createCallPipeline } from "../platform/rpc/binding.ts";
-import { readComments } from "../platform/rpc/descriptor-comments.ts";
-import { createDocsFace } from "../platform/rpc/docs-face.ts";
 import { createGrpcClient } from "../platform/rpc/grpc-client.ts";
 import { createGrpcServer } from "../platform/rpc/grpc-server.ts";
 import { createHttpServer } from "../platform/rpc/http-server.ts";
-import { describeOpenApi } from "../platform/rpc/openapi.ts";
 import { createApiDocs } from "./api-docs.ts";
 import { createBrokerLink } from "./broker-link.ts";
 import type { RegistryConfig } from "./config.ts";
@@ -32,9 +28,6 @@ export interface RegistryService extends Startable {
   addresses(): { http: Address; grpc: Address; ops: Address };
 }
 
-const apiInfo = { title: "Carillon", version: "0.1.0" };
-// The generated code carries no comments; this descriptor set does.
-const descriptorSet = new URL("../../gen/carillon.binpb", import.meta.url);
 // A batch of 1,000 jobs with some body each; anything else is one job.
 const maxBatchRequestBytes = 16 * 1024 * 1024;
 
@@ -65,7 +58,6 @@ export function createRegistryService(
     bindService(JobService, createJobService({ store, clock, random }), pipeline),
     bindService(ExecutionService, createExecutionProxy({ store, history }), pipeline),
   ];
-  const openApi = () => describeOpenApi(services, apiInfo, readComments(readFileSync(descriptorSet)));
   const ready = () => link.up();
   const merged = createMergedMetrics(metrics, config.metricsPeers);
   const http = createHttpServer(

@@ -68,28 +68,36 @@ export function createDriver(settings: TickerSettings, deps: DriverDeps): Driver
   const perform = (effect: TickerEffect): void => {
     switch (effect.kind) {
       case "publish-due":
-        return publishDue(effect);
+        publishDue(effect);
+        break;
       case "publish-tick":
-        return publishTick(effect);
+        publishTick(effect);
+        break;
       case "write-claim":
-        return writeClaim(effect);
+        writeClaim(effect);
+        break;
       case "read-claims":
-        return void coordination.readClaims(effect.partitions).then((claims) => {
+        void coordination.readClaims(effect.partitions).then((claims) => {
           if (claims) input((at) => core.claimsRead(at, effect.id, claims));
         });
+        break;
       case "read-last-tick":
-        return void coordination.readLastTick(effect.ticker).then((answer) => {
+        void coordination.readLastTick(effect.ticker).then((answer) => {
           if (answer) input((at) => core.lastTickRead(at, effect.ticker, answer.last));
         });
+        break;
       case "follow":
         log.info({ event: "partitions_followed", count: effect.partitions.length, partitions: effect.partitions });
-        return jobs.follow(effect.followId, effect.partitions);
+        jobs.follow(effect.followId, effect.partitions);
+        break;
       case "unfollow":
-        return jobs.unfollow(effect.followId, effect.partition);
+        jobs.unfollow(effect.followId, effect.partition);
+        break;
       case "notice":
-        return logNotice(log, metrics, settings.ticker, effect.notice);
+        logNotice(log, metrics, settings.ticker, effect.notice);
+        break;
       default:
-        return effect satisfies never;
+        effect satisfies never;
     }
   };
 

@@ -7,7 +7,7 @@ import { readTickerConfig, type TickerConfig } from "./config.ts";
 import { createTicker } from "./service.ts";
 
 // croner walks wall-clock patterns fastest, and the same everywhere, when the process has no zone of its own.
-process.env["TZ"] = "UTC";
+process.env.TZ = "UTC";
 
 const config = configOrExit();
 const log = createLog("ticker", config.logLevel);

@@ -8,20 +8,26 @@ export function logNotice(log: Log, metrics: TickerMetrics, ticker: string, noti
     case "partition_taken":
       if (notice.from !== "" && notice.from !== ticker) {
         metrics.takeovers.inc();
-        return log.warn({ ...notice, event: "partition_taken_over" });
+        log.warn({ ...notice, event: "partition_taken_over" });
+        break;
       }
-      return log.debug(notice);
+      log.debug(notice);
+      break;
     case "partition_given_back":
-      return log.debug(notice);
+      log.debug(notice);
+      break;
     case "publishing_resumed":
-      return log.info(notice);
+      log.info(notice);
+      break;
     case "partition_lost":
     case "publishing_stopped":
-      return log.warn(notice);
+      log.warn(notice);
+      break;
     case "due_publish_refused":
     case "late_occurrences_dropped":
-      return log.error(notice);
+      log.error(notice);
+      break;
     default:
-      return notice satisfies never;
+      notice satisfies never;
   }
 }

@@ -54,8 +54,16 @@ describe("the body of a call", () => {
     fromBinary(DueEntrySchema, encodeDueEntry(create(JobSchema, { http }))).body;
 
   it("is an empty JSON object where a method wants one and none was given", () => {
-    expect([HttpMethod.POST, HttpMethod.PUT, HttpMethod.PATCH].map((method) => bodyOf({ method }))).toEqual(["{}", "{}", "{}"]);
-    expect([HttpMethod.GET, HttpMethod.HEAD, HttpMethod.DELETE].map((method) => bodyOf({ method }))).toEqual(["", "", ""]);
+    expect([HttpMethod.POST, HttpMethod.PUT, HttpMethod.PATCH].map((method) => bodyOf({ method }))).toEqual([
+      "{}",
+      "{}",
+      "{}",
+    ]);
+    expect([HttpMethod.GET, HttpMethod.HEAD, HttpMethod.DELETE].map((method) => bodyOf({ method }))).toEqual([
+      "",
+      "",
+      "",
+    ]);
   });
 
   it("is what was given, an empty one too", () => {

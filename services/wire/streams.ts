@@ -3,8 +3,8 @@ import {
   type ConsumerConfig,
   DeliverPolicy,
   DiscardPolicy,
-  nanos,
   NatsError,
+  nanos,
   RetentionPolicy,
   StorageType,
   type StreamConfig,
@@ -72,7 +72,11 @@ const durables: readonly { stream: string; config: Partial<ConsumerConfig> & { d
   },
   {
     stream: streams.results,
-    config: { durable_name: consumers.results, ack_wait: nanos(resultsAckWaitMs), max_ack_pending: resultsMaxAckPending },
+    config: {
+      durable_name: consumers.results,
+      ack_wait: nanos(resultsAckWaitMs),
+      max_ack_pending: resultsMaxAckPending,
+    },
   },
 ];
 

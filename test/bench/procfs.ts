@@ -13,7 +13,9 @@ const tickMs = 10;
 export function usageOf(pid: number): Usage {
   try {
     // The command in parentheses may hold blanks: count fields from its end. utime and stime are the 14th and 15th.
-    const fields = readFileSync(`/proc/${pid}/stat`, "utf8").replace(/^.*\) /s, "").split(" ");
+    const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
+      .replace(/^.*\) /s, "")
+      .split(" ");
     const status = readFileSync(`/proc/${pid}/status`, "utf8");
     return {
       cpuMs: (Number(fields[11]) + Number(fields[12])) * tickMs,

@@ -10,7 +10,7 @@ import {
   JobSchema,
   JobType,
 } from "../../gen/carillon/v1/job_pb.ts";
-import { startSystem, type System } from "../support/system.ts";
+import { type System, startSystem } from "../support/system.ts";
 import { type Usage, usageOf } from "./procfs.ts";
 import type { Report } from "./target-process.ts";
 
@@ -63,7 +63,9 @@ export async function startRig(): Promise<Rig> {
         await Promise.all(
           ids
             .slice(done, done + deletesAtOnce)
-            .map((jobId) => call(client, "DeleteJob", toBinary(DeleteJobRequestSchema, create(DeleteJobRequestSchema, { jobId })))),
+            .map((jobId) =>
+              call(client, "DeleteJob", toBinary(DeleteJobRequestSchema, create(DeleteJobRequestSchema, { jobId }))),
+            ),
         );
       }
     },

@@ -42,7 +42,7 @@ export async function measureSpan(rig: Rig, jobs: number, seconds: number): Prom
   const to = from + seconds - 1;
   await sleep(to * 1000 + 500 - Date.now());
   const after = rig.usage();
-  await sleep((to * 1000 + keepUpMs) - Date.now());
+  await sleep(to * 1000 + keepUpMs - Date.now());
   const report = await rig.report(from, to);
   const arrived = report.bySecond.reduce((sum, [, count]) => sum + count, 0);
   return {
@@ -54,13 +54,22 @@ export async function measureSpan(rig: Rig, jobs: number, seconds: number): Prom
     p99Ms: round(report.lateness.p99),
     maxMs: round(report.lateness.max),
     cpuUsPerExecution: perExecution(before, after, jobs * seconds),
-    rssMb: Object.fromEntries(Object.entries(after).map(([name, usage]) => [name, Math.round(usage.rssBytes / 2 ** 20)])),
+    rssMb: Object.fromEntries(
+      Object.entries(after).map(([name, usage]) => [name, Math.round(usage.rssBytes / 2 ** 20)]),
+    ),
   };
 }
 
-function perExecution(before: Record<string, Usage>, after: Record<string, Usage>, executions: number): Record<string, number> {
+function perExecution(
+  before: Record<string, Usage>,
+  after: Record<string, Usage>,
+  executions: number,
+): Record<string, number> {
   return Object.fromEntries(
-    Object.entries(after).map(([name, usage]) => [name, round(((usage.cpuMs - (before[name]?.cpuMs ?? 0)) * 1000) / executions)]),
+    Object.entries(after).map(([name, usage]) => [
+      name,
+      round(((usage.cpuMs - (before[name]?.cpuMs ?? 0)) * 1000) / executions),
+    ]),
   );
 }
 
@@ -98,11 +107,7 @@ export async function measureBurst(rig: Rig, occurrences: number): Promise<Burst
 }
 
 /** Creates a second, by so many callers at once. The jobs are due in a far year. */
-export async function measureCreates(
-  seconds: number,
-  callers: number,
-  create: () => Promise<number>,
-): Promise<number> {
+export async function measureCreates(seconds: number, callers: number, create: () => Promise<number>): Promise<number> {
   const start = performance.now();
   let created = 0;
   await Promise.all(
@@ -116,7 +121,14 @@ export async function measureCreates(
 /** The highest rate at which nothing is missed, found by adding jobs in steps and then held for a longer span. */
 export async function findSustained(
   rig: Rig,
-  options: { from: number; step: number; to: number; probeSeconds: number; holdSeconds: number; log: (line: string) => void },
+  options: {
+    from: number;
+    step: number;
+    to: number;
+    probeSeconds: number;
+    holdSeconds: number;
+    log: (line: string) => void;
+  },
 ): Promise<LatenessResult | undefined> {
   const jobs: string[] = await rig.createJobs(options.from, everySecond);
   const missedAt = async (seconds: number) => {

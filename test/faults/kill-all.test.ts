@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { missing, recordedIds } from "../support/ledger.ts";
 import { eventually, restClient } from "../support/rest.ts";
-import { startSystem, type System } from "../support/system.ts";
+import { type System, startSystem } from "../support/system.ts";
 import { startWitness, type Witness } from "../support/witness.ts";
 
 const jobCount = 200;
@@ -34,7 +34,10 @@ describe("the whole machine's processes killed at once", () => {
     await witness.until((calls) => calls.length > before + 2 * jobCount);
     const to = Math.floor(Date.now() / 1000);
     const arrived = () => new Set(witness.calls.map((call) => call.executionId));
-    await eventually(async () => missing(jobIds, first, to, arrived()), (lost) => lost.length === 0);
+    await eventually(
+      async () => missing(jobIds, first, to, arrived()),
+      (lost) => lost.length === 0,
+    );
     await eventually(
       async () => missing(jobIds, first, to, await recordedIds(system.httpUrl, jobIds)),
       (lost) => lost.length === 0,

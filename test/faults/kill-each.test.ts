@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { missing, recordedIds } from "../support/ledger.ts";
 import { eventually, restClient } from "../support/rest.ts";
-import { startSystem, type System } from "../support/system.ts";
+import { type System, startSystem } from "../support/system.ts";
 import { startWitness, type Witness } from "../support/witness.ts";
 
 const jobCount = 200;
@@ -31,7 +31,9 @@ describe("under 200 executions a second", () => {
   const arrived = () => new Set(witness.calls.map((call) => call.executionId));
   /** Resolves when each job's occurrence of the second has arrived. */
   const fired = (second: number) =>
-    witness.until((calls) => new Set(calls.filter((call) => call.second === second).map((call) => call.jobId)).size === jobCount);
+    witness.until(
+      (calls) => new Set(calls.filter((call) => call.second === second).map((call) => call.jobId)).size === jobCount,
+    );
   const nowSecond = () => Math.floor(Date.now() / 1000);
 
   it.each(victims)("kill -9 of %s loses no occurrence", async (victim) => {
@@ -40,7 +42,10 @@ describe("under 200 executions a second", () => {
     await system.kill(victim, "SIGKILL");
     // Far enough for a take-over, a redelivery and a restart with backoff to be over.
     const to = killed + 4;
-    await eventually(async () => missing(jobIds, from, to, arrived()), (lost) => lost.length === 0);
+    await eventually(
+      async () => missing(jobIds, from, to, arrived()),
+      (lost) => lost.length === 0,
+    );
   });
 
   it("goes on firing while the registry is down", async () => {
@@ -53,7 +58,10 @@ describe("under 200 executions a second", () => {
 
   it("has a record of each of those occurrences", async () => {
     const to = nowSecond() - 1;
-    await eventually(async () => missing(jobIds, firstSecond, to, arrived()), (lost) => lost.length === 0);
+    await eventually(
+      async () => missing(jobIds, firstSecond, to, arrived()),
+      (lost) => lost.length === 0,
+    );
     await eventually(
       async () => missing(jobIds, firstSecond, to, await recordedIds(system.httpUrl, jobIds)),
       (lost) => lost.length === 0,

@@ -25,9 +25,7 @@ function collector<T>() {
       waiting = waiting.filter((waiter) => items.length < waiter.count);
     },
     reached: (count: number) =>
-      items.length >= count
-        ? Promise.resolve()
-        : new Promise<void>((resolve) => waiting.push({ count, resolve })),
+      items.length >= count ? Promise.resolve() : new Promise<void>((resolve) => waiting.push({ count, resolve })),
   };
 }
 

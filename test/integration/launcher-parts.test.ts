@@ -22,7 +22,12 @@ let dir: string;
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), "carillon-launcher-"));
 });
-afterEach(() => rm(dir, { recursive: true, force: true }));
+/** Stand-ins that a failed test would leave running. */
+const strays: ChildProcess[] = [];
+afterEach(async () => {
+  for (const stray of strays.splice(0)) stray.kill("SIGKILL");
+  await rm(dir, { recursive: true, force: true });
+});
 
 describe("finding nats-server", () => {
   const fake = async (where: string, version: string) => {
@@ -109,6 +114,7 @@ describe("the data folder", () => {
     const holder = spawn(process.execPath, ["--input-type=module-typescript", "-e", script], {
       stdio: ["ignore", "pipe", "inherit"],
     });
+    strays.push(holder);
     await once(holder.stdout, "data");
     expect(() => openDataDir(dir)).toThrow(/in use/);
     holder.kill("SIGKILL");
@@ -228,9 +234,10 @@ describe("a supervised child", () => {
 
 describe("what a killed launcher left behind", () => {
   const sleeper = async (mark: string): Promise<ChildProcess> => {
-    const process_ = spawn(process.execPath, ["-e", "console.log(1); setInterval(() => {}, 1000)", mark], {
+    const process_ = spawn(process.execPath, ["-e", "console.log(1); setInterval(() => {}, 1000)", "--", mark], {
       stdio: ["ignore", "pipe", "inherit"],
     });
+    strays.push(process_);
     await once(process_.stdout, "data");
     return process_;
   };

@@ -4,7 +4,7 @@ import { systemClock } from "../../services/platform/clock.ts";
 import { parseAddress } from "../../services/platform/config.ts";
 import { createGrpcClient } from "../../services/platform/rpc/grpc-client.ts";
 import { eventually, type RestClient, restClient } from "../support/rest.ts";
-import { startSystem, type System } from "../support/system.ts";
+import { type System, startSystem } from "../support/system.ts";
 import { type Call, startWitness, type Witness } from "../support/witness.ts";
 
 const everySecond = { schedule: "* * * * * *", type: "ATLEAST_ONCE" };
@@ -124,19 +124,28 @@ describe("the main job, on the whole system", () => {
     const paused = await rest.post(`/jobs/${job.job_id}:pause`);
     const pausedAtMs = Date.now();
     expect(paused.body.state).toBe("PAUSED");
-    await eventually(async () => Date.now(), (now) => now > pausedAtMs + 2_500);
+    await eventually(
+      async () => Date.now(),
+      (now) => now > pausedAtMs + 2_500,
+    );
     const resumed = await rest.post(`/jobs/${job.job_id}:resume`);
     const before = of(job.job_id)(witness.calls).length;
     await witness.until((calls) => of(job.job_id)(calls).length >= before + 2);
     const seconds = of(job.job_id)(witness.calls).map((call) => call.second);
-    const inPause = seconds.filter((second) => second * 1000 > pausedAtMs && second * 1000 < Date.parse(resumed.body.updated_at));
+    const inPause = seconds.filter(
+      (second) => second * 1000 > pausedAtMs && second * 1000 < Date.parse(resumed.body.updated_at),
+    );
     expect(inPause).toEqual([]);
     expect(new Set(seconds).size).toBe(seconds.length);
     await rest.delete(`/jobs/${job.job_id}`);
   });
 
   it("runs a paused job once when asked to", async () => {
-    const { body: job } = await rest.post("/jobs", { ...everySecond, schedule: "@yearly", api_endpoint: `${witness.url}/run` });
+    const { body: job } = await rest.post("/jobs", {
+      ...everySecond,
+      schedule: "@yearly",
+      api_endpoint: `${witness.url}/run`,
+    });
     await rest.post(`/jobs/${job.job_id}:pause`);
     const { body: run } = await rest.post(`/jobs/${job.job_id}:run`);
     await witness.until((calls) => of(job.job_id)(calls).some((call) => call.executionId === run.execution_id));
@@ -166,7 +175,9 @@ describe("the main job, on the whole system", () => {
     }
     expect((await rest.get("/jobs/none")).status).toBe(404);
     expect((await rest.get("/jobs/none/executions")).status).toBe(404);
-    expect((await rest.get("/jobs")).body.jobs.some((job: { api_endpoint: string }) => job.api_endpoint === witness.url)).toBe(false);
+    expect(
+      (await rest.get("/jobs")).body.jobs.some((job: { api_endpoint: string }) => job.api_endpoint === witness.url),
+    ).toBe(false);
   });
 
   it("answers operators and newcomers", async () => {

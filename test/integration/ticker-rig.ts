@@ -140,7 +140,7 @@ export async function startTickerRig(): Promise<TickerRig> {
       const child = spawn(process.execPath, [join(repositoryDir, "services/ticker/main.ts")], {
         stdio: ["ignore", "ignore", "inherit"],
         env: {
-          PATH: process.env["PATH"],
+          PATH: process.env.PATH,
           NATS_URL: nats.url,
           CARILLON_TICKER_ID: id,
           CARILLON_TICKER_GRPC_ADDR: "127.0.0.1:0",

@@ -1,47 +1,25 @@
 import { TickerCore } from "../../services/domain/ticker-core.ts";
 import type { Now, TickerEffect, TickerSettings } from "../../services/domain/ticker-model.ts";
-import type { CompactedLog, SimulatedBroker } from "./broker.ts";
+import type { SimulatedBroker } from "./broker.ts";
+import { type Network, SimulatedMachine } from "./machine.ts";
 import type { Dice } from "./random.ts";
 import type { Timeline } from "./timeline.ts";
 import type { Verdict } from "./verdict.ts";
 
-export interface Network {
-  /** One way, milliseconds. */
-  usualMs: number;
-  worstMs: number;
-  /** Messages that get lost although the connection stands. */
-  loss: number;
-}
-
-const resendMs = 1_000;
 const pollMs = 250;
 
-interface Request {
-  send: () => void;
-}
-
 /** A ticker process on its machine: clocks of its own, a connection that breaks, a memory that is lost. */
-export class SimulatedTicker {
+export class SimulatedTicker extends SimulatedMachine {
   readonly name: string;
   wallOffsetMs: number;
   private core: TickerCore | undefined;
-  /** Counts lives; what belongs to an earlier one comes to nothing. */
-  private life = 0;
-  private connection = 0;
-  private connected = false;
-  private suspendedUntilMs = 0;
   private readonly monotonicOffsetMs: number;
-  private requests = new Set<Request>();
-  private readonly lastArrivalMs = { there: 0, back: 0 };
   /** What each follower handed over last, by job. */
   private delivered = new Map<number, Map<string, Uint8Array>>();
   private followed = new Map<number, Set<number>>();
 
-  private readonly timeline: Timeline;
   private readonly broker: SimulatedBroker;
   private readonly verdict: Verdict;
-  private readonly dice: Dice;
-  private readonly network: Network;
   private readonly settings: TickerSettings;
 
   constructor(
@@ -49,11 +27,9 @@ export class SimulatedTicker {
     settings: TickerSettings,
     wallOffsetMs: number,
   ) {
-    this.timeline = world.timeline;
+    super(world);
     this.broker = world.broker;
     this.verdict = world.verdict;
-    this.dice = world.dice;
-    this.network = world.network;
     this.settings = settings;
     this.name = settings.ticker;
     this.wallOffsetMs = wallOffsetMs;
@@ -67,7 +43,6 @@ export class SimulatedTicker {
   start(): void {
     if (this.core) return;
     this.core = new TickerCore(this.settings);
-    this.requests = new Set();
     this.delivered = new Map();
     this.followed = new Map();
     this.connect();
@@ -78,7 +53,7 @@ export class SimulatedTicker {
       (partition, claim, sequence) => {
         this.input((core, now) => core.claimSeen(now, Number(partition), claim, sequence));
       },
-      (core, now) => core.claimsComplete(now),
+      () => this.input((core, now) => core.claimsComplete(now)),
     );
     this.read(
       this.broker.ticks,
@@ -86,15 +61,13 @@ export class SimulatedTicker {
       (_, tick, sequence) => {
         this.input((core, now) => core.tickSeen(now, tick, sequence));
       },
-      (core, now) => core.ticksComplete(now),
+      () => this.input((core, now) => core.ticksComplete(now)),
     );
   }
 
   crash(): void {
-    this.life++;
+    this.die();
     this.core = undefined;
-    this.connected = false;
-    this.connection++;
   }
 
   stop(): void {
@@ -103,24 +76,15 @@ export class SimulatedTicker {
     this.mine(5_000, () => this.crash());
   }
 
-  /** The process stands still and wakes up without having noticed. */
-  suspend(ms: number): void {
-    this.suspendedUntilMs = this.timeline.nowMs + ms;
-  }
-
   disconnect(): void {
-    if (!this.core || !this.connected) return;
-    this.connected = false;
-    this.connection++;
+    if (!this.core || !this.setConnected(false)) return;
     this.input((core) => core.connectionLost());
   }
 
   connect(): void {
-    if (!this.core || this.connected) return;
-    this.connected = true;
-    this.connection++;
+    if (!this.core || !this.setConnected(true)) return;
     this.input((core, now) => core.connectionUp(now));
-    for (const request of this.requests) request.send();
+    this.resendAll();
   }
 
   private now(): Now {
@@ -137,17 +101,6 @@ export class SimulatedTicker {
     if (this.core.status().stopped) this.crash();
   }
 
-  /** Runs in this process, later: never after its death, and not while it is suspended. */
-  private mine(delayMs: number, run: () => void): void {
-    const { life } = this;
-    const attempt = () => {
-      if (this.life !== life) return;
-      if (this.timeline.nowMs < this.suspendedUntilMs) this.timeline.at(this.suspendedUntilMs, attempt);
-      else run();
-    };
-    this.timeline.after(delayMs, attempt);
-  }
-
   private poll(): void {
     this.input((core, now) => core.clock(now));
     const wall = this.now().wallMs;
@@ -159,20 +112,22 @@ export class SimulatedTicker {
     switch (effect.kind) {
       case "publish-due": {
         this.checkEntries(effect);
-        return this.request(
+        this.request(
           () => broker.storeDue(effect),
           () => this.input((core, now) => core.duePublished(now, effect.id, true)),
         );
+        break;
       }
       case "publish-tick":
-        return this.request(
+        this.request(
           () => broker.storeTick(effect.tick),
           () => this.input((core, now) => core.tickPublished(now, effect.id, true)),
         );
+        break;
       case "write-claim": {
         // The broker recognises a repeat by its message id and answers as before.
         let answer: { revision: number | undefined } | undefined;
-        return this.request(
+        this.request(
           () => {
             if (answer?.revision !== undefined && !this.dice.chance(0.3)) return answer;
             answer = { revision: broker.storeClaim(effect.partition, effect.claim, effect.revision) };
@@ -180,9 +135,10 @@ export class SimulatedTicker {
           },
           (stored) => this.input((core, now) => core.claimWritten(now, effect.id, effect.partition, stored.revision)),
         );
+        break;
       }
       case "read-claims":
-        return this.request(
+        this.request(
           () =>
             effect.partitions.map((partition) => {
               const last = broker.claims.last(String(partition));
@@ -190,16 +146,19 @@ export class SimulatedTicker {
             }),
           (claims) => this.input((core, now) => core.claimsRead(now, effect.id, claims)),
         );
+        break;
       case "read-last-tick":
-        return this.request(
+        this.request(
           () => broker.ticks.last(effect.ticker),
           (last) => {
             const found = last && { tick: last.value, sequence: last.sequence };
             this.input((core, now) => core.lastTickRead(now, effect.ticker, found));
           },
         );
+        break;
       case "follow":
-        return this.follow(effect.followId, effect.partitions);
+        this.follow(effect.followId, effect.partitions);
+        break;
       case "unfollow":
         this.followed.get(effect.followId)?.delete(effect.partition);
         return;
@@ -243,7 +202,7 @@ export class SimulatedTicker {
           ),
         );
       },
-      (core, now) => core.jobsComplete(now, followId),
+      () => this.input((core, now) => core.jobsComplete(now, followId)),
     );
   }
 
@@ -259,97 +218,5 @@ export class SimulatedTicker {
       if (!current || !timing.active)
         this.verdict.fail(`${timing.jobId} went out in a state that ${this.name} knew was over`);
     }
-  }
-
-  /** Reads a stream from its state on, in pieces, keeping its place over lost connections. */
-  private read<T>(
-    log: CompactedLog<T>,
-    wanted: (key: string) => boolean,
-    onEntry: (key: string, value: T, sequence: number) => void,
-    onEnd: (core: TickerCore, now: Now) => void,
-  ): void {
-    const { life } = this;
-    let place = 0;
-    let told = false;
-    let under = false;
-    const next = () => {
-      if (this.life !== life) return unwatch();
-      if (under) return;
-      under = true;
-      const { connection } = this;
-      const again = () => {
-        under = false;
-        next();
-      };
-      if (!this.connected) return this.mine(50, again);
-      this.transfer("there", () => {
-        const { entries, atEnd } = log.read(place, wanted, this.dice.between(1, 4));
-        if (entries.length === 0 && told) {
-          under = false;
-          // What was appended while this request was on its way was read by it.
-          return;
-        }
-        this.transfer("back", () => {
-          if (this.life !== life) return;
-          if (this.connection === connection) {
-            for (const entry of entries) {
-              place = entry.sequence;
-              onEntry(entry.key, entry.value, entry.sequence);
-            }
-            if (atEnd) {
-              told = true;
-              this.input(onEnd);
-            }
-          }
-          again();
-        });
-      });
-    };
-    const unwatch = log.watch(next);
-    next();
-  }
-
-  /** Asks the broker until there is an answer. */
-  private request<T>(atBroker: () => T, onAnswer: (answer: T) => void): void {
-    const { life } = this;
-    let answered = false;
-    const request: Request = {
-      send: () => {
-        if (!this.connected || this.life !== life) return;
-        const { connection } = this;
-        if (this.dice.chance(this.network.loss)) return;
-        this.transfer("there", () => {
-          // What was written before the connection broke may still arrive.
-          if (this.connection !== connection && this.dice.chance(0.5)) return;
-          const answer = atBroker();
-          if (this.connection !== connection || this.dice.chance(this.network.loss)) return;
-          this.transfer("back", () => {
-            if (this.life !== life || this.connection !== connection || answered) return;
-            this.mine(0, () => {
-              if (answered) return;
-              answered = true;
-              this.requests.delete(request);
-              onAnswer(answer);
-            });
-          });
-        });
-      },
-    };
-    this.requests.add(request);
-    request.send();
-    const resend = () => {
-      if (answered) return;
-      request.send();
-      this.mine(resendMs, resend);
-    };
-    this.mine(resendMs, resend);
-  }
-
-  /** In order, as on a wire. */
-  private transfer(direction: "there" | "back", run: () => void): void {
-    const { usualMs, worstMs } = this.network;
-    const delayMs = this.dice.chance(0.03) ? this.dice.between(0, worstMs) : this.dice.between(0, usualMs);
-    this.lastArrivalMs[direction] = Math.max(this.lastArrivalMs[direction], this.timeline.nowMs + delayMs);
-    this.timeline.at(this.lastArrivalMs[direction], run);
   }
 }

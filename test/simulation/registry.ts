@@ -77,7 +77,10 @@ export class SimulatedRegistry {
   private change(): void {
     const { dice, jobs } = this;
     const alive = jobs.filter((job) => !job.deleted);
-    if (alive.length === 0 || dice.chance(0.35)) return this.create();
+    if (alive.length === 0 || dice.chance(0.35)) {
+      this.create();
+      return;
+    }
     const job = dice.pick(alive);
     const { timing, generation } = job.current;
     const kind = dice.between(0, 9);
@@ -146,7 +149,8 @@ export class SimulatedRegistry {
 
   /** The relay publishes in order; it knows the sequence of what it published before. */
   private commit(job: SimulatedDefinition, version: JobVersion): void {
-    const { timeline, dice, habits, broker } = this;
+    const { timeline, dice, habits } = this;
+    const { jobs } = this.broker;
     const before = job.current.timing;
     job.current = version;
     this.versions.set(version.entry, version);
@@ -154,9 +158,9 @@ export class SimulatedRegistry {
     this.relayFreeAtMs = Math.max(this.relayFreeAtMs, timeline.nowMs + delayMs);
     timeline.at(this.relayFreeAtMs, () => {
       const { timing } = version;
-      const sequence = broker.jobs.append(`${timing.partition}.${timing.jobId}`, {
+      const sequence = jobs.append(`${timing.partition}.${timing.jobId}`, {
         version,
-        timingSequence: timing.sequence ?? broker.jobs.lastSequence + 1,
+        timingSequence: timing.sequence ?? jobs.lastSequence + 1,
       });
       if (timing.sequence !== undefined) return;
       timing.sequence = sequence;

@@ -1,6 +1,7 @@
 import { defaultTickerSettings, type TickerSettings } from "../../services/domain/ticker-model.ts";
 import { SimulatedBroker } from "./broker.ts";
-import { type Network, SimulatedTicker } from "./node.ts";
+import type { Network } from "./machine.ts";
+import { SimulatedTicker } from "./node.ts";
 import { createDice, type Dice } from "./random.ts";
 import { SimulatedRegistry } from "./registry.ts";
 import { Timeline } from "./timeline.ts";

@@ -63,90 +63,89 @@ class Model {
 describe("the history store under random results", () => {
   const seeds = Array.from({ length: 40 }, (_, seed) => seed);
 
-  it.each(seeds)(
-    "answers like the plain rules: repeats, disorder, roll-over, restarts, paging (seed %i)",
-    async (seed) => {
-      const random = randomOf(seed);
-      const folder = mkdtempSync(join(tmpdir(), "carillon-history-"));
-      const options = { folder, segmentRows: 5 + random(30) };
-      let store = createHistoryStore(options);
-      await store.start();
-      const model = new Model();
-      const jobs = ["a", "b", "c"].slice(0, 1 + random(3));
-      const settled: string[] = [];
-      let clock = 0;
+  it.each(
+    seeds,
+  )("answers like the plain rules: repeats, disorder, roll-over, restarts, paging (seed %i)", async (seed) => {
+    const random = randomOf(seed);
+    const folder = mkdtempSync(join(tmpdir(), "carillon-history-"));
+    const options = { folder, segmentRows: 5 + random(30) };
+    let store = createHistoryStore(options);
+    await store.start();
+    const model = new Model();
+    const jobs = ["a", "b", "c"].slice(0, 1 + random(3));
+    const settled: string[] = [];
+    let clock = 0;
 
-      const make = (): Result => {
-        const skip = random(6) === 0;
-        const status = skip ? [SKIPPED_PAUSED, SKIPPED_EXPIRED][random(2)] : [SUCCESS, FAILED][random(2)];
-        return {
-          jobId: jobs[random(jobs.length)] ?? "a",
-          // Mostly now, at times long ago.
-          second: noon + (random(10) === 0 ? random(40) : 20 + Math.floor(clock / 8) + random(4)),
-          run: random(5) === 0 ? `m${random(3)}` : "",
-          attempt: skip ? 0 : 1 + random(3),
-          status: status ?? SUCCESS,
-          final: skip || random(3) > 0,
-          sentAtMs: noon * 1000 + clock++,
-          durationMs: random(100),
-          httpStatus: 200,
-          reason: "",
-          message: "",
-          trigger: ExecutionTrigger.SCHEDULE,
-        };
+    const make = (): Result => {
+      const skip = random(6) === 0;
+      const status = skip ? [SKIPPED_PAUSED, SKIPPED_EXPIRED][random(2)] : [SUCCESS, FAILED][random(2)];
+      return {
+        jobId: jobs[random(jobs.length)] ?? "a",
+        // Mostly now, at times long ago.
+        second: noon + (random(10) === 0 ? random(40) : 20 + Math.floor(clock / 8) + random(4)),
+        run: random(5) === 0 ? `m${random(3)}` : "",
+        attempt: skip ? 0 : 1 + random(3),
+        status: status ?? SUCCESS,
+        final: skip || random(3) > 0,
+        sentAtMs: noon * 1000 + clock++,
+        durationMs: random(100),
+        httpStatus: 200,
+        reason: "",
+        message: "",
+        trigger: ExecutionTrigger.SCHEDULE,
       };
-      // Of a manual run the id tells no second: it always comes with the same one.
-      const secondOfRun = new Map<string, number>();
-      const sent: Result[] = [];
-      for (let round = 0; round < 40; round++) {
-        const batch = Array.from({ length: random(12) }, () => {
-          const old = sent[random(sent.length + 5)];
-          if (old) return old;
-          const result = make();
-          if (result.run !== "") {
-            const id = `${result.jobId} ${result.run}`;
-            result.second = secondOfRun.get(id) ?? result.second;
-            secondOfRun.set(id, result.second);
-          }
-          sent.push(result);
-          return result;
-        });
-        for (const result of batch) model.add(result);
-        for (const { jobId, second, run } of store.record(batch).settled) settled.push(`${jobId} ${second} ${run}`);
-        if (random(12) === 0) {
-          await store.stop();
-          store = createHistoryStore(options);
-          await store.start();
+    };
+    // Of a manual run the id tells no second: it always comes with the same one.
+    const secondOfRun = new Map<string, number>();
+    const sent: Result[] = [];
+    for (let round = 0; round < 40; round++) {
+      const batch = Array.from({ length: random(12) }, () => {
+        const old = sent[random(sent.length + 5)];
+        if (old) return old;
+        const result = make();
+        if (result.run !== "") {
+          const id = `${result.jobId} ${result.run}`;
+          result.second = secondOfRun.get(id) ?? result.second;
+          secondOfRun.set(id, result.second);
         }
+        sent.push(result);
+        return result;
+      });
+      for (const result of batch) model.add(result);
+      for (const { jobId, second, run } of store.record(batch).settled) settled.push(`${jobId} ${second} ${run}`);
+      if (random(12) === 0) {
+        await store.stop();
+        store = createHistoryStore(options);
+        await store.start();
       }
+    }
 
-      const seen = (record: ReturnType<typeof store.find>) =>
-        record && {
-          jobId: record.jobId,
-          second: record.second,
-          run: record.run,
-          status: record.status,
-          sentAtMs: record.sentAtMs,
-          attempts: record.attempts.map(({ attempt, sentAtMs, status }) => [attempt, sentAtMs, status]),
-        };
-      for (const expected of model.all()) {
-        expect(seen(store.find(expected.jobId, expected))).toEqual(expected);
-        expect(store.has(expected.jobId, expected)).toBe(true);
-        if (expected.run !== "") expect(seen(store.findManual(expected.jobId, expected.run))).toEqual(expected);
+    const seen = (record: ReturnType<typeof store.find>) =>
+      record && {
+        jobId: record.jobId,
+        second: record.second,
+        run: record.run,
+        status: record.status,
+        sentAtMs: record.sentAtMs,
+        attempts: record.attempts.map(({ attempt, sentAtMs, status }) => [attempt, sentAtMs, status]),
+      };
+    for (const expected of model.all()) {
+      expect(seen(store.find(expected.jobId, expected))).toEqual(expected);
+      expect(store.has(expected.jobId, expected)).toBe(true);
+      if (expected.run !== "") expect(seen(store.findManual(expected.jobId, expected.run))).toEqual(expected);
+    }
+    for (const job of jobs) {
+      const pageSize = 1 + random(7);
+      const listed = [];
+      for (let page = store.list(job, pageSize); page.length > 0; page = store.list(job, pageSize, page.at(-1))) {
+        listed.push(...page.map(seen));
       }
-      for (const job of jobs) {
-        const pageSize = 1 + random(7);
-        const listed = [];
-        for (let page = store.list(job, pageSize); page.length > 0; page = store.list(job, pageSize, page.at(-1))) {
-          listed.push(...page.map(seen));
-        }
-        expect(listed).toEqual(model.list(job));
-        expect(store.list(job, 1_000).map(seen)).toEqual(listed);
-      }
-      const ended = model.all().filter(({ status }) => status !== RETRYING);
-      expect(settled.sort()).toEqual(ended.map(({ jobId, second, run }) => `${jobId} ${second} ${run}`).sort());
-      await store.stop();
-      rmSync(folder, { recursive: true });
-    },
-  );
+      expect(listed).toEqual(model.list(job));
+      expect(store.list(job, 1_000).map(seen)).toEqual(listed);
+    }
+    const ended = model.all().filter(({ status }) => status !== RETRYING);
+    expect(settled.sort()).toEqual(ended.map(({ jobId, second, run }) => `${jobId} ${second} ${run}`).sort());
+    await store.stop();
+    rmSync(folder, { recursive: true });
+  });
 });

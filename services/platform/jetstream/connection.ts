@@ -1,6 +1,6 @@
 import { connect, type JetStreamClient, type JetStreamManager, type NatsConnection } from "nats";
-import type { Log } from "../log.ts";
 import type { Startable } from "../lifecycle.ts";
+import type { Log } from "../log.ts";
 
 /** A connection that never gives up: it waits for a broker that is not there yet, and comes back after each loss. */
 export interface Broker extends Startable {

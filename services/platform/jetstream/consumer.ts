@@ -1,4 +1,4 @@
-import { type ConsumerMessages, type JsMsg } from "nats";
+import type { ConsumerMessages, JsMsg } from "nats";
 import { type Clock, sleep } from "../clock.ts";
 import type { Startable } from "../lifecycle.ts";
 import type { Log } from "../log.ts";

@@ -1,4 +1,4 @@
-import { createInbox, headers as createHeaders, type Msg, type Subscription } from "nats";
+import { headers as createHeaders, createInbox, type Msg, type Subscription } from "nats";
 import type { Clock } from "../clock.ts";
 import type { Startable } from "../lifecycle.ts";
 import type { Log } from "../log.ts";
@@ -60,7 +60,11 @@ const resendCheckMs = 250;
 const passingErrorCodes: ReadonlySet<number> = new Set([10_008, 10_009, 10_023, 10_028, 10_077, 10_118]);
 const decoder = new TextDecoder();
 
-export function createPublisher(broker: Broker, deps: { clock: Clock; log: Log }, options: PublisherOptions = {}): Publisher {
+export function createPublisher(
+  broker: Broker,
+  deps: { clock: Clock; log: Log },
+  options: PublisherOptions = {},
+): Publisher {
   const { clock, log } = deps;
   const window = options.window ?? defaultWindow;
   const ackTimeoutMs = options.ackTimeoutMs ?? defaultAckTimeoutMs;
