@@ -4,12 +4,14 @@ import { PartitionRun, type Unit } from "./ticker-partition.ts";
 
 const everySecond = { key: "every-1", nextAfter: (second: number) => second + 1 };
 
-function run(watermark: Watermark | undefined = { second: 100, jobsSequence: 10 }, nowSecond = 100): PartitionRun {
+const inherited: Watermark = { second: 100, jobsSequence: 10 };
+
+function run(watermark: Watermark | "unknown" = inherited, nowSecond = 100): PartitionRun {
   const limits = { entries: 100, bytes: 1_000_000 };
   return new PartitionRun({
     partition: 3,
     epoch: 2,
-    watermark,
+    watermark: watermark === "unknown" ? undefined : watermark,
     nowSecond,
     leadSeconds: 1,
     lookbackSeconds: 3_600,
@@ -60,7 +62,7 @@ describe("a partition", () => {
   });
 
   it("looks back an hour when nobody knows what was published", () => {
-    const partition = run(undefined, 10_000);
+    const partition = run("unknown", 10_000);
     partition.change(active(), 5);
     partition.reachedEnd();
     const issued = seconds(issueAll(partition, 10_001));
