@@ -103,7 +103,10 @@ export interface TickerSettings {
 }
 
 export const defaultTickerSettings = {
-  leadMs: 1_000,
+  // Not a whole second: publishing the next second would then fall on the instant at
+  // which this one is fired, and the two take each other's cores (p99 at 2,000 a
+  // second: 209 ms with 1,000, 125 ms with 700, in one session).
+  leadMs: 700,
   maxOutstanding: 512,
   maxOutstandingBytes: 32 * 1024 * 1024,
   deadAfterMs: 4_000,

@@ -112,7 +112,11 @@ export async function measureCreates(seconds: number, callers: number, create: (
   let created = 0;
   await Promise.all(
     Array.from({ length: callers }, async () => {
-      while (performance.now() - start < seconds * 1000) created += await create();
+      while (performance.now() - start < seconds * 1000) {
+        // Not `created += await …`: that reads the sum before it waits, and loses what others add meanwhile.
+        const count = await create();
+        created += count;
+      }
     }),
   );
   return Math.round((created * 1000) / (performance.now() - start));
