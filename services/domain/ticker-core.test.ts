@@ -9,6 +9,8 @@ const startMs = 1_000_000;
 function alone() {
   const core = new TickerCore({
     ...defaultTickerSettings,
+    // A whole second, so that the times below read easily.
+    leadMs: 1_000,
     ticker: "a",
     partitions: 1,
     limits: { entries: 100, bytes: 1_000_000 },
