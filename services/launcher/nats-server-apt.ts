@@ -7,9 +7,14 @@ import type { Fetch } from "./nats-server-binary.ts";
 
 const run = promisify(execFile);
 
-/** The first Debian release whose nats-server is new enough. */
-const suite = "trixie";
+/**
+ * Debian releases whose nats-server is new enough, the one that we would rather
+ * have first: from 2.15 on the broker stores a batch with one fsync. The package
+ * is a single Go binary that needs nothing but a libc, of bookworm or newer.
+ */
+const suites = ["forky", "trixie"] as const;
 const aptTimeoutMs = 180_000;
+const versionTimeoutMs = 10_000;
 
 /**
  * Takes nats-server out of Debian's own package, through the mirror and the
@@ -24,30 +29,40 @@ export const fetchFromApt: Fetch = async ({ binDir, say }) => {
   if (!archive) return { ok: false, reason: `apt: no source with suite ${codename} is configured` };
 
   await mkdir(binDir, { recursive: true });
+  const reasons: string[] = [];
+  for (const suite of suites) {
+    say(`fetching nats-server from Debian ${suite} ...`);
+    const reason = await fetchOf(archive, suite, binDir);
+    if (reason === undefined) return { ok: true };
+    reasons.push(`apt (${suite}): ${reason}`);
+  }
+  return { ok: false, reason: reasons.join("; ") };
+};
+
+/** Why it could not be had from this suite; undefined when it is there and runs. */
+async function fetchOf(archive: AptSource, suite: string, binDir: string): Promise<string | undefined> {
   const workDir = await mkdtemp(join(binDir, "fetch-"));
   try {
-    say(`fetching nats-server from Debian ${suite} ...`);
     const configFile = await writeAptConfig(workDir, sourceFor(archive, suite));
     const apt = (...args: string[]) =>
       run("apt-get", ["-q", "-c", configFile, ...args], { cwd: workDir, timeout: aptTimeoutMs });
     await apt("update");
     await apt("download", "nats-server");
     const packageFile = (await readdir(workDir)).find((name) => name.endsWith(".deb"));
-    if (!packageFile) return { ok: false, reason: "apt: nothing was downloaded" };
+    if (!packageFile) return "nothing was downloaded";
     await run("dpkg-deb", ["-x", packageFile, "unpacked"], { cwd: workDir });
+    const binary = join(workDir, "unpacked/usr/sbin/nats-server");
+    await run(binary, ["-v"], { timeout: versionTimeoutMs });
     // A rename is atomic: of two starts that fetch at once, either one's copy is whole.
-    await rename(join(workDir, "unpacked/usr/sbin/nats-server"), join(binDir, "nats-server"));
-    return { ok: true };
+    await rename(binary, join(binDir, "nats-server"));
+    return undefined;
   } catch (error) {
     const said = error instanceof Error && "stderr" in error ? String(error.stderr) : "";
-    return {
-      ok: false,
-      reason: `apt: ${firstError(said) ?? (error instanceof Error ? error.message : String(error))}`,
-    };
+    return firstError(said) ?? (error instanceof Error ? error.message : String(error));
   } finally {
     await rm(workDir, { recursive: true, force: true });
   }
-};
+}
 
 /** What apt itself calls an error, without its warnings. */
 function firstError(stderr: string): string | undefined {

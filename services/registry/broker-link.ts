@@ -3,7 +3,7 @@ import type { Broker } from "../platform/jetstream/connection.ts";
 import type { Publisher } from "../platform/jetstream/publisher.ts";
 import type { Startable } from "../platform/lifecycle.ts";
 import type { Log } from "../platform/log.ts";
-import { ensureStreams, streams } from "../wire/streams.ts";
+import { allowsAtomicBatches, ensureStreams, streams } from "../wire/streams.ts";
 import type { RegistryMetrics } from "./registry-metrics.ts";
 import type { Relay } from "./relay.ts";
 
@@ -36,8 +36,9 @@ export function createBrokerLink(
 
   const look = async () => {
     await parts.relay.checkStream(async () => {
-      const { created, state } = await broker.jsm.streams.info(streams.jobs);
-      return { created, lastSequence: state.last_seq, messages: state.messages };
+      const { created, config, state } = await broker.jsm.streams.info(streams.jobs);
+      const atomicBatches = allowsAtomicBatches(config);
+      return { created, lastSequence: state.last_seq, messages: state.messages, atomicBatches };
     });
     for await (const { config: stream, state } of broker.jsm.streams.list()) {
       if (watched.has(stream.name)) parts.metrics.setBacklog(stream.name, state.messages);

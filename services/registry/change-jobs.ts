@@ -39,18 +39,25 @@ export interface ChangeJobs {
   resume(jobId: string): Promise<Job>;
 }
 
+/**
+ * Resolves once the streams have a job's state of this generation, or cannot
+ * have it soon. `changed`: whether this call made it; otherwise it is waited for
+ * only if another call is about to publish it.
+ */
+export type ChangePublished = (jobId: string, generation: number, changed: boolean) => Promise<void>;
+
 /** What changes a job that stands. Each is decided and written in one transaction; what changes nothing writes nothing. */
-export function createJobChanges(deps: { store: Store; clock: Clock }): ChangeJobs {
-  const { store, clock } = deps;
+export function createJobChanges(deps: { store: Store; clock: Clock; published: ChangePublished }): ChangeJobs {
+  const { store, clock, published } = deps;
   const checkDefinition = createDefinitionCheck();
 
   const change = async (
     jobId: string,
     etag: string,
     decide: (record: JobRecord, nowMs: number) => Decision<Change | undefined>,
-  ): Promise<JobRecord> =>
-    unwrap(
-      await store.commit((): Decision<JobRecord> => {
+  ): Promise<JobRecord> => {
+    const { record, changed } = unwrap(
+      await store.commit((): Decision<{ record: JobRecord; changed: boolean }> => {
         const row = store.jobs.get(jobId);
         if (!row) return refuse(jobNotFound(jobId));
         const record = decodeRecord(row);
@@ -58,13 +65,17 @@ export function createJobChanges(deps: { store: Store; clock: Clock }): ChangeJo
         if (etag !== "" && etag !== current) return refuse(etagMismatch(jobId, current));
         const decision = decide(record, clock.nowMs());
         if (!decision.ok) return decision;
-        if (!decision.value) return accept(record);
-        const changed = changedRecord(record, decision.value);
-        store.jobs.update(encodeRecord(changed));
+        if (!decision.value) return accept({ record, changed: false });
+        const next = changedRecord(record, decision.value);
+        store.jobs.update(encodeRecord(next));
         store.outbox.addJob(lanes.change, jobId);
-        return accept(changed);
+        return accept({ record: next, changed: true });
       }, rowsPerChange),
     );
+    // Whoever has the answer may rely on it: nothing that was changed away from starts any more.
+    await published(jobId, record.generation, changed);
+    return record;
+  };
 
   const setState = async (jobId: string, state: StoredState) => {
     const record = await change(jobId, "", (current, nowMs) =>

@@ -10,7 +10,7 @@ import { createJobIds } from "../domain/job-id.ts";
 import type { Clock, Random } from "../platform/clock.ts";
 import type { ServiceHandlers } from "../platform/rpc/call.ts";
 import { invalidField } from "../platform/rpc/rpc-error.ts";
-import { createJobChanges } from "./change-jobs.ts";
+import { type ChangePublished, createJobChanges } from "./change-jobs.ts";
 import { createJobCreation } from "./create-jobs.ts";
 import { decodeRecord, viewOf } from "./job-record.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
@@ -26,11 +26,12 @@ export function createJobService(deps: {
   store: Store;
   clock: Clock;
   random: Random;
+  published: ChangePublished;
 }): ServiceHandlers<typeof JobService> {
-  const { store, clock, random } = deps;
+  const { store, clock, random, published } = deps;
   const nextJobId = createJobIds({ nowMs: clock.nowMs, random });
   const creation = createJobCreation({ store, clock, nextJobId });
-  const changes = createJobChanges({ store, clock });
+  const changes = createJobChanges({ store, clock, published });
   const run = createManualRuns({ store, clock, random });
 
   const list = ({ pageSize, pageToken }: ListJobsRequest) => {

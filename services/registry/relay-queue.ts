@@ -1,4 +1,4 @@
-import { allLanes, type Lane, type OutboxKey, type OutboxRow } from "./store/outbox-rows.ts";
+import { allLanes, type Lane, lanes, type OutboxKey, type OutboxRow } from "./store/outbox-rows.ts";
 import type { Store } from "./store/store.ts";
 
 /** A page of the rebuild; done when none of its jobs is left. */
@@ -18,6 +18,8 @@ export interface RelayTask {
 /** What the relay has to publish, next first: the lanes of the outbox, then the rebuild. */
 export interface RelayQueue {
   take(): RelayTask | undefined;
+  /** The next of those that somebody waits for: changes and manual runs. */
+  takeChange(): RelayTask | undefined;
   /** Begins the page of the rebuild that follows a job; "end" when there is none. */
   nextRebuildPage(afterId: string): RebuildPage | "end";
   /** Drops what is left of a page: another rebuild begins. */
@@ -49,11 +51,17 @@ export function createRelayQueue(store: Store): RelayQueue {
     return row;
   };
 
+  const taskOf = (lane: Lane): RelayTask | undefined => {
+    const row = takeOf(lane);
+    return row && { jobId: row.jobId, keys: [{ lane, id: row.id }], page: undefined, run: row.run };
+  };
+
   return {
+    takeChange: () => taskOf(lanes.change),
     take() {
       for (const lane of allLanes) {
-        const row = takeOf(lane);
-        if (row) return { jobId: row.jobId, keys: [{ lane, id: row.id }], page: undefined, run: row.run };
+        const task = taskOf(lane);
+        if (task) return task;
       }
       const jobId = rebuildJobs.pop();
       return jobId === undefined ? undefined : { jobId, keys: [], page: rebuildPage, run: undefined };

@@ -1,12 +1,16 @@
 import { partitionOf } from "../domain/partition.ts";
 import type { Clock } from "../platform/clock.ts";
-import type { Publisher, PublishOutcome } from "../platform/jetstream/publisher.ts";
+import { createBatchPublisher } from "../platform/jetstream/batch-publisher.ts";
+import type { BatchMessage, Publisher, PublishOutcome } from "../platform/jetstream/publisher.ts";
 import type { Startable } from "../platform/lifecycle.ts";
 import type { Log } from "../platform/log.ts";
 import { subjects } from "../wire/subjects.ts";
 import { encodeJobEvent } from "./job-event.ts";
+import type { Publications } from "./publications.ts";
+import { createRelayLedger } from "./relay-ledger.ts";
 import { createRelayQueue, type RebuildPage, type RelayTask } from "./relay-queue.ts";
-import { storedState } from "./store/job-rows.ts";
+import { type JobRow, storedState } from "./store/job-rows.ts";
+import { lanes } from "./store/outbox-rows.ts";
 import type { Store } from "./store/store.ts";
 import type { StreamMark } from "./store/stream-mark.ts";
 
@@ -15,6 +19,8 @@ export interface StreamState {
   created: string;
   lastSequence: number;
   messages: number;
+  /** Whether it takes batches that are stored as one. */
+  atomicBatches: boolean;
 }
 
 /**
@@ -24,6 +30,9 @@ export interface StreamState {
  * Per job one message is under way at a time, so that a message sent again can
  * never overtake a newer one. What is published is the job's state of that
  * moment: changes that waited together go out as one.
+ *
+ * A change goes out at once. Created jobs gather while others are under way, and
+ * go out together: a lone one does not wait, a bulk load does not cost an fsync a job.
  */
 export interface Relay extends Startable {
   /**
@@ -33,32 +42,32 @@ export interface Relay extends Startable {
   checkStream(ask: () => Promise<StreamState>): Promise<void>;
 }
 
-interface Settlement {
-  task: RelayTask;
-  /** The state that was published; left out for a run, and for a job that is gone. */
-  state?: { timingGeneration: number; deleted: boolean; sequence: number; epoch: number };
-}
-
 // What may be under way at once, and what may wait for its acknowledgement to be written down.
-const window = 512;
-// Acknowledgements are written down together: a commit costs an fsync.
-const settleDelayMs = 20;
-const settleAtOnce = 256;
+const window = 2_048;
+// So many go out though others are under way: a whole batch.
+const gatheredAtMost = 500;
 const retryDelayMs = 1_000;
 
-export function createRelay(store: Store, publisher: Publisher, deps: { clock: Clock; log: Log }): Relay {
+export function createRelay(
+  store: Store,
+  publisher: Publisher,
+  publications: Publications,
+  deps: { clock: Clock; log: Log },
+): Relay {
   const { clock, log } = deps;
   const queue = createRelayQueue(store);
+  const batches = createBatchPublisher(publisher);
   /** The jobs under way, each with what has to follow. */
   const underWay = new Map<string, RelayTask | undefined>();
   const timers = new Set<() => void>();
-  let settlements: Settlement[] = [];
-  let settleScheduled = false;
-  let settling: Promise<void> | undefined;
-  /** Taken from the queue and not settled. */
+  let gathered: RelayTask[] = [];
+  /** States that went out and are not answered. */
+  let unanswered = 0;
+  /** Taken from the queue and not written down. */
   let open = 0;
   let mark: StreamMark | undefined;
   let page: RebuildPage | undefined;
+  let atomicBatches = false;
   let running = false;
   let endListening: (() => void) | undefined;
 
@@ -70,15 +79,24 @@ export function createRelay(store: Store, publisher: Publisher, deps: { clock: C
     timers.add(cancel);
   };
 
+  const ledger = createRelayLedger(store, deps, {
+    rebuiltUpTo: () => mark?.rebuiltUpTo,
+    onWritten(settlements) {
+      for (const { task } of settlements) release(task);
+      pump();
+    },
+  });
+
   const pump = () => {
-    while (running && open < window) {
-      const task = queue.take() ?? nextOfRebuild();
-      if (!task) return;
+    while (running) {
+      const task = open < window ? (queue.take() ?? nextOfRebuild()) : queue.takeChange();
+      if (!task) break;
       open++;
       if (task.run) publishRun(task, task.run);
       else if (underWay.has(task.jobId)) park(task);
-      else publishState(task);
+      else stage(task);
     }
+    flush();
   };
 
   const nextOfRebuild = (): RelayTask | undefined => {
@@ -88,7 +106,7 @@ export function createRelay(store: Store, publisher: Publisher, deps: { clock: C
       log.info({ event: "jobs_stream_rebuilt", epoch: mark.epoch });
       page = undefined;
       mark = { ...mark, rebuiltUpTo: undefined };
-      scheduleSettle();
+      ledger.noteRebuild();
       return undefined;
     }
     page = next;
@@ -110,31 +128,60 @@ export function createRelay(store: Store, publisher: Publisher, deps: { clock: C
     } else {
       underWay.set(task.jobId, task);
     }
-    scheduleSettle();
+    // Its predecessor may be acknowledged already.
+    ledger.hurry();
   };
 
   const publishRun = (task: RelayTask, run: NonNullable<RelayTask["run"]>) => {
     const subject = subjects.due(partitionOf(task.jobId));
     publisher.publish(subject, run.payload, { messageId: run.executionId }).then((outcome) => {
-      if (stored(outcome, subject, () => publishRun(task, run))) settleSoon({ task });
+      if (stored(outcome, subject, () => publishRun(task, run))) ledger.add({ task });
     });
   };
 
-  const publishState = (task: RelayTask) => {
-    const row = store.jobs.getAny(task.jobId);
-    // Deleted, and its tombstone published, since this task was made.
-    if (!row) return settleSoon({ task });
-    underWay.set(task.jobId, underWay.get(task.jobId));
+  const stage = (task: RelayTask) => {
+    underWay.set(task.jobId, undefined);
+    if (task.keys.some(({ lane }) => lane === lanes.change)) publishStates([task]);
+    else gathered.push(task);
+  };
+
+  const flush = () => {
+    if (gathered.length === 0 || (unanswered > 0 && gathered.length < gatheredAtMost)) return;
+    const tasks = gathered;
+    gathered = [];
+    publishStates(tasks);
+  };
+
+  const publishStates = (tasks: readonly RelayTask[]) => {
     const epoch = mark?.epoch ?? 0;
-    const subject = subjects.job(partitionOf(row.jobId), row.jobId);
-    // With the epoch in it, what fills a purged stream is not taken for a repeat.
-    const messageId = `${row.jobId}:${row.generation}:${epoch}`;
-    publisher.publish(subject, encodeJobEvent(row, epoch), { messageId }).then((outcome) => {
-      if (!stored(outcome, subject, () => publishState(task))) return;
-      const { timingGeneration } = row;
-      const deleted = row.state === storedState.deleted;
-      settleSoon({ task, state: { timingGeneration, deleted, sequence: outcome.sequence, epoch } });
-    });
+    const states: { task: RelayTask; row: JobRow; message: BatchMessage }[] = [];
+    for (const task of tasks) {
+      const row = store.jobs.getAny(task.jobId);
+      if (row) states.push({ task, row, message: messageOf(row, epoch) });
+      // Deleted, and its tombstone published, since this task was made.
+      else ledger.add({ task });
+    }
+    unanswered += states.length;
+    const outcomes = batches.publish(
+      states.map(({ message }) => message),
+      atomicBatches,
+    );
+    for (const [index, { task, row, message }] of states.entries()) {
+      void outcomes[index]?.then((outcome) => {
+        unanswered--;
+        settleState(task, row, message.subject, epoch, outcome);
+        flush();
+      });
+    }
+  };
+
+  const settleState = (task: RelayTask, row: JobRow, subject: string, epoch: number, outcome: PublishOutcome) => {
+    if (!stored(outcome, subject, () => publishStates([task]))) return;
+    const { timingGeneration } = row;
+    const deleted = row.state === storedState.deleted;
+    publications.published(row.jobId, row.generation);
+    ledger.add({ task, state: { timingGeneration, deleted, sequence: outcome.sequence, epoch } });
+    if (underWay.get(row.jobId)) ledger.hurry();
   };
 
   const stored = (
@@ -150,62 +197,6 @@ export function createRelay(store: Store, publisher: Publisher, deps: { clock: C
     return outcome.kind === "stored";
   };
 
-  const settleSoon = (settlement: Settlement) => {
-    if (!running) return;
-    settlements.push(settlement);
-    scheduleSettle();
-  };
-
-  /** At once when there is much to write down, or when something waits for it. */
-  const scheduleSettle = () => {
-    const urgent = settlements.length >= settleAtOnce || settlements.some(({ task }) => underWay.get(task.jobId));
-    if (urgent) void settle();
-    else if (!settleScheduled) {
-      settleScheduled = true;
-      later(settleDelayMs, () => void settle());
-    }
-  };
-
-  /** Writes down what is acknowledged, then lets go of it. */
-  const settle = (): Promise<void> => {
-    settling ??= (async () => {
-      settleScheduled = false;
-      const batch = settlements;
-      settlements = [];
-      try {
-        await store.commit(() => writeDown(batch), batch.length);
-      } catch (error) {
-        log.error({ event: "relay_settle_failed", err: error });
-        settlements.push(...batch);
-        settleScheduled = true;
-        later(retryDelayMs, () => void settle());
-        return;
-      } finally {
-        settling = undefined;
-      }
-      for (const { task } of batch) release(task);
-      if (settlements.length > 0) scheduleSettle();
-      pump();
-    })();
-    return settling;
-  };
-
-  const writeDown = (batch: readonly Settlement[]) => {
-    const kept = store.streamMarks.read();
-    let { sequence } = kept;
-    for (const { task, state } of batch) {
-      for (const key of task.keys) store.outbox.remove(key);
-      if (!state) continue;
-      if (state.deleted) store.jobs.remove(task.jobId);
-      else store.jobs.recordTiming(task.jobId, state.timingGeneration, state.sequence, state.epoch);
-      if (state.epoch === kept.epoch) sequence = Math.max(sequence, state.sequence);
-    }
-    const rebuiltUpTo = mark?.rebuiltUpTo;
-    if (sequence !== kept.sequence || rebuiltUpTo !== kept.rebuiltUpTo) {
-      store.streamMarks.write({ ...kept, sequence, rebuiltUpTo });
-    }
-  };
-
   const release = (task: RelayTask) => {
     open--;
     if (task.page) task.page.left--;
@@ -213,7 +204,7 @@ export function createRelay(store: Store, publisher: Publisher, deps: { clock: C
     if (task.run) return;
     const parked = underWay.get(task.jobId);
     underWay.delete(task.jobId);
-    if (parked && running) publishState(parked);
+    if (parked && running) stage(parked);
   };
 
   const beginRebuild = async (state: StreamState, reason: string) => {
@@ -237,6 +228,7 @@ export function createRelay(store: Store, publisher: Publisher, deps: { clock: C
       // Read before asking: what is acknowledged meanwhile must not look lost.
       const before = store.streamMarks.read();
       const state = await ask();
+      ({ atomicBatches } = state);
       const reason = reasonToRebuild(before, state, store.jobs.list("", 1).length > 0);
       if (reason) await beginRebuild(state, reason);
     },
@@ -244,6 +236,7 @@ export function createRelay(store: Store, publisher: Publisher, deps: { clock: C
       if (running) return;
       running = true;
       mark = store.streamMarks.read();
+      ledger.start();
       endListening = store.onCommitted(pump);
       pump();
     },
@@ -252,10 +245,17 @@ export function createRelay(store: Store, publisher: Publisher, deps: { clock: C
       endListening?.();
       for (const cancel of timers) cancel();
       timers.clear();
-      await settling;
-      // What is not written down is published again by the next start.
-      if (settlements.length > 0) await settle();
+      await ledger.stop();
     },
+  };
+}
+
+function messageOf(row: JobRow, epoch: number): BatchMessage {
+  return {
+    subject: subjects.job(partitionOf(row.jobId), row.jobId),
+    payload: encodeJobEvent(row, epoch),
+    // With the epoch in it, what fills a purged stream is not taken for a repeat.
+    messageId: `${row.jobId}:${row.generation}:${epoch}`,
   };
 }
 

@@ -14,10 +14,12 @@ import { createGrpcServer } from "../platform/rpc/grpc-server.ts";
 import { createHttpServer } from "../platform/rpc/http-server.ts";
 import { createApiDocs } from "./api-docs.ts";
 import { createBrokerLink } from "./broker-link.ts";
+import type { ChangePublished } from "./change-jobs.ts";
 import type { RegistryConfig } from "./config.ts";
 import { createExecutionProxy } from "./execution-proxy.ts";
 import { createJobService } from "./job-service.ts";
 import { createMergedMetrics } from "./merged-metrics.ts";
+import { createPublications } from "./publications.ts";
 import { createRegistryMetrics } from "./registry-metrics.ts";
 import { createRelay } from "./relay.ts";
 import { createRequestSweeper } from "./request-memory.ts";
@@ -40,7 +42,8 @@ export function createRegistryService(
   const store = createStore({ dataDir: config.dataDir });
   const broker = createBroker({ url: config.natsUrl, name: "carillon-registry", log });
   const publisher = createPublisher(broker, { clock, log });
-  const relay = createRelay(store, publisher, { clock, log });
+  const publications = createPublications(clock);
+  const relay = createRelay(store, publisher, publications, { clock, log });
   const link = createBrokerLink(
     broker,
     { publisher, relay, metrics: createRegistryMetrics(metrics, store) },
@@ -53,9 +56,13 @@ export function createRegistryService(
     { clock },
   );
 
+  // While the broker is away nothing is published, and waiting for it would help nobody.
+  const published: ChangePublished = async (jobId, generation, changed) => {
+    if (link.up() && (changed || publications.awaited(jobId))) await publications.until(jobId, generation);
+  };
   const pipeline = createCallPipeline({ tokens: config.apiTokens }, { metrics, log, clock });
   const services = [
-    bindService(JobService, createJobService({ store, clock, random }), pipeline),
+    bindService(JobService, createJobService({ store, clock, random, published }), pipeline),
     bindService(ExecutionService, createExecutionProxy({ store, history }), pipeline),
   ];
   const ready = () => link.up();

@@ -38,10 +38,18 @@ const resultsAckWaitMs = 10_000;
 const workMaxAckPending = 8_192;
 const resultsMaxAckPending = 4_096;
 
-type Definition = Pick<StreamConfig, "name" | "subjects"> & Partial<StreamConfig>;
+/** `allow_atomic` is newer than the client's types: batches that are stored as one (NATS ADR-50). */
+type Definition = Pick<StreamConfig, "name" | "subjects"> & Partial<StreamConfig> & { allow_atomic?: boolean };
 
 const definitions: readonly Definition[] = [
-  { name: streams.jobs, subjects: ["carillon.jobs.*.*"], max_msgs_per_subject: 1, allow_direct: true },
+  {
+    name: streams.jobs,
+    subjects: ["carillon.jobs.*.*"],
+    max_msgs_per_subject: 1,
+    allow_direct: true,
+    // Brokers before 2.12 leave it out of their answer, and take one message at a time.
+    allow_atomic: true,
+  },
   { name: streams.due, subjects: ["carillon.due.*"], retention: RetentionPolicy.Workqueue },
   { name: streams.retry, subjects: ["carillon.retry.*"], retention: RetentionPolicy.Workqueue },
   // A work queue rather than a log: at 15,000 executions a second a log of one
@@ -139,6 +147,11 @@ async function ensureConsumer(
     if (!isApiError(error, consumerExists)) throw error;
     await broker.jsm.consumers.update(stream, config.durable_name, whole);
   }
+}
+
+/** Whether a stream, as the broker describes it, takes batches that are stored as one. */
+export function allowsAtomicBatches(config: StreamConfig & { allow_atomic?: boolean }): boolean {
+  return config.allow_atomic === true;
 }
 
 const streamNameInUse = 10_058;

@@ -1,7 +1,14 @@
 import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { batchSize, startRig } from "./rig.ts";
-import { findSustained, type LatenessResult, measureBurst, measureCreates, measureLateness } from "./scenarios.ts";
+import {
+  findSustained,
+  type LatenessResult,
+  measureBurst,
+  measureCreates,
+  measureLateness,
+  measureRelayed,
+} from "./scenarios.ts";
 
 /**
  * `npm run bench`: starts the whole system and a fast local target on this
@@ -67,10 +74,12 @@ try {
     };
     const batch = async () => (await rig.createJobs(batchSize, farSchedule)).length;
     await measureCreates(createWarmUpSeconds, callers, unary);
-    results.creates = {
-      unaryPerSecond: await measureCreates(5, callers, unary),
-      batchPerSecond: await measureCreates(5, 2, batch),
-    };
+    await measureRelayed(rig);
+    const unaryPerSecond = await measureCreates(5, callers, unary);
+    const unaryRelayedAfterMs = await measureRelayed(rig);
+    const batchPerSecond = await measureCreates(5, 2, batch);
+    const batchRelayedAfterMs = await measureRelayed(rig);
+    results.creates = { unaryPerSecond, unaryRelayedAfterMs, batchPerSecond, batchRelayedAfterMs };
   }
 } finally {
   await rig.stop();

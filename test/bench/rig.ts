@@ -21,6 +21,8 @@ export interface Rig {
   /** One unary CreateJob. */
   createJob(schedule: string): Promise<string>;
   deleteJobs(jobIds: readonly string[]): Promise<void>;
+  /** Changes that have not reached the broker yet. */
+  outboxDepth(): Promise<number>;
   report(fromSecond: number, toSecond: number): Promise<Report>;
   forget(): void;
   usage(): Record<string, Usage>;
@@ -68,6 +70,10 @@ export async function startRig(): Promise<Rig> {
             ),
         );
       }
+    },
+    async outboxDepth() {
+      const metrics = await (await fetch(`${system.httpUrl}/metrics`)).text();
+      return Number(/^carillon_outbox_depth(?:\{[^}]*\})? (\d+)/m.exec(metrics)?.[1]);
     },
     async report(from, to) {
       target.send({ report: from, to });

@@ -21,6 +21,7 @@ const everySecond = "* * * * * *";
 const settleTimeoutMs = 60_000;
 // A rate is sustained when each second's occurrences have arrived this long after it at the latest.
 const keepUpMs = 2_000;
+const relayPollMs = 20;
 
 /** Waits until a whole second's occurrences of so many jobs have arrived. */
 async function settled(rig: Rig, jobs: number): Promise<void> {
@@ -120,6 +121,13 @@ export async function measureCreates(seconds: number, callers: number, create: (
     }),
   );
   return Math.round((created * 1000) / (performance.now() - start));
+}
+
+/** How long after the last create every job has reached the broker, in ms. */
+export async function measureRelayed(rig: Rig): Promise<number> {
+  const start = performance.now();
+  while ((await rig.outboxDepth()) > 0) await sleep(relayPollMs);
+  return Math.round(performance.now() - start);
 }
 
 /** The highest rate at which nothing is missed, found by adding jobs in steps and then held for a longer span. */

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { systemClock } from "../../services/platform/clock.ts";
+import { createBatchPublisher } from "../../services/platform/jetstream/batch-publisher.ts";
 import { type Broker, createBroker } from "../../services/platform/jetstream/connection.ts";
 import { createConsumerLoop } from "../../services/platform/jetstream/consumer.ts";
 import { createFollower } from "../../services/platform/jetstream/follower.ts";
@@ -116,6 +117,62 @@ describe("JetStream", () => {
     await loop.stop();
     await follower.stop();
     await publisher.stop();
+  });
+
+  describe("many messages at once", () => {
+    const messages = (name: string, count: number, subject = (i: number) => subjects.job(7, `${name}${i}`)) =>
+      Array.from({ length: count }, (_, i) => ({
+        subject: subject(i),
+        payload: bytes(`${name} ${i}`),
+        messageId: `${name}${i}`,
+      }));
+    const publishAll = async (...batches: ReturnType<typeof messages>[]) => {
+      const publisher = createPublisher(broker, deps);
+      await publisher.start();
+      const many = createBatchPublisher(publisher);
+      const outcomes = await Promise.all(batches.flatMap((batch) => many.publish(batch, true)));
+      await publisher.stop();
+      return outcomes.map((outcome) => (outcome.kind === "stored" ? outcome.sequence : outcome));
+    };
+
+    it("are stored in order, each with its own sequence", async () => {
+      const sent = messages("batch", 1_200);
+      const sequences = await publishAll(sent);
+      expect(new Set(sequences).size).toBe(sent.length);
+      for (const index of [0, 499, 500, 1_199]) {
+        const stored = await broker.jsm.streams.getMessage(streams.jobs, { seq: Number(sequences[index]) });
+        expect(stored.subject).toBe(sent[index]?.subject);
+        expect(text(stored.data)).toBe(`batch ${index}`);
+      }
+    });
+
+    it("are stored once when they are sent again, and answered with their first sequences", async () => {
+      const sent = messages("again", 100);
+      const first = await publishAll(sent);
+      expect(await publishAll(sent)).toEqual(first);
+      // Half of them new.
+      const more = messages("again", 200);
+      const sequences = await publishAll(more);
+      expect(sequences.slice(0, 100)).toEqual(first);
+      expect(new Set(sequences).size).toBe(200);
+    });
+
+    it("go one by one to a stream that takes no batches", async () => {
+      const sequences = await publishAll(messages("single", 60, () => subjects.dead(7)));
+      expect(new Set(sequences).size).toBe(60);
+      expect(sequences.every((sequence) => typeof sequence === "number")).toBe(true);
+    });
+
+    it("are all stored, each once, when the broker is killed meanwhile", async () => {
+      const batches = Array.from({ length: 30 }, (_, i) => messages(`killed${i}-`, 100));
+      const sequences = publishAll(...batches);
+      nats.kill("SIGKILL");
+      await nats.restart();
+      expect(new Set(await sequences).size).toBe(3_000);
+      const { state } = await broker.jsm.streams.info(streams.jobs, { subjects_filter: "carillon.jobs.7.*" });
+      const kept = Object.keys(state.subjects ?? {}).filter((subject) => subject.includes(".killed"));
+      expect(kept).toHaveLength(3_000);
+    });
   });
 
   it("tells a follower of an empty subject that it has caught up", async () => {

@@ -1,6 +1,6 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { DueBatchSchema, DueEntrySchema } from "../../gen/carillon/v1/events_pb.ts";
+import { DueBatchSchema, DueEntrySchema, JobEventSchema } from "../../gen/carillon/v1/events_pb.ts";
 import { ExecutionTrigger } from "../../gen/carillon/v1/execution_pb.ts";
 import { partitionOf } from "../../services/domain/partition.ts";
 import { systemClock } from "../../services/platform/clock.ts";
@@ -78,6 +78,22 @@ describe("what the registry tells the streams", { timeout: 60_000 }, () => {
     await stream.until((events) => events.get(jobId)?.deleted === true);
     expect(stream.events.get(jobId)).toMatchObject({ generation: 4, timingGeneration: 4 });
     expect(stream.events.get(jobId)?.job).toBeUndefined();
+  });
+
+  it("has a change by the time that its caller is answered, also behind a bulk load", async () => {
+    const { jobs } = await registry();
+    const stream = await follow();
+    const { jobId } = await jobs.createJob({ job: everyHour });
+    await stream.until((events) => events.has(jobId));
+    const bulk = createMany(jobs, 1_000);
+    const subject = subjects.job(partitionOf(jobId), jobId);
+    for (let i = 0; i < 10; i++) {
+      const { generation } = i % 2 === 0 ? await jobs.pauseJob({ jobId }) : await jobs.resumeJob({ jobId });
+      const last = await stream.broker.jsm.streams.getMessage(streams.jobs, { last_by_subj: subject });
+      expect(fromBinary(JobEventSchema, last.data).generation).toBe(generation);
+    }
+    await Promise.all([jobs.pauseJob({ jobId }), jobs.pauseJob({ jobId })]);
+    await bulk;
   });
 
   it("keeps the order of a job's changes, however fast they come", async () => {

@@ -26,6 +26,14 @@ export interface PublishOptions {
  */
 export interface Publisher extends Startable {
   publish(subject: string, payload: Uint8Array, options?: PublishOptions): Promise<PublishOutcome>;
+  /**
+   * Stores all of them or none, in order and under successive sequences; the
+   * outcome's is the last one's. Up to 1,000, to a stream with `allow_atomic`
+   * (NATS ADR-50). One message id that is known already makes the broker refuse
+   * them all; one that does not know batches is told as a refusal too, though it
+   * may have stored them.
+   */
+  publishAtomic(messages: readonly BatchMessage[]): Promise<PublishOutcome>;
   /** Sent and not yet answered, and waiting for a place in the window. */
   pending(): number;
 }
@@ -37,10 +45,18 @@ export interface PublisherOptions {
   ackTimeoutMs?: number;
 }
 
-interface Outstanding {
+export interface BatchMessage {
   subject: string;
   payload: Uint8Array;
-  options: PublishOptions;
+  messageId: string;
+}
+
+interface Outstanding {
+  /** For the log. */
+  subject: string;
+  /** Hands it to the connection, for the broker to answer to this subject. */
+  write: (reply: string) => void;
+  batch: boolean;
   token: string;
   sentAtMs: number;
   resolve: (outcome: PublishOutcome) => void;
@@ -50,6 +66,8 @@ interface AckBody {
   stream?: string;
   seq?: number;
   duplicate?: boolean;
+  /** The id of the batch that this answer ends. */
+  batch?: string;
   error?: { code: number; err_code?: number; description: string };
 }
 
@@ -73,15 +91,15 @@ export function createPublisher(
   let subscription: Subscription | undefined;
   let inbox = "";
   let nextToken = 0;
+  let nextBatch = 0;
   let cancelCheck: (() => void) | undefined;
   let endReconnect: (() => void) | undefined;
   let stopped = false;
 
-  const send = (message: Outstanding) => {
-    message.sentAtMs = clock.monotonicMs();
-    const { messageId, expectLastSubjectSequence } = message.options;
+  const writeOne = (subject: string, payload: Uint8Array, options: PublishOptions, reply: string) => {
+    const { messageId, expectLastSubjectSequence } = options;
     if (messageId === undefined && expectLastSubjectSequence === undefined) {
-      broker.nc.publish(message.subject, message.payload, { reply: inbox + message.token });
+      broker.nc.publish(subject, payload, { reply });
       return;
     }
     const head = createHeaders();
@@ -89,7 +107,40 @@ export function createPublisher(
     if (expectLastSubjectSequence !== undefined) {
       head.set("Nats-Expected-Last-Subject-Sequence", String(expectLastSubjectSequence));
     }
-    broker.nc.publish(message.subject, message.payload, { reply: inbox + message.token, headers: head });
+    broker.nc.publish(subject, payload, { reply, headers: head });
+  };
+
+  const writeBatch = (messages: readonly BatchMessage[], reply: string) => {
+    // A new id each time it is sent: what arrived of the time before is no part of it.
+    const batchId = `${inbox.slice(-12)}${(nextBatch++).toString(36)}`;
+    for (const [index, { subject, payload, messageId }] of messages.entries()) {
+      const head = createHeaders();
+      head.set("Nats-Batch-Id", batchId);
+      head.set("Nats-Batch-Sequence", String(index + 1));
+      head.set("Nats-Msg-Id", messageId);
+      const isLast = index === messages.length - 1;
+      if (isLast) head.set("Nats-Batch-Commit", "1");
+      broker.nc.publish(subject, payload, { headers: head, ...(isLast && { reply }) });
+    }
+  };
+
+  const send = (message: Outstanding) => {
+    message.sentAtMs = clock.monotonicMs();
+    message.write(inbox + message.token);
+  };
+
+  const enqueue = (subject: string, batch: boolean, write: Outstanding["write"]): Promise<PublishOutcome> => {
+    if (stopped) return Promise.resolve({ kind: "abandoned" });
+    return new Promise((resolve) => {
+      const token = (nextToken++).toString(36);
+      const message: Outstanding = { subject, write, batch, token, sentAtMs: 0, resolve };
+      if (outstanding.size >= window) {
+        waiting.push(message);
+        return;
+      }
+      outstanding.set(token, message);
+      send(message);
+    });
   };
 
   const settle = (message: Outstanding, outcome: PublishOutcome) => {
@@ -110,6 +161,10 @@ export function createPublisher(
     // subject, or JetStream is not up yet. Left alone it is sent again later.
     if (ack.data.length === 0) return;
     const body: AckBody = JSON.parse(decoder.decode(ack.data));
+    if (!body.error && message.batch && body.batch === undefined) {
+      settle(message, { kind: "refused", code: 0, description: "the broker does not know atomic batches" });
+      return;
+    }
     if (!body.error) {
       settle(message, { kind: "stored", sequence: body.seq ?? 0, duplicate: body.duplicate === true });
       return;
@@ -137,25 +192,9 @@ export function createPublisher(
 
   return {
     pending: () => outstanding.size + waiting.length,
-    publish(subject, payload, publishOptions = {}) {
-      if (stopped) return Promise.resolve({ kind: "abandoned" });
-      return new Promise((resolve) => {
-        const message: Outstanding = {
-          subject,
-          payload,
-          options: publishOptions,
-          token: (nextToken++).toString(36),
-          sentAtMs: 0,
-          resolve,
-        };
-        if (outstanding.size >= window) {
-          waiting.push(message);
-          return;
-        }
-        outstanding.set(message.token, message);
-        send(message);
-      });
-    },
+    publish: (subject, payload, publishOptions = {}) =>
+      enqueue(subject, false, (reply) => writeOne(subject, payload, publishOptions, reply)),
+    publishAtomic: (messages) => enqueue(messages[0]?.subject ?? "", true, (reply) => writeBatch(messages, reply)),
     async start() {
       if (subscription) return;
       inbox = `${createInbox()}.`;
