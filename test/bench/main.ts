@@ -1,13 +1,13 @@
 import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
-import { batchSize, startRig } from "./rig.ts";
+import { startRig } from "./rig.ts";
 import {
+  type CreatesResult,
   findSustained,
   type LatenessResult,
   measureBurst,
   measureCreates,
   measureLateness,
-  measureRelayed,
 } from "./scenarios.ts";
 
 /**
@@ -68,18 +68,12 @@ try {
   }
   if (wants("creates")) {
     log("creates");
-    const unary = async () => {
-      await rig.createJob(farSchedule);
-      return 1;
+    const { unary, batch } = rig.creates(farSchedule);
+    await measureCreates(rig, createWarmUpSeconds, callers, unary);
+    results.creates = {
+      unary: await measureCreates(rig, 5, callers, unary),
+      batch: await measureCreates(rig, 5, 2, batch),
     };
-    const batch = async () => (await rig.createJobs(batchSize, farSchedule)).length;
-    await measureCreates(createWarmUpSeconds, callers, unary);
-    await measureRelayed(rig);
-    const unaryPerSecond = await measureCreates(5, callers, unary);
-    const unaryRelayedAfterMs = await measureRelayed(rig);
-    const batchPerSecond = await measureCreates(5, 2, batch);
-    const batchRelayedAfterMs = await measureRelayed(rig);
-    results.creates = { unaryPerSecond, unaryRelayedAfterMs, batchPerSecond, batchRelayedAfterMs };
   }
 } finally {
   await rig.stop();
@@ -89,7 +83,11 @@ if (wants("lateness")) {
   console.table((results.lateness as LatenessResult[]).map(({ cpuUsPerExecution, rssMb, ...row }) => row));
 }
 if (wants("burst")) console.table(results.burst);
-if (wants("creates")) console.table([results.creates]);
+if (wants("creates")) {
+  const { unary, batch } = results.creates as Record<"unary" | "batch", CreatesResult>;
+  console.table({ unary, batch }, ["createsPerSecond", "relayedAfterMs"]);
+  console.table({ unary: unary.cpuUsPerCreate, batch: batch.cpuUsPerCreate });
+}
 if (wants("sustained") && results.sustained) {
   const { cpuUsPerExecution, rssMb, ...row } = results.sustained as LatenessResult;
   console.table([row]);

@@ -7,6 +7,7 @@ import {
   BatchCreateJobsResponseSchema,
   CreateJobRequestSchema,
   DeleteJobRequestSchema,
+  type Job,
   JobSchema,
   JobType,
 } from "../../gen/carillon/v1/job_pb.ts";
@@ -18,8 +19,8 @@ import type { Report } from "./target-process.ts";
 export interface Rig {
   /** Creates jobs through BatchCreateJobs and answers with their ids. */
   createJobs(count: number, schedule: string): Promise<string[]>;
-  /** One unary CreateJob. */
-  createJob(schedule: string): Promise<string>;
+  /** Calls that are encoded once and whose answers are not decoded, so that the client takes little of the machine. Each answers how many jobs it created. */
+  creates(schedule: string): { unary(): Promise<number>; batch(): Promise<number> };
   deleteJobs(jobIds: readonly string[]): Promise<void>;
   /** Changes that have not reached the broker yet. */
   outboxDepth(): Promise<number>;
@@ -29,7 +30,7 @@ export interface Rig {
   stop(): Promise<void>;
 }
 
-export const batchSize = 1_000;
+const batchSize = 1_000;
 const deletesAtOnce = 64;
 const services = ["registry", "ticker", "executor", "history", "nats-server"] as const;
 
@@ -47,18 +48,19 @@ export async function startRig(): Promise<Rig> {
     async createJobs(count, schedule) {
       const ids: string[] = [];
       for (let done = 0; done < count; done += batchSize) {
-        const requests = Array.from({ length: Math.min(batchSize, count - done) }, () =>
-          create(CreateJobRequestSchema, { job: job(schedule) }),
-        );
-        const bytes = toBinary(BatchCreateJobsRequestSchema, create(BatchCreateJobsRequestSchema, { requests }));
+        const bytes = batchOf(job(schedule), Math.min(batchSize, count - done));
         const answer = fromBinary(BatchCreateJobsResponseSchema, await call(client, "BatchCreateJobs", bytes));
         ids.push(...answer.jobs.map(({ jobId }) => jobId));
       }
       return ids;
     },
-    async createJob(schedule) {
-      const bytes = toBinary(CreateJobRequestSchema, create(CreateJobRequestSchema, { job: job(schedule) }));
-      return fromBinary(JobSchema, await call(client, "CreateJob", bytes)).jobId;
+    creates(schedule) {
+      const one = toBinary(CreateJobRequestSchema, create(CreateJobRequestSchema, { job: job(schedule) }));
+      const many = batchOf(job(schedule), batchSize);
+      return {
+        unary: () => call(client, "CreateJob", one).then(() => 1),
+        batch: () => call(client, "BatchCreateJobs", many).then(() => batchSize),
+      };
     },
     async deleteJobs(ids) {
       for (let done = 0; done < ids.length; done += deletesAtOnce) {
@@ -94,6 +96,11 @@ async function stop(system: System, client: Client, target: ChildProcess): Promi
   await system.stop();
   target.disconnect();
   await once(target, "exit");
+}
+
+function batchOf(job: Job, count: number): Uint8Array {
+  const requests = Array.from({ length: count }, () => create(CreateJobRequestSchema, { job }));
+  return toBinary(BatchCreateJobsRequestSchema, create(BatchCreateJobsRequestSchema, { requests }));
 }
 
 const identity = (bytes: Uint8Array) => Buffer.from(bytes);

@@ -54,14 +54,14 @@ export async function measureSpan(rig: Rig, jobs: number, seconds: number): Prom
     p50Ms: round(report.lateness.p50),
     p99Ms: round(report.lateness.p99),
     maxMs: round(report.lateness.max),
-    cpuUsPerExecution: perExecution(before, after, jobs * seconds),
+    cpuUsPerExecution: cpuUsEach(before, after, jobs * seconds),
     rssMb: Object.fromEntries(
       Object.entries(after).map(([name, usage]) => [name, Math.round(usage.rssBytes / 2 ** 20)]),
     ),
   };
 }
 
-function perExecution(
+function cpuUsEach(
   before: Record<string, Usage>,
   after: Record<string, Usage>,
   executions: number,
@@ -107,8 +107,22 @@ export async function measureBurst(rig: Rig, occurrences: number): Promise<Burst
   }
 }
 
-/** Creates a second, by so many callers at once. The jobs are due in a far year. */
-export async function measureCreates(seconds: number, callers: number, create: () => Promise<number>): Promise<number> {
+export interface CreatesResult {
+  createsPerSecond: number;
+  /** How long after the last create every job has reached the broker. */
+  relayedAfterMs: number;
+  /** Of each process, until then. */
+  cpuUsPerCreate: Record<string, number>;
+}
+
+/** Creates by so many callers at once. `create` answers how many it made; they are due in a far year. */
+export async function measureCreates(
+  rig: Rig,
+  seconds: number,
+  callers: number,
+  create: () => Promise<number>,
+): Promise<CreatesResult> {
+  const before = rig.usage();
   const start = performance.now();
   let created = 0;
   await Promise.all(
@@ -120,14 +134,13 @@ export async function measureCreates(seconds: number, callers: number, create: (
       }
     }),
   );
-  return Math.round((created * 1000) / (performance.now() - start));
-}
-
-/** How long after the last create every job has reached the broker, in ms. */
-export async function measureRelayed(rig: Rig): Promise<number> {
-  const start = performance.now();
+  const end = performance.now();
   while ((await rig.outboxDepth()) > 0) await sleep(relayPollMs);
-  return Math.round(performance.now() - start);
+  return {
+    createsPerSecond: Math.round((created * 1000) / (end - start)),
+    relayedAfterMs: Math.round(performance.now() - end),
+    cpuUsPerCreate: cpuUsEach(before, rig.usage(), created),
+  };
 }
 
 /** The highest rate at which nothing is missed, found by adding jobs in steps and then held for a longer span. */
