@@ -1,14 +1,14 @@
 import { failure, type Outcome } from "../domain/outcome.ts";
 import type { Clock, Random } from "../platform/clock.ts";
 import type { Attempt, Caller } from "./attempt.ts";
-import { Origin } from "./origin.ts";
+import { Origin, type Width } from "./origin.ts";
 import { createTraceIds } from "./trace-ids.ts";
 
 export interface HttpCallerOptions {
   /** Calls in flight at once, over all origins. */
   maxInFlight?: number;
   /** Connections to one origin, each with at most one call. */
-  connectionsPerOrigin?: number;
+  width?: Width;
   /** Origins remembered; idle ones beyond that are forgotten first. */
   maxOrigins?: number;
 }
@@ -28,9 +28,14 @@ export interface HttpCaller extends Caller {
 }
 
 const defaultMaxInFlight = 4_096;
-// Against one local target 32, 64 and 128 cost the same CPU a call, within the noise of the
-// measurement; more let a slow target take more of the places of all.
-const defaultConnectionsPerOrigin = 64;
+// Against one fast target 32, 64 and 128 cost the same CPU a call, within the noise of the
+// measurement, and 512 more. A target that takes a second to answer needs as many as it gets calls a second.
+const defaultWidth: Width = { base: 64, most: 1_024 };
+// A call that is found in flight so many times in a row is slow: some 50 ms. Not counted in
+// time: while this process itself is held up it does not look, and its target is not to blame.
+const slowAfterChecks = 5;
+// A burst on a fast target has gone out by then, or is held up by this process.
+const lateMs = 250;
 const defaultMaxOrigins = 4_096;
 // How exactly a timeout is kept. One look over what is in flight costs less than a timer for each call.
 const deadlineCheckMs = 10;
@@ -43,7 +48,8 @@ const closing = new Error("the executor stops");
 /**
  * Makes HTTP calls, bounded over all and for each origin, so that a target that
  * hangs holds up nobody else: its calls wait in its own queue. Places that come
- * free go to the origins in turn.
+ * free go to the origins in turn. A slow target is given more connections while
+ * half of the places are free.
  */
 export function createHttpCaller(
   deps: {
@@ -58,7 +64,7 @@ export function createHttpCaller(
 ): HttpCaller {
   const { clock } = deps;
   const maxInFlight = options.maxInFlight ?? defaultMaxInFlight;
-  const connectionsPerOrigin = options.connectionsPerOrigin ?? defaultConnectionsPerOrigin;
+  const width = options.width ?? defaultWidth;
   const maxOrigins = options.maxOrigins ?? defaultMaxOrigins;
   const origins = new Map<string, Origin>();
   const inFlight: Attempt[] = [];
@@ -75,7 +81,7 @@ export function createHttpCaller(
     let origin = origins.get(key);
     if (!origin) {
       if (origins.size >= maxOrigins) sweep(0);
-      origin = new Origin(key, connectionsPerOrigin);
+      origin = new Origin(key, width);
       origins.set(key, origin);
     }
     return origin;
@@ -90,16 +96,31 @@ export function createHttpCaller(
     }
   };
 
+  /** Half of the places stay with those that have not more than their base. */
+  const widen = () => {
+    const lateSecond = (clock.nowMs() - lateMs) / 1000;
+    for (const origin of origins.values()) {
+      if (inFlight.length * 2 >= maxInFlight) return;
+      if (!origin.widen(lateSecond)) continue;
+      enrol(origin);
+      serve();
+    }
+  };
+
   const check = () => {
     const now = clock.monotonicMs();
     // Backwards: ending one moves the last into its place.
     for (let i = inFlight.length - 1; i >= 0; i--) {
       const attempt = inFlight[i];
-      if (attempt && attempt.deadlineMs <= now) attempt.end(timeoutOf(attempt), timedOut);
+      if (!attempt) continue;
+      if (attempt.deadlineMs <= now) attempt.end(timeoutOf(attempt), timedOut);
+      else if (++attempt.checks === slowAfterChecks) originOf(attempt.call.origin).slow++;
     }
+    widen();
     if (now >= nextSweepMs) {
       nextSweepMs = now + idleSweepMs;
       sweep(idleOriginMs);
+      for (const origin of origins.values()) origin.narrow();
     }
     // At rest the timer only sweeps.
     const delayMs = inFlight.length > 0 ? deadlineCheckMs : idleSweepMs;
@@ -122,7 +143,6 @@ export function createHttpCaller(
       return;
     }
     attempt.slot = inFlight.push(attempt) - 1;
-    origin.active++;
     ensureCheck();
     attempt.start(origin.take());
   };
@@ -193,6 +213,7 @@ export function createHttpCaller(
       }
       const origin = originOf(attempt.call.origin);
       origin.active--;
+      if (attempt.checks >= slowAfterChecks) origin.slow--;
       if (attempt.connection) origin.give(attempt.connection);
       // What was cut off is no failure of the target: it comes again.
       if (closed) return;

@@ -4,10 +4,21 @@ import { Connection, type Connector, createConnector } from "./connection.ts";
 // Below this a shift() of the queue costs nothing worth saving.
 const compactAt = 1_024;
 
+/** How many calls to one origin may be in flight at once. */
+export interface Width {
+  /** What a fast target gets: more connections would cost more CPU a call. */
+  base: number;
+  /** What a slow one may grow to. */
+  most: number;
+}
+
 /** One scheme, host and port: its connections, and the calls that wait for one. */
 export class Origin {
   readonly key: string;
-  readonly #maxConnections: number;
+  readonly #limits: Width;
+  #width: number;
+  /** The most calls in flight since the last narrowing. */
+  #peak = 0;
   readonly #connector: Connector = createConnector();
   // Last in, first out: the fewest connections stay warm, the others go idle and close.
   readonly #free: Connection[] = [];
@@ -15,18 +26,40 @@ export class Origin {
   #head = 0;
   /** Calls in flight. */
   active = 0;
+  /** Of those, how many the caller has found to take long. */
+  slow = 0;
   /** Whether it stands in line for a place. */
   inTurn = false;
   /** Monotonic. */
   lastUsedMs = 0;
 
-  constructor(key: string, maxConnections: number) {
+  constructor(key: string, limits: Width) {
     this.key = key;
-    this.#maxConnections = maxConnections;
+    this.#limits = limits;
+    this.#width = limits.base;
   }
 
   hasRoom(): boolean {
-    return this.active < this.#maxConnections;
+    return this.active < this.#width;
+  }
+
+  /**
+   * Gives a slow target twice the room when calls are late and half of those in
+   * flight take long: what it gets a second would otherwise be its width divided
+   * by the time it takes. Returns whether there is more room now.
+   */
+  widen(lateSecond: number): boolean {
+    const first = this.#queue[this.#head];
+    const due = this.slow * 2 >= this.#width && this.#width < this.#limits.most;
+    if (!due || !first || first.second > lateSecond) return false;
+    this.#width = Math.min(this.#width * 2, this.#limits.most);
+    return true;
+  }
+
+  /** Takes back room that was not used since the last time. */
+  narrow(): void {
+    if (this.#peak * 2 <= this.#width) this.#width = Math.max(Math.ceil(this.#width / 2), this.#limits.base);
+    this.#peak = this.active;
   }
 
   queued(): number {
@@ -55,8 +88,10 @@ export class Origin {
     return attempt;
   }
 
-  /** A connection without a call; new ones are made while there is room. */
+  /** A connection for one more call; new ones are made while there is room. */
   take(): Connection {
+    this.active++;
+    this.#peak = Math.max(this.#peak, this.active);
     return this.#free.pop() ?? new Connection(this.key, this.#connector);
   }
 

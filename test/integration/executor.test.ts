@@ -177,7 +177,6 @@ describe("an executor", () => {
     await rig.due(second, [quick]);
     const [result] = await rig.settled(quick.jobId, second);
     expect(Number(result?.sentAtMs)).toBeLessThan(second * 1000 + 3_000);
-    expect(slow.connections()).toBeLessThanOrEqual(64);
     slow.on("/", {});
     for (const entry of hanging) await rig.settled(entry.jobId, second);
     await slow.stop();

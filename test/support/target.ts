@@ -21,6 +21,8 @@ export interface Behaviour {
   body?: string | Buffer;
   /** Before the answer. */
   delayMs?: number;
+  /** Answers once this is fulfilled. */
+  after?: Promise<void>;
   /** Never answers. */
   hang?: boolean;
   /** Sends the head, a little of the body, and then nothing. */
@@ -81,7 +83,8 @@ export async function startTarget(): Promise<Target> {
       const arrival = record(request, path, Buffer.concat(chunks).toString());
       const chosen = behaviours.get(path) ?? {};
       const behaviour = typeof chosen === "function" ? chosen(arrival) : chosen;
-      if (behaviour.delayMs === undefined) answer(behaviour, response);
+      if (behaviour.after) void behaviour.after.then(() => answer(behaviour, response));
+      else if (behaviour.delayMs === undefined) answer(behaviour, response);
       else {
         const timer = setTimeout(() => {
           timers.delete(timer);

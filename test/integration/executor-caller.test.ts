@@ -1,0 +1,83 @@
+import { toBinary } from "@bufbuild/protobuf";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { DueEntrySchema } from "../../gen/carillon/v1/events_pb.ts";
+import type { Outcome } from "../../services/domain/outcome.ts";
+import { Attempt } from "../../services/executor/attempt.ts";
+import { compileCall } from "../../services/executor/call.ts";
+import { createHttpCaller, type HttpCaller, type HttpCallerOptions } from "../../services/executor/caller.ts";
+import type { Settlement } from "../../services/executor/settlement.ts";
+import { systemClock, systemRandom } from "../../services/platform/clock.ts";
+import { dueEntry } from "../support/executor-rig.ts";
+import { startTarget, type Target } from "../support/target.ts";
+
+const settlement: Settlement = { done: () => undefined, failed: () => undefined, giveBack: () => undefined };
+
+describe("the caller", () => {
+  let slow: Target;
+  let quick: Target;
+  let caller: HttpCaller | undefined;
+
+  beforeEach(async () => {
+    slow = await startTarget();
+    quick = await startTarget();
+  });
+  afterEach(async () => {
+    caller?.close();
+    await slow.stop();
+    await quick.stop();
+  });
+
+  /** Calls a URL so many times at once, and resolves with all outcomes. */
+  const start = (options?: HttpCallerOptions) => {
+    const ended = new Map<Attempt, (outcome: Outcome) => void>();
+    const made = createHttpCaller(
+      {
+        clock: systemClock,
+        random: systemRandom,
+        admit: () => true,
+        onEnd: (attempt, outcome) => ended.get(attempt)?.(outcome),
+      },
+      options,
+    );
+    caller = made;
+    return (url: string, count: number, second = 1) => {
+      const entry = dueEntry({ jobId: "job", url });
+      const call = compileCall(entry, toBinary(DueEntrySchema, entry));
+      return Promise.all(
+        Array.from({ length: count }, (_, i) => {
+          const attempt = new Attempt(made, call, `job-${i}`, second, 1, settlement);
+          const outcome = new Promise<Outcome>((resolve) => ended.set(attempt, resolve));
+          made.submit(attempt);
+          return outcome;
+        }),
+      );
+    };
+  };
+
+  it("gives a slow target as many connections as it has calls", async () => {
+    const calls = 500;
+    const all = slow.until(() => slow.arrivals().length === calls);
+    slow.on("/", { after: all });
+    // Answered only once every one of them is there: with fewer connections none would be.
+    const outcomes = await start()(slow.url("/"), calls);
+    expect(outcomes.every(({ kind }) => kind === "success")).toBe(true);
+  });
+
+  it("keeps half of its places for others, however slow a target is", async () => {
+    const answers = Promise.withResolvers<void>();
+    slow.on("/", { after: answers.promise });
+    const call = start({ maxInFlight: 16, width: { base: 2, most: 64 } });
+    const held = call(slow.url("/"), 40);
+    await slow.until(() => slow.arrivals().length === 8);
+    await call(quick.url("/"), 200);
+    expect(slow.arrivals()).toHaveLength(8);
+    answers.resolve();
+    expect(await held).toHaveLength(40);
+  });
+
+  it("needs no more connections than its base for calls that are on time", async () => {
+    const future = Math.ceil(Date.now() / 1000) + 60;
+    await start()(quick.url("/"), 3_000, future);
+    expect(quick.connections()).toBeLessThanOrEqual(64);
+  });
+});
