@@ -16,6 +16,8 @@ export interface LauncherConfig {
   searchPath: string;
   /** What each child inherits. */
   inherited: Environment;
+  /** Whether the services need a token among themselves that nobody has set: the front door asks for one. */
+  needsInternalToken: boolean;
 }
 
 // The launcher gives these to each service itself; a value from outside would be lost.
@@ -28,6 +30,7 @@ export function readLauncherConfig(env: Environment, cwd: string): LauncherConfi
   const ticker = pinned("CARILLON_TICKER_GRPC_ADDR");
   const executor = pinned("CARILLON_EXECUTOR_GRPC_ADDR");
   const history = pinned("CARILLON_HISTORY_GRPC_ADDR");
+  const tokens = read.list("CARILLON_API_TOKENS");
   const config: LauncherConfig = {
     dataDir: resolve(cwd, read.text("CARILLON_DATA_DIR", ".carillon")),
     logLevel: read.logLevel(),
@@ -37,8 +40,8 @@ export function readLauncherConfig(env: Environment, cwd: string): LauncherConfi
     natsUrl: read.optional("NATS_URL"),
     searchPath: env.PATH ?? "",
     inherited: env,
+    needsInternalToken: tokens.length > 0 && read.optional("CARILLON_INTERNAL_TOKEN") === undefined,
   };
-  const tokens = read.list("CARILLON_API_TOKENS");
   for (const [name, address] of [
     ["CARILLON_HTTP_ADDR", config.http],
     ["CARILLON_GRPC_ADDR", config.grpc],

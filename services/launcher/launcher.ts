@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pino } from "pino";
@@ -34,6 +35,7 @@ const stopUntilMs = { ticker: 2_000, executor: 6_500, history: 8_000, registry: 
 /** A service that dies this often before it was ready once will not get better by itself. */
 const startAttempts = 3;
 const remindEveryMs = 10_000;
+const internalTokenBytes = 24;
 // As wide as the longest name, so that the logs stand in columns.
 const nameWidth = Math.max(...serviceNames.map((name) => name.length), "nats-server".length);
 // nats-server beside this repository: another data folder need not fetch its own.
@@ -98,20 +100,23 @@ export function createLauncher(config: LauncherConfig, deps: LauncherDeps): Laun
     await launch(data, spec, (signal) => natsReady(nats.host, nats.port, clock, signal));
   };
 
-  const startServices = (data: DataDir, { addresses }: AddressPlan) =>
-    Promise.all(
+  const startServices = (data: DataDir, { addresses }: AddressPlan) => {
+    // Where the front door is locked, history's own port must not stand open beside it.
+    const internalToken = config.needsInternalToken ? randomBytes(internalTokenBytes).toString("hex") : undefined;
+    return Promise.all(
       serviceNames.map((name) => {
         const spec: ChildSpec = {
           name,
           command: process.execPath,
           args: [mainFile(name), instanceMark(data.path)],
-          env: serviceEnvironment(name, config.inherited, data.path, addresses),
+          env: serviceEnvironment(name, config.inherited, data.path, addresses, internalToken),
           channel: true,
           stopSignal: "SIGTERM",
         };
         return launch(data, spec, (signal) => serviceReady(addresses.ops[name], clock, signal));
       }),
     );
+  };
 
   const begin = async (): Promise<Addresses> => {
     const data = openDataDir(config.dataDir);

@@ -32,10 +32,12 @@ export function serviceEnvironment(
   inherited: Environment,
   dataDir: string,
   addresses: Addresses,
+  internalToken: string | undefined,
 ): Environment {
   const { grpc, ops } = addresses;
   return {
     ...inherited,
+    ...(internalToken !== undefined && { CARILLON_INTERNAL_TOKEN: internalToken }),
     // Wall-clock patterns are walked with the process's own zone.
     TZ: "UTC",
     NATS_URL: addresses.natsUrl,

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type CreateJobRequest, type Job, JobSchema } from "../../gen/carillon/v1/job_pb.ts";
 import { type Clock, secondOf } from "../platform/clock.ts";
-import type { RpcError } from "../platform/rpc/rpc-error.ts";
+import { invalidField, type RpcError } from "../platform/rpc/rpc-error.ts";
 import { defineJob } from "./job-definition.ts";
 import { encodeRecord, type JobRecord, newRecord, viewOf } from "./job-record.ts";
 import { problemsOfJob, unservedFields } from "./job-rules.ts";
@@ -17,6 +17,7 @@ import {
   unwrap,
 } from "./refusals.ts";
 import { requestMemoryMs } from "./request-memory.ts";
+import type { JobRow } from "./store/job-rows.ts";
 import { type Lane, lanes } from "./store/outbox-rows.ts";
 import type { Store } from "./store/store.ts";
 
@@ -50,9 +51,9 @@ export function createJobCreation(deps: { store: Store; clock: Clock; nextJobId:
     return accept(fromBinary(JobSchema, earlier.answer));
   };
 
-  const write = (record: JobRecord, draft: Draft, lane: Lane): Job => {
+  const write = (record: JobRecord, row: JobRow, draft: Draft, lane: Lane): Job => {
     const answer = viewOf(record, record.effectiveFromMs);
-    store.jobs.insert(encodeRecord(record));
+    store.jobs.insert(row);
     store.outbox.addJob(lane, record.jobId);
     if (draft.fingerprint) {
       const row = { fingerprint: draft.fingerprint, answer: toBinary(JobSchema, answer) };
@@ -71,14 +72,17 @@ export function createJobCreation(deps: { store: Store; clock: Clock; nextJobId:
     const records = drafts.map(({ definition }) => newRecord(nextJobId(), definition, clock.nowMs()));
     const refusal = refusalOf(records, drafts);
     if (refusal) throw refusal;
+    const rows = records.map(encodeRecord);
+    const bytes = rows.reduce((sum, { job }) => sum + job.length, 0);
+    if (drafts.length > 1 && bytes > answerBytes) throw tooMuchAtOnce(bytes);
     const decision = await store.commit(() => {
       const plan = planOf(drafts, recall);
       if (!plan.ok) return plan;
       const answers: Job[] = [];
       for (const [index, draft] of drafts.entries()) {
         const step = plan.value[index];
-        const record = records[index];
-        if (step === "new" && record) answers.push(write(record, draft, lane));
+        const [record, row] = [records[index], rows[index]];
+        if (step === "new" && record && row) answers.push(write(record, row, draft, lane));
         else if (step instanceof Object) answers.push("sameAs" in step ? (answers[step.sameAs] as Job) : step.job);
       }
       return accept(answers);
@@ -101,6 +105,19 @@ export function createJobCreation(deps: { store: Store; clock: Clock; nextJobId:
 }
 
 const rowsPerJob = 2;
+
+/**
+ * What the jobs in one answer may take. gRPC clients refuse messages of more
+ * than 4 MiB unless told otherwise, and one that cannot read the answer to its
+ * batch does not know that it was created. The rest is for what a view adds to a job.
+ */
+export const answerBytes = 3.5 * 1024 * 1024;
+
+function tooMuchAtOnce(bytes: number): RpcError {
+  const mib = (count: number) => (count / 2 ** 20).toFixed(1);
+  const description = `take ${mib(bytes)} MiB with their defaults; one call creates at most ${mib(answerBytes)} MiB`;
+  return invalidField("requests", description, "BATCH_TOO_LARGE");
+}
 
 function draftOf({ job, requestId }: CreateJobRequest, prefix: string): Draft {
   // The check of the request has refused those without a job.

@@ -11,7 +11,7 @@ import type { Clock, Random } from "../platform/clock.ts";
 import type { ServiceHandlers } from "../platform/rpc/call.ts";
 import { invalidField } from "../platform/rpc/rpc-error.ts";
 import { type ChangePublished, createJobChanges } from "./change-jobs.ts";
-import { createJobCreation } from "./create-jobs.ts";
+import { answerBytes, createJobCreation } from "./create-jobs.ts";
 import { decodeRecord, viewOf } from "./job-record.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
 import { previewSchedule } from "./preview-schedule.ts";
@@ -37,15 +37,13 @@ export function createJobService(deps: {
   const list = ({ pageSize, pageToken }: ListJobsRequest) => {
     const afterId = decodePageToken(pageToken);
     if (afterId === undefined) throw invalidField("page_token", "is not a token of this list", "PAGE_TOKEN_INVALID");
-    const limit = pageSize || defaultPageSize;
-    // One more than asked for tells whether there is a next page.
-    const rows = store.jobs.list(afterId, limit + 1);
-    const page = rows.slice(0, limit);
-    const last = rows.length > limit ? page.at(-1) : undefined;
+    const page = store.jobs.page(afterId, pageSize || defaultPageSize, answerBytes);
+    const lastId = page.at(-1)?.jobId ?? "";
+    const goesOn = store.jobs.list(lastId, 1).length > 0;
     const nowMs = clock.nowMs();
     return create(ListJobsResponseSchema, {
       jobs: page.map((row) => viewOf(decodeRecord(row), nowMs)),
-      nextPageToken: last ? encodePageToken(last.jobId) : "",
+      nextPageToken: lastId !== "" && goesOn ? encodePageToken(lastId) : "",
     });
   };
 

@@ -152,6 +152,16 @@ describe("JobService, with no broker anywhere", () => {
       expect(new Set(answer.jobs.map((job) => job.jobId)).size).toBe(1_000);
     });
 
+    it("creates none when its answer would be more than gRPC clients take", async () => {
+      const body = "x".repeat(100_000);
+      const requests = Array.from({ length: 60 }, () => ({ job: { ...everyHour, http: { body } } }));
+      const before = (await jobs.listJobs({ pageSize: 1_000 })).jobs.length;
+      const error = await refusalOf(jobs.batchCreateJobs({ requests }));
+      expect(error).toMatchObject({ code: "INVALID_ARGUMENT", reason: "BATCH_TOO_LARGE" });
+      expect(fieldsOf(error)).toEqual(["requests"]);
+      expect((await jobs.listJobs({ pageSize: 1_000 })).jobs.length).toBe(before);
+    });
+
     it("creates none when one is wrong, and says which", async () => {
       const count = await countJobs();
       const requests = [everyHour, { ...everyHour, schedule: "x" }, everyHour, { ...everyHour, apiEndpoint: "x" }];
@@ -349,6 +359,23 @@ describe("JobService, with no broker anywhere", () => {
     const refusal = await refusalOf(jobs.listJobs({ pageToken: token }));
     expect(refusal.code).toBe("INVALID_ARGUMENT");
     expect(fieldsOf(refusal)).toEqual(["page_token"]);
+  });
+
+  it("ends a page before it is more than gRPC clients take", async () => {
+    const body = "x".repeat(100_000);
+    const large: string[] = [];
+    for (let i = 0; i < 50; i++) large.push((await create({ http: { body } })).jobId);
+    const seen: string[] = [];
+    for (let pageToken = ""; ; ) {
+      const page = await jobs.listJobs({ pageSize: 1_000, pageToken });
+      expect(page.jobs.reduce((sum, job) => sum + (job.http?.body ?? "").length, 0)).toBeLessThan(4 * 1024 * 1024);
+      seen.push(...page.jobs.map((job) => job.jobId));
+      pageToken = page.nextPageToken;
+      if (pageToken === "") break;
+    }
+    expect(new Set(seen).size).toBe(seen.length);
+    expect(large.filter((id) => !seen.includes(id))).toEqual([]);
+    for (const jobId of large) await jobs.deleteJob({ jobId });
   });
 
   it("previews a schedule without creating anything", async () => {

@@ -970,6 +970,8 @@ export const JobService: GenService<{
   },
   /**
    * Creates up to 1,000 jobs in one transaction: all of them, or none.
+   * INVALID_ARGUMENT (BATCH_TOO_LARGE): they take more than 3.5 MiB; gRPC
+   * clients would refuse the answer.
    *
    * @generated from rpc carillon.v1.JobService.BatchCreateJobs
    */
@@ -989,7 +991,7 @@ export const JobService: GenService<{
     output: typeof JobSchema;
   },
   /**
-   * Lists jobs, oldest first.
+   * Lists jobs, oldest first. A page ends early when its jobs take 3.5 MiB.
    *
    * @generated from rpc carillon.v1.JobService.ListJobs
    */

@@ -25,6 +25,8 @@ export interface JobRows {
   getAny(jobId: string): JobRow | undefined;
   /** In order of id, from after `afterId` on; deleted ones left out. */
   list(afterId: string, limit: number): JobRow[];
+  /** The same, ended early once its jobs take so many bytes; at least one. */
+  page(afterId: string, limit: number, maxBytes: number): JobRow[];
   insert(row: JobRow): void;
   /** Replaces everything; the row must be there. */
   update(row: JobRow): void;
@@ -69,6 +71,16 @@ export function createJobRows(db: Sqlite): JobRows {
     },
     getAny: (jobId) => getAny.get(jobId),
     list: (afterId, limit) => list.all(afterId, limit),
+    page(afterId, limit, maxBytes) {
+      const rows: JobRow[] = [];
+      let bytes = 0;
+      for (const row of list.iterate(afterId, limit)) {
+        bytes += row.job.length;
+        if (rows.length > 0 && bytes > maxBytes) break;
+        rows.push(row);
+      }
+      return rows;
+    },
     insert(row) {
       insert.run(
         row.jobId,
