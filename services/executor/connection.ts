@@ -1,6 +1,6 @@
 import { Socket } from "node:net";
 import { buildConnector, Client } from "undici";
-import { guardedLookup, isRefusedAddress, RefusedAddressError } from "./address-guard.ts";
+import { guardedLookup, isRefusedAddress, RefusedAddressError } from "../platform/address-guard.ts";
 import type { Attempt } from "./attempt.ts";
 
 // A connection that nothing asked to be shorter; the timeouts of jobs count besides.

@@ -1,5 +1,5 @@
 import { failure, type Outcome } from "../domain/outcome.ts";
-import { RefusedAddressError } from "./address-guard.ts";
+import { RefusedAddressError } from "../platform/address-guard.ts";
 
 interface SystemError {
   code?: string;

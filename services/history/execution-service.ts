@@ -35,7 +35,7 @@ export function createExecutionHandlers(deps: {
     listExecutions({ jobId, pageSize, pageToken }) {
       const after = pageToken === "" ? undefined : decodePageToken(jobId, pageToken);
       if (pageToken !== "" && !after) {
-        throw invalidField("page_token", "is not a next_page_token of this job", "INVALID_PAGE_TOKEN");
+        throw invalidField("page_token", "is not a next_page_token of this job", "PAGE_TOKEN_INVALID");
       }
       const limit = pageSize || defaultPageSize;
       // One more tells whether there is a next page.

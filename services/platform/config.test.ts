@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ConfigError, formatAddress, isLoopback, parseAddress, readEnvironment } from "./config.ts";
+import { ConfigError, formatAddress, isLoopback, nearest, parseAddress, readEnvironment } from "./config.ts";
 
 function problemsOf(read: () => void): readonly string[] {
   try {
@@ -65,5 +65,13 @@ describe("an address", () => {
   it("is loopback only when no other machine can reach it", () => {
     expect(["127.0.0.1", "127.9.9.9", "::1", "localhost"].every(isLoopback)).toBe(true);
     expect(["0.0.0.0", "::", "10.0.0.1", "127.0.0.1.example"].some(isLoopback)).toBe(false);
+  });
+});
+
+describe("the nearest candidate", () => {
+  it("is one that a slip of the keys leads to, and none for a word that is far too long", () => {
+    expect(nearest("scedule", ["schedule", "api_endpoint"])).toBe("schedule");
+    expect(nearest("zebra", ["schedule", "api_endpoint"])).toBeUndefined();
+    expect(nearest("k".repeat(15_000_000), ["schedule", "api_endpoint"])).toBeUndefined();
   });
 });

@@ -133,6 +133,8 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   const allowed = Math.min(farthestSuggestion, Math.floor(word.length / 2));
   let best: { candidate: string; distance: number } | undefined;
   for (const candidate of candidates) {
+    // So much is to be inserted or deleted at least. Besides, the distance costs the product of both lengths.
+    if (Math.abs(word.length - candidate.length) > allowed) continue;
     const distance = editDistance(word, candidate);
     if (distance <= allowed && (!best || distance < best.distance)) best = { candidate, distance };
   }

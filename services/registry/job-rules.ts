@@ -1,6 +1,7 @@
 import { DstPolicy, HttpMethod, type Job, OverlapPolicy } from "../../gen/carillon/v1/job_pb.ts";
 import { problemsOfTargetHeaders } from "../domain/target-headers.ts";
 import { problemOfTargetUrl } from "../domain/target-url.ts";
+import { isRefusedAddress } from "../platform/address-guard.ts";
 import { durationNanos } from "./job-definition.ts";
 import { scheduleOf } from "./job-timing.ts";
 import type { FieldProblem } from "./refusals.ts";
@@ -45,7 +46,7 @@ const scheduleReasons = {
 
 function targetProblems({ apiEndpoint, http }: Job): FieldProblem[] {
   const problems: FieldProblem[] = [];
-  const url = problemOfTargetUrl(apiEndpoint);
+  const url = problemOfTargetUrl(apiEndpoint) ?? problemOfAddress(apiEndpoint);
   if (url !== undefined) problems.push({ field: "api_endpoint", description: url, reason: "API_ENDPOINT_INVALID" });
   for (const { name, reason } of problemsOfTargetHeaders(http?.headers ?? {})) {
     const field = name === undefined ? "http.headers" : `http.headers[${JSON.stringify(name)}]`;
@@ -57,6 +58,12 @@ function targetProblems({ apiEndpoint, http }: Job): FieldProblem[] {
     problems.push({ field: "http.body", description, reason: "HTTP_BODY_NOT_ALLOWED" });
   }
   return problems;
+}
+
+/** What a name stands for is looked at when it is called; an address that is always refused can be told now. */
+function problemOfAddress(url: string): string | undefined {
+  const host = new URL(url).hostname.replace(/^\[|\]$/g, "");
+  return isRefusedAddress(host) ? `${host} is a link-local or metadata address, which is never called` : undefined;
 }
 
 function retryProblems({ retry }: Job): FieldProblem[] {

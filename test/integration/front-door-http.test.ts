@@ -27,9 +27,9 @@ test("a body over the limit is 413, and the same connection serves the next requ
       }
     });
     // Without a length, the limit is met in the middle of the body.
-    socket.write("POST /jobs HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    socket.write("POST /jobs HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
     for (let i = 0; i < 40; i++) socket.write(`${(100_000).toString(16)}\r\n${"x".repeat(100_000)}\r\n`);
-    socket.write("0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n");
+    socket.write("0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
   });
   expect(statuses).toEqual(["HTTP/1.1 413", "HTTP/1.1 200"]);
 });
@@ -64,7 +64,7 @@ test("a token is asked for on the API and /metrics, not on the probes", async ()
   expect((await door.call("GET", "/jobs", undefined, { authorization: "bearer s3cret" })).status).toBe(200);
   expect((await door.call("GET", "/metrics")).status).toBe(401);
   expect((await door.call("GET", "/metrics", undefined, { authorization: "Bearer s3cret" })).text).toContain(
-    'carillon_rpc_handled_total{service="carillon.v1.JobService",method="ListJobs",code="UNAUTHENTICATED",face="rest"} 2',
+    'carillon_rpc_handled_total{rpc_service="carillon.v1.JobService",method="ListJobs",code="UNAUTHENTICATED",face="rest"} 2',
   );
   expect((await door.call("GET", "/healthz")).status).toBe(200);
   expect((await door.call("GET", "/readyz")).status).toBe(503);
@@ -74,6 +74,34 @@ test("a page of another site cannot change anything", async () => {
   expect((await door.call("POST", "/jobs", job, { "sec-fetch-site": "cross-site" })).status).toBe(403);
   expect((await door.call("POST", "/jobs", job, { origin: "https://evil.example" })).status).toBe(403);
   expect((await door.call("POST", "/jobs", job, { origin: door.url("") })).status).toBe(200);
+});
+
+test("a name that was made to point at this machine opens nothing, unless tokens guard the door", async () => {
+  const statusFor = (host: string, path: string) =>
+    new Promise<number | undefined>((resolve, reject) => {
+      httpRequest({ host: "127.0.0.1", port: door.server.address().port, path, headers: { host } })
+        .on("response", (response) => resolve(response.resume().statusCode))
+        .on("error", reject)
+        .end();
+    });
+  const { port } = door.server.address();
+  for (const path of ["/jobs", "/metrics", "/openapi.json"]) {
+    expect(await statusFor(`evil.example:${port}`, path), path).toBe(403);
+    expect(await statusFor("127.0.0.1.evil.example", path), path).toBe(403);
+  }
+  for (const host of [
+    `localhost:${port}`,
+    "127.0.0.1",
+    "127.8.9.1:80",
+    "[::1]:8080",
+    "carillon.localhost",
+    "LOCALHOST",
+  ]) {
+    expect(await statusFor(host, "/jobs"), host).toBe(200);
+  }
+  await door.server.stop();
+  door = await startFrontDoor({ tokens: ["s3cret"] });
+  expect(await statusFor("carillon.example", "/healthz")).toBe(200);
 });
 
 describe("watching", () => {

@@ -92,7 +92,9 @@ describe("JobService, with no broker anywhere", () => {
       ["job.end_time", { startTime: seconds(4_000_000_000), endTime: seconds(4_000_000_000) }],
       ["job.end_time", { endTime: seconds(1_000_000_000) }],
       ["job.schedule", { schedule: "@at 2100-01-01T00:00:00Z", endTime: seconds(4_000_000_000) }],
-    ])("refuses a timing that never comes, at %s", async (field, job) => {
+      ["job.api_endpoint", { apiEndpoint: "http://169.254.169.254/latest/meta-data" }],
+      ["job.api_endpoint", { apiEndpoint: "http://[::ffff:169.254.169.254]/" }],
+    ])("refuses a timing that never comes and an address that is never called, at %s", async (field, job) => {
       const refusal = await refusalOf(create(job));
       expect(refusal.code).toBe("INVALID_ARGUMENT");
       expect(fieldsOf(refusal)).toEqual([field]);
@@ -264,6 +266,33 @@ describe("JobService, with no broker anywhere", () => {
     it("changes nothing when nothing changes", async () => {
       const job = await create({ labels: { a: "1", b: "2" } });
       expect(await update({ jobId: job.jobId, labels: { b: "2", a: "1" } })).toEqual(job);
+    });
+
+    it("changes over REST what the body names, down to halves of http and retry, and takes back what GET gave", async () => {
+      const { jobId } = await create({
+        http: { headers: { "X-A": "1" }, body: "hi", timeout: seconds(5) },
+        retry: { maxAttempts: 5, minBackoff: seconds(2), maxBackoff: seconds(20) },
+      });
+      const url = `http://127.0.0.1:${registry.addresses.http.port}/jobs/${jobId}`;
+      const patch = async (body: unknown) => {
+        const answer = await fetch(url, { method: "PATCH", body: JSON.stringify(body) });
+        return { status: answer.status, body: (await answer.json()) as Record<string, unknown> };
+      };
+      expect((await patch({ http: { timeout: "8s" }, retry: { max_attempts: 8 } })).body).toMatchObject({
+        http: { headers: { "X-A": "1" }, body: "hi", timeout: "8s" },
+        retry: { max_attempts: 8, min_backoff: "2s", max_backoff: "20s" },
+      });
+      expect((await patch({ http: { headers: null }, retry: null })).body).toMatchObject({
+        http: { body: "hi", timeout: "8s" },
+        retry: { max_attempts: 2, min_backoff: "1s", max_backoff: "300s" },
+      });
+      const read = (await (await fetch(url)).json()) as Record<string, unknown>;
+      expect(await patch(read)).toEqual({ status: 200, body: read });
+      const renamed = await patch({ ...read, display_name: "renamed" });
+      expect(renamed).toMatchObject({ status: 200, body: { display_name: "renamed", http: { body: "hi" } } });
+      expect((await patch({ display_name: "late", etag: read.etag })).status).toBe(409);
+      expect((await patch({ etag: read.etag })).status).toBe(409);
+      expect((await patch({ etag: renamed.body.etag })).status).toBe(200);
     });
 
     it("refuses a stale etag and takes the current one", async () => {

@@ -38,6 +38,8 @@ export interface BoundService {
 export interface CallPipeline {
   /** For what is no RPC and asks for a token all the same, as /metrics does. */
   readonly authenticate: Authenticator;
+  /** Whether there are no tokens: everybody who reaches this machine's loopback address is let in. */
+  readonly open: boolean;
   /** Throws for methods that stream from the client. */
   bind(desc: DescMethod, handler: Handler): BoundMethod;
 }
@@ -69,6 +71,7 @@ export function createCallPipeline(
 
   return {
     authenticate,
+    open: config.tokens.length === 0,
     bind(desc, handler) {
       if (desc.methodKind === "unary") {
         return {

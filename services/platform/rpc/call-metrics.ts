@@ -8,7 +8,8 @@ export interface CallMetrics {
   observe(method: DescMethod, face: Face, code: RpcCode | "OK", durationMs: number): void;
 }
 
-const labelNames = ["service", "method", "code", "face"] as const;
+// Not "service": that is the process, on each series of a registry.
+const labelNames = ["rpc_service", "method", "code", "face"] as const;
 
 export function createCallMetrics(registry: Registry): CallMetrics {
   const handled = new Counter({

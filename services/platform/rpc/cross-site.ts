@@ -1,4 +1,5 @@
 import type { IncomingMessage } from "node:http";
+import { isLoopback } from "../config.ts";
 
 /**
  * Whether a browser sends this on behalf of a page of another site. A front
@@ -12,4 +13,17 @@ export function isCrossSite(request: IncomingMessage): boolean {
   const { origin, host } = request.headers;
   if (origin === undefined) return false;
   return !URL.canParse(origin) || new URL(origin).host !== host;
+}
+
+/**
+ * Whether the name under which this was asked for is this machine's own. Any
+ * other may belong to a page whose name was pointed at the loopback address (DNS
+ * rebinding): to the browser such a page and this door are one site.
+ */
+export function isLocalHost(request: IncomingMessage): boolean {
+  const { host } = request.headers;
+  // No browser leaves it out.
+  if (host === undefined || host === "") return true;
+  const name = URL.canParse(`http://${host}/`) ? new URL(`http://${host}/`).hostname : "";
+  return name === "localhost" || name.endsWith(".localhost") || isLoopback(name.replace(/^\[|\]$/g, ""));
 }

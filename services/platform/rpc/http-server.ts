@@ -7,7 +7,7 @@ import type { Startable } from "../lifecycle.ts";
 import type { Log } from "../log.ts";
 import type { BoundService, CallPipeline } from "./binding.ts";
 import { createConnectFace } from "./connect-face.ts";
-import { isCrossSite } from "./cross-site.ts";
+import { isCrossSite, isLocalHost } from "./cross-site.ts";
 import { stoppingError } from "./error-normaliser.ts";
 import { createHttpDrain } from "./http-drain.ts";
 import { type BodyLimit, createExchange, type HttpExchange, type HttpFace } from "./http-exchange.ts";
@@ -73,7 +73,7 @@ export function createHttpServer(config: HttpServerConfig, deps: HttpServerDeps)
     connections.track(request, response);
     if (shutdown.signal.aborted) response.setHeader("connection", "close");
     const exchange = createExchange(request, response, shutdown.signal);
-    answer(faces, exchange)
+    answer(faces, exchange, deps.pipeline.open)
       .catch((error) => {
         log.error({ event: "http_request_failed", path: exchange.path, err: error });
         sendError(response, new RpcError("INTERNAL", "internal error", { reason: "INTERNAL" }));
@@ -112,8 +112,12 @@ export function createHttpServer(config: HttpServerConfig, deps: HttpServerDeps)
   };
 }
 
-async function answer(faces: readonly HttpFace[], exchange: HttpExchange): Promise<void> {
+async function answer(faces: readonly HttpFace[], exchange: HttpExchange, open: boolean): Promise<void> {
   const { request, response, path } = exchange;
+  if (open && !isLocalHost(request)) {
+    const message = `without tokens only localhost is served, not ${request.headers.host}`;
+    return sendError(response, new RpcError("PERMISSION_DENIED", message, { reason: "HOST_NOT_ALLOWED" }));
+  }
   if (isCrossSite(request)) {
     const message = "requests from pages of other sites are refused";
     return sendError(response, new RpcError("PERMISSION_DENIED", message, { reason: "CROSS_SITE" }));

@@ -116,16 +116,28 @@ function group(query: URLSearchParams): Map<string, string[]> {
 
 /**
  * A PATCH without update_mask changes what its body names, `null` and defaults
- * included (those clear a field). Output-only fields are no change: clients
- * send back what they got.
+ * included (those clear a field); of a message it changes what is named in
+ * there. Output-only fields and the etag (AIP-154) are no change: clients send
+ * back what they got.
  */
 function deriveUpdateMask(route: RestRoute, desc: DescMessage, request: Message, json: unknown): void {
   const { body } = route;
   if (route.verb !== "PATCH" || body === undefined || body === "*" || !body.message) return;
   const mask = desc.fields.find(({ message }) => message?.typeName === FieldMaskSchema.typeName);
   if (!mask || readField(request, mask) !== undefined) return;
-  const resource = body.message;
-  const fields = Object.keys(json ?? {}).flatMap((key) => findField(resource, key) ?? []);
-  const paths = fields.filter((field) => !hasBehavior(field, FieldBehavior.OUTPUT_ONLY)).map(({ name }) => name);
+  const paths = pathsIn(body.message, json, "").filter((path) => path !== etagName);
   if (paths.length > 0) setField(request, mask, create(FieldMaskSchema, { paths }));
+}
+
+const etagName = "etag";
+
+function pathsIn(desc: DescMessage, json: unknown, path: string): string[] {
+  return Object.entries(json ?? {}).flatMap(([key, value]) => {
+    const field = findField(desc, key);
+    if (!field || hasBehavior(field, FieldBehavior.OUTPUT_ONLY)) return [];
+    const name = join(path, field.name);
+    // Durations, timestamps and the like are values, though they are messages.
+    const isWhole = field.fieldKind !== "message" || field.message.typeName.startsWith("google.protobuf.");
+    return isWhole || value === null ? [name] : pathsIn(field.message, value, name);
+  });
 }
