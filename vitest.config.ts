@@ -4,6 +4,7 @@ import { defineConfig } from "vitest/config";
 // after all the others, so that two cores are enough.
 const heavy = [
   "test/faults/**/*.test.ts",
+  "test/browser/**/*.test.ts",
   "test/integration/launcher*.test.ts",
   "test/integration/system*.test.ts",
   "test/bench/**/*.test.ts",

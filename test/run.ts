@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { ensureBrowser } from "./support/browser.ts";
 import { type CheckResult, generatedIsCurrent, importDirections, program } from "./support/checks.ts";
 
 // `npm test`: the static checks, then every test. `--static` leaves the tests
@@ -45,7 +46,8 @@ async function runChecks(): Promise<boolean> {
   return passed;
 }
 
-function runTests(): Promise<boolean> {
+async function runTests(): Promise<boolean> {
+  await ensureBrowser((line) => console.log(line));
   return new Promise((done) => {
     const vitest = spawn("vitest", ["run", ...chosen], { cwd: root, stdio: "inherit" });
     // Ctrl-C reaches vitest too: it ends first, and this process tells its answer.
