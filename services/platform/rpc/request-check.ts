@@ -1,17 +1,17 @@
 import type { DescMessage, Message } from "@bufbuild/protobuf";
 import { pathToString } from "@bufbuild/protobuf/reflect";
 import { createValidator, type Violation } from "@bufbuild/protovalidate";
-import { invalidFields } from "./rpc-error.ts";
-import { findUnknownField } from "./unknown-fields.ts";
+import { invalidField, invalidFields } from "./rpc-error.ts";
+import { findWireFault } from "./wire-faults.ts";
 
-/** Throws INVALID_ARGUMENT when a request has unknown fields or breaks a rule of its proto. */
+/** Throws INVALID_ARGUMENT when a request has unknown fields, impossible times, or breaks a rule of its proto. */
 export type RequestCheck = (desc: DescMessage, request: Message) => void;
 
 export function createRequestCheck(): RequestCheck {
   const validator = createValidator();
   return (desc, request) => {
-    const unknown = findUnknownField(desc, request);
-    if (unknown) throw invalidFields([unknown], "UNKNOWN_FIELD");
+    const fault = findWireFault(desc, request);
+    if (fault) throw invalidField(fault.field, fault.description, fault.reason);
     const result = validator.validate(desc, request);
     // A rule that cannot be evaluated is our mistake, not the client's.
     if (result.kind === "error") throw result.error;
