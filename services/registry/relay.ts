@@ -47,6 +47,8 @@ const window = 2_048;
 // So many go out though others are under way: a whole batch.
 const gatheredAtMost = 500;
 const retryDelayMs = 1_000;
+// Whoever follows JOBS has seen a deletion by then, and no due event of the job waits any more.
+const tombstoneSeconds = 7 * 24 * 3_600;
 
 export function createRelay(
   store: Store,
@@ -256,6 +258,7 @@ function messageOf(row: JobRow, epoch: number): BatchMessage {
     payload: encodeJobEvent(row, epoch),
     // With the epoch in it, what fills a purged stream is not taken for a repeat.
     messageId: `${row.jobId}:${row.generation}:${epoch}`,
+    ...(row.state === storedState.deleted && { ttlSeconds: tombstoneSeconds }),
   };
 }
 

@@ -38,8 +38,13 @@ const resultsAckWaitMs = 10_000;
 const workMaxAckPending = 8_192;
 const resultsMaxAckPending = 4_096;
 
-/** `allow_atomic` is newer than the client's types: batches that are stored as one (NATS ADR-50). */
-type Definition = Pick<StreamConfig, "name" | "subjects"> & Partial<StreamConfig> & { allow_atomic?: boolean };
+/** Newer than the client's types: batches that are stored as one (NATS ADR-50), and messages that expire (ADR-43). */
+interface NewerOptions {
+  allow_atomic?: boolean;
+  allow_msg_ttl?: boolean;
+}
+
+type Definition = Pick<StreamConfig, "name" | "subjects"> & Partial<StreamConfig> & NewerOptions;
 
 const definitions: readonly Definition[] = [
   {
@@ -49,6 +54,8 @@ const definitions: readonly Definition[] = [
     allow_direct: true,
     // Brokers before 2.12 leave it out of their answer, and take one message at a time.
     allow_atomic: true,
+    // Tombstones expire; brokers before 2.11 keep them.
+    allow_msg_ttl: true,
   },
   { name: streams.due, subjects: ["carillon.due.*"], retention: RetentionPolicy.Workqueue },
   { name: streams.retry, subjects: ["carillon.retry.*"], retention: RetentionPolicy.Workqueue },
@@ -150,7 +157,7 @@ async function ensureConsumer(
 }
 
 /** Whether a stream, as the broker describes it, takes batches that are stored as one. */
-export function allowsAtomicBatches(config: StreamConfig & { allow_atomic?: boolean }): boolean {
+export function allowsAtomicBatches(config: StreamConfig & NewerOptions): boolean {
   return config.allow_atomic === true;
 }
 

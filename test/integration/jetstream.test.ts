@@ -9,6 +9,7 @@ import { createLog } from "../../services/platform/log.ts";
 import { consumers, ensureStreams, streams } from "../../services/wire/streams.ts";
 import { subjects } from "../../services/wire/subjects.ts";
 import { type Nats, startNats } from "../support/nats.ts";
+import { eventually } from "../support/rest.ts";
 
 const deps = { clock: systemClock, log: createLog("test", "silent") };
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -59,6 +60,22 @@ describe("JetStream", () => {
     expect(first).toMatchObject({ kind: "stored", duplicate: false });
     expect(second).toMatchObject({ kind: "stored", duplicate: true });
     await publisher.stop();
+  });
+
+  it("forgets a message after the span that it was given, where the broker can", async () => {
+    const { config } = await broker.jsm.streams.info(streams.jobs);
+    const expires = (config as { allow_msg_ttl?: boolean }).allow_msg_ttl === true;
+    const publisher = createPublisher(broker, deps);
+    await publisher.start();
+    const subject = subjects.job(9, "gone");
+    expect(await publisher.publish(subject, bytes("a"), { ttlSeconds: 1 })).toMatchObject({ kind: "stored" });
+    await publisher.stop();
+    const kept = async () => {
+      const { state } = await broker.jsm.streams.info(streams.jobs, { subjects_filter: subject });
+      return state.subjects?.[subject] ?? 0;
+    };
+    if (expires) await eventually(kept, (messages) => messages === 0);
+    else expect(await kept()).toBe(1);
   });
 
   it("lets one of two claimants win", async () => {

@@ -78,6 +78,10 @@ describe("what the registry tells the streams", { timeout: 60_000 }, () => {
     await stream.until((events) => events.get(jobId)?.deleted === true);
     expect(stream.events.get(jobId)).toMatchObject({ generation: 4, timingGeneration: 4 });
     expect(stream.events.get(jobId)?.job).toBeUndefined();
+    // A tombstone does not stay for ever.
+    const subject = subjects.job(partitionOf(jobId), jobId);
+    const tombstone = await stream.broker.jsm.streams.getMessage(streams.jobs, { last_by_subj: subject });
+    expect(Number(tombstone.header.get("Nats-TTL"))).toBeGreaterThan(24 * 3_600);
   });
 
   it("has a change by the time that its caller is answered, also behind a bulk load", async () => {

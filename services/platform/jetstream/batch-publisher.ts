@@ -20,7 +20,7 @@ const mostInBatch = 500;
 const mostBatchBytes = 1024 * 1024;
 
 export function createBatchPublisher(publisher: Publisher): BatchPublisher {
-  const alone = ({ subject, payload, messageId }: BatchMessage) => publisher.publish(subject, payload, { messageId });
+  const alone = ({ subject, payload, ...options }: BatchMessage) => publisher.publish(subject, payload, options);
 
   const together = (batch: readonly BatchMessage[]): Promise<PublishOutcome>[] => {
     const answer = publisher.publishAtomic(batch);

@@ -13,6 +13,8 @@ export type PublishOutcome =
 export interface PublishOptions {
   /** Repeated publishes with one id are stored once, within the stream's dedupe window. */
   messageId?: string;
+  /** The broker removes it after this span; one before 2.11 keeps it. */
+  ttlSeconds?: number;
   /** Compare-and-set: stored only if this is the subject's last sequence; 0 means that there must be none. */
   expectLastSubjectSequence?: number;
 }
@@ -49,6 +51,7 @@ export interface BatchMessage {
   subject: string;
   payload: Uint8Array;
   messageId: string;
+  ttlSeconds?: number;
 }
 
 interface Outstanding {
@@ -97,13 +100,14 @@ export function createPublisher(
   let stopped = false;
 
   const writeOne = (subject: string, payload: Uint8Array, options: PublishOptions, reply: string) => {
-    const { messageId, expectLastSubjectSequence } = options;
-    if (messageId === undefined && expectLastSubjectSequence === undefined) {
+    const { messageId, ttlSeconds, expectLastSubjectSequence } = options;
+    if (messageId === undefined && ttlSeconds === undefined && expectLastSubjectSequence === undefined) {
       broker.nc.publish(subject, payload, { reply });
       return;
     }
     const head = createHeaders();
     if (messageId !== undefined) head.set("Nats-Msg-Id", messageId);
+    if (ttlSeconds !== undefined) head.set("Nats-TTL", String(ttlSeconds));
     if (expectLastSubjectSequence !== undefined) {
       head.set("Nats-Expected-Last-Subject-Sequence", String(expectLastSubjectSequence));
     }
@@ -113,11 +117,12 @@ export function createPublisher(
   const writeBatch = (messages: readonly BatchMessage[], reply: string) => {
     // A new id each time it is sent: what arrived of the time before is no part of it.
     const batchId = `${inbox.slice(-12)}${(nextBatch++).toString(36)}`;
-    for (const [index, { subject, payload, messageId }] of messages.entries()) {
+    for (const [index, { subject, payload, messageId, ttlSeconds }] of messages.entries()) {
       const head = createHeaders();
       head.set("Nats-Batch-Id", batchId);
       head.set("Nats-Batch-Sequence", String(index + 1));
       head.set("Nats-Msg-Id", messageId);
+      if (ttlSeconds !== undefined) head.set("Nats-TTL", String(ttlSeconds));
       const isLast = index === messages.length - 1;
       if (isLast) head.set("Nats-Batch-Commit", "1");
       broker.nc.publish(subject, payload, { headers: head, ...(isLast && { reply }) });
