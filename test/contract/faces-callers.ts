@@ -139,7 +139,12 @@ function restClient<S extends DescService>(service: S, baseUrl: string, authoriz
       : async function* (request: Record<string, never>, options?: { signal?: AbortSignal }) {
           const response = await send(method, request, "application/x-ndjson", options?.signal);
           yield* (async function* () {
-            for await (const line of linesOf(response)) yield read(method, JSON.parse(line));
+            for await (const line of linesOf(response)) {
+              const json = JSON.parse(line);
+              // A stream that was cut short says so in its last line.
+              if (json.error) throw fromErrorBody(json);
+              yield read(method, json);
+            }
           })();
         },
   ]);

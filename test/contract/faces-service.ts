@@ -1,9 +1,9 @@
-import type { MessageInitShape, MessageShape } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { create, type MessageInitShape, type MessageShape } from "@bufbuild/protobuf";
+import { TimestampSchema, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { pino } from "pino";
 import { Registry } from "prom-client";
 import { type ExecutionSchema, ExecutionService, ExecutionStatus } from "../../gen/carillon/v1/execution_pb.ts";
-import { type JobSchema, JobService, JobState } from "../../gen/carillon/v1/job_pb.ts";
+import { type JobSchema, JobService, JobState, RetryPolicySchema } from "../../gen/carillon/v1/job_pb.ts";
 import { systemClock } from "../../services/platform/clock.ts";
 import type { Log } from "../../services/platform/log.ts";
 import {
@@ -33,6 +33,10 @@ export interface FakeBackend {
   readonly errors: Record<string, unknown>[];
 }
 
+// Neither form takes these: JSON no such times, binary no such integers.
+const noSuchTime = create(TimestampSchema, { seconds: 10n ** 15n });
+const unwritable = { createdAt: noSuchTime, retry: create(RetryPolicySchema, { maxAttempts: 1.5 }) };
+const unwritableExecution = { timestamp: noSuchTime, durationMs: 1.5 };
 // 2026-12-01T09:00:00.250Z
 const createdAtMs = 1_796_115_600_250;
 
@@ -78,7 +82,8 @@ export function createFakeBackend(options: { tokens?: string[] } = {}): FakeBack
     async createJob(request, context) {
       if (request.job?.displayName === "explode") throw new Error("the database is on fire at db-7.internal");
       context.setResponseHeader("x-created-by", context.face);
-      return add(request.job);
+      const job = add(request.job);
+      return request.job?.displayName === "unwritable" ? { ...job, ...unwritable } : job;
     },
     batchCreateJobs: (request) => ({ jobs: request.requests.map(({ job }) => add(job)) }),
     getJob: (request) => find(request.jobId),
@@ -123,6 +128,7 @@ export function createFakeBackend(options: { tokens?: string[] } = {}): FakeBack
       const watch = watchOf(jobId);
       try {
         context.open();
+        if (find(jobId).displayName === "unwritable") yield { ...executionOf(jobId, 1), ...unwritableExecution };
         for (const second of [1, 2, 3]) yield executionOf(jobId, second);
         // A job named so ends its stream; any other is watched until the client has had enough.
         if (find(jobId).displayName === "three") return;

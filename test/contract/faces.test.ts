@@ -1,11 +1,12 @@
 import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ExecutionStatus } from "../../gen/carillon/v1/execution_pb.ts";
-import { JobState, JobType } from "../../gen/carillon/v1/job_pb.ts";
+import { JobState } from "../../gen/carillon/v1/job_pb.ts";
 import { systemClock } from "../../services/platform/clock.ts";
 import { createGrpcServer, type GrpcServer } from "../../services/platform/rpc/grpc-server.ts";
 import { createHttpServer, type HttpServer } from "../../services/platform/rpc/http-server.ts";
 import { type Caller, createCallers } from "./faces-callers.ts";
+import { job, refusals } from "./faces-refusals.ts";
 import { createFakeBackend, type FakeBackend } from "./faces-service.ts";
 
 // One table of calls, through each way in: what a client learns must not depend
@@ -49,111 +50,6 @@ async function withCaller<T>(
 }
 
 const faces = ["gRPC", "Connect JSON", "Connect binary", "gRPC-Web", "REST"];
-const job = { schedule: "* * * * * *", apiEndpoint: "http://127.0.0.1/", type: JobType.ATLEAST_ONCE };
-
-interface Refusal {
-  name: string;
-  call(caller: Caller): Promise<unknown>;
-  code: string;
-  reason: string;
-  /** Paths from the request; REST tells them from the body. */
-  violations?: { field: string; description: string }[];
-  restViolations?: { field: string; description: string }[];
-}
-
-const refusals: Refusal[] = [
-  {
-    name: "a missing field",
-    call: ({ jobs }) => jobs.createJob({ job: { ...job, schedule: "" } }),
-    code: "INVALID_ARGUMENT",
-    reason: "INVALID_FIELD",
-    violations: [{ field: "job.schedule", description: "value is required" }],
-    restViolations: [{ field: "schedule", description: "value is required" }],
-  },
-  {
-    name: "two bad fields",
-    call: ({ jobs }) => jobs.createJob({ job: { ...job, displayName: "x".repeat(201), retry: { maxAttempts: 0 } } }),
-    code: "INVALID_ARGUMENT",
-    reason: "INVALID_FIELD",
-    violations: [
-      { field: "job.display_name", description: "must be at most 200 characters" },
-      {
-        field: "job.retry.max_attempts",
-        description: "must be greater than or equal to 1 and less than or equal to 20",
-      },
-    ],
-    restViolations: [
-      { field: "display_name", description: "must be at most 200 characters" },
-      { field: "retry.max_attempts", description: "must be greater than or equal to 1 and less than or equal to 20" },
-    ],
-  },
-  {
-    name: "a body that is too large for a job",
-    call: ({ jobs }) => jobs.createJob({ job: { ...job, http: { body: "ü".repeat(65_537) } } }),
-    code: "INVALID_ARGUMENT",
-    reason: "INVALID_FIELD",
-    violations: [{ field: "job.http.body", description: "must be at most 131072 bytes" }],
-    restViolations: [{ field: "http.body", description: "must be at most 131072 bytes" }],
-  },
-  {
-    name: "a bad item of a batch",
-    call: ({ jobs }) => jobs.batchCreateJobs({ requests: [{ job }, { job: { ...job, apiEndpoint: "" } }] }),
-    code: "INVALID_ARGUMENT",
-    reason: "INVALID_FIELD",
-    violations: [{ field: "requests[1].job.api_endpoint", description: "value is required" }],
-  },
-  {
-    name: "a number out of bounds",
-    call: ({ jobs }) => jobs.listJobs({ pageSize: 1001 }),
-    code: "INVALID_ARGUMENT",
-    reason: "INVALID_FIELD",
-    violations: [
-      { field: "page_size", description: "must be greater than or equal to 0 and less than or equal to 1000" },
-    ],
-  },
-  {
-    name: "an unknown job",
-    call: ({ jobs }) => jobs.getJob({ jobId: "nöpe 100%" }),
-    code: "NOT_FOUND",
-    reason: "JOB_NOT_FOUND",
-  },
-  {
-    name: "an unknown execution",
-    call: ({ executions }) => executions.getExecution({ executionId: "nope" }),
-    code: "NOT_FOUND",
-    reason: "EXECUTION_NOT_FOUND",
-  },
-  {
-    name: "a stream of an unknown job",
-    call: async ({ executions }) => {
-      for await (const _ of executions.watchExecutions({ jobId: "nope" })) throw new Error("there is no such job");
-    },
-    code: "NOT_FOUND",
-    reason: "JOB_NOT_FOUND",
-  },
-  {
-    name: "an outdated etag",
-    call: async ({ jobs }) => {
-      const { jobId } = await jobs.createJob({ job });
-      await jobs.deleteJob({ jobId, etag: "old" });
-    },
-    code: "ABORTED",
-    reason: "ETAG_MISMATCH",
-  },
-  {
-    name: "what is not served yet",
-    call: ({ jobs }) => jobs.backfillJob({ jobId: "x" }),
-    code: "UNIMPLEMENTED",
-    reason: "NOT_IMPLEMENTED",
-  },
-  {
-    name: "a surprise",
-    call: ({ jobs }) => jobs.createJob({ job: { ...job, displayName: "explode" } }),
-    code: "INTERNAL",
-    reason: "INTERNAL",
-  },
-];
-
 describe.each(faces)("%s", (face) => {
   test.each(refusals)("$name is refused as on each face", async ({
     call,
@@ -172,6 +68,11 @@ describe.each(faces)("%s", (face) => {
       reason,
       fieldViolations: (face === "REST" ? restViolations : undefined) ?? violations ?? [],
     });
+    if (code !== "INTERNAL") return;
+    // The cause is for the log, where the id leads to it.
+    const errorId = error.metadata.error_id;
+    expect(error.message).toBe(`internal error (${errorId})`);
+    expect(backend.errors.map((logged) => logged.errorId)).toContain(errorId);
   });
 
   test("a call without a token is refused", async () => {

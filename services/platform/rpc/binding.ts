@@ -14,16 +14,19 @@ type Handler = (request: Message, context: CallContext) => unknown;
 /** Reads the request off the wire; runs only once the caller is known. Throws RpcError. */
 export type ReadRequest = () => Message | Promise<Message>;
 
+/** Makes of an answer what its face sends. What it throws is a surprise like any other. */
+export type WriteResponse<T> = (response: Message) => T;
+
 export interface BoundUnary {
   readonly kind: "unary";
   readonly desc: DescMethod;
-  call(context: CallContext, read: ReadRequest): Promise<Message>;
+  call<T>(context: CallContext, read: ReadRequest, write: WriteResponse<T>): Promise<T>;
 }
 
 export interface BoundStream {
   readonly kind: "server_streaming";
   readonly desc: DescMethod;
-  call(context: CallContext, read: ReadRequest): AsyncGenerator<Message, void, undefined>;
+  call<T>(context: CallContext, read: ReadRequest, write: WriteResponse<T>): AsyncGenerator<T, void, undefined>;
 }
 
 export type BoundMethod = BoundUnary | BoundStream;
@@ -51,7 +54,7 @@ export interface CallPipelineConfig {
 
 /**
  * Authentication, decoding, unknown fields, protovalidate rules, the handler,
- * then metrics and the log, in this order.
+ * encoding, then metrics and the log, in this order.
  */
 export function createCallPipeline(
   config: CallPipelineConfig,
@@ -77,12 +80,12 @@ export function createCallPipeline(
         return {
           kind: "unary",
           desc,
-          async call(context, read) {
+          async call(context, read, write) {
             const startedMs = deps.clock.monotonicMs();
             let code: RpcCode | "OK" = "OK";
             try {
               const request = await admit(desc.input, context, read);
-              return create(desc.output, (await handler(request, context)) as Message);
+              return write(create(desc.output, (await handler(request, context)) as Message));
             } catch (error) {
               const refusal = normalise(error, desc, context);
               code = refusal.code;
@@ -99,14 +102,14 @@ export function createCallPipeline(
       return {
         kind: "server_streaming",
         desc,
-        async *call(context, read) {
+        async *call(context, read, write) {
           let code: RpcCode | "OK" = "OK";
           try {
             const request = await admit(desc.input, context, read);
             const responses = handler(request, context) as AsyncIterable<Message>;
             for await (const response of responses) {
               if (context.signal.aborted) break;
-              yield create(desc.output, response);
+              yield write(create(desc.output, response));
             }
             // A stream that the server cut short must not look complete.
             if (context.signal.reason instanceof RpcError) throw context.signal.reason;

@@ -1,4 +1,4 @@
-import type { DescMethod, Message } from "@bufbuild/protobuf";
+import { type DescMethod, type Message, toBinary, toJson } from "@bufbuild/protobuf";
 import {
   type ConnectRouter,
   createConnectRouter,
@@ -9,7 +9,7 @@ import {
 } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
-import type { BoundMethod, BoundService, ReadRequest } from "./binding.ts";
+import type { BoundMethod, BoundService, BoundStream, BoundUnary, ReadRequest, WriteResponse } from "./binding.ts";
 import type { CallContext } from "./call.ts";
 import { connectRequest } from "./connect-request.ts";
 import { toConnectError } from "./error-details.ts";
@@ -20,12 +20,14 @@ import { RpcError } from "./rpc-error.ts";
 /** How the request is read, when it is not connect's to read. */
 const readKey = createContextKey<ReadRequest | undefined>(undefined);
 
+const jsonOptions = { alwaysEmitImplicit: true, ignoreUnknownFields: false };
+
 /** Connect (JSON and binary) and gRPC-Web at `/<package.Service>/<Method>`. */
 export function createConnectFace(deps: { services: readonly BoundService[]; limit: BodyLimit }): HttpFace {
   // Native gRPC needs HTTP/2 and has a port of its own.
   const router = createConnectRouter({
     grpc: false,
-    jsonOptions: { alwaysEmitImplicit: true, ignoreUnknownFields: false },
+    jsonOptions,
   });
   for (const { methods } of deps.services) {
     for (const method of methods) register(router, method, deps.limit(method.desc));
@@ -82,28 +84,46 @@ async function serve(handler: UniversalHandler, exchange: HttpExchange, maxBytes
 const bodyHeaders = ["content-encoding", "content-length", "connect-content-encoding"];
 
 function register(router: ConnectRouter, method: BoundMethod, readMaxBytes: number): void {
-  const impl = method.kind === "unary" ? unaryImpl(method.call) : streamImpl(method.call);
+  const impl = method.kind === "unary" ? unaryImpl(method) : streamImpl(method);
   // One implementation for all: the pipeline has the types checked.
   router.rpc(method.desc, impl as unknown as MethodImpl<DescMethod>, { readMaxBytes });
 }
 
-function unaryImpl(call: (context: CallContext, read: ReadRequest) => Promise<Message>) {
+function unaryImpl(method: BoundUnary) {
   return async (request: Message, context: HandlerContext) => {
     try {
-      return await call(contextOf(context), context.values.get(readKey) ?? (() => request));
+      return await method.call(contextOf(context), readOf(context, request), writable(method.desc, context));
     } catch (error) {
       throw error instanceof RpcError ? toConnectError(error) : error;
     }
   };
 }
 
-function streamImpl(call: (context: CallContext, read: ReadRequest) => AsyncIterable<Message>) {
+function streamImpl(method: BoundStream) {
   return async function* (request: Message, context: HandlerContext) {
     try {
-      yield* call(contextOf(context), context.values.get(readKey) ?? (() => request));
+      yield* method.call(contextOf(context), readOf(context, request), writable(method.desc, context));
     } catch (error) {
       throw error instanceof RpcError ? toConnectError(error) : error;
     }
+  };
+}
+
+function readOf(context: HandlerContext, request: Message): ReadRequest {
+  return context.values.get(readKey) ?? (() => request);
+}
+
+/**
+ * connect encodes the answer when we are through with it, and tells its client
+ * in its own words what went wrong. So it is tried here, where that is a
+ * surprise as on the other faces; it costs 2 µs a job.
+ */
+function writable({ output }: DescMethod, context: HandlerContext): WriteResponse<Message> {
+  const isJson = context.responseHeader.get("content-type")?.includes("json") ?? false;
+  return (response) => {
+    if (isJson) toJson(output, response, jsonOptions);
+    else toBinary(output, response);
+    return response;
   };
 }
 

@@ -16,15 +16,20 @@ import type { CallContext } from "./call.ts";
 import { toStatus } from "./error-details.ts";
 import { RpcError } from "./rpc-error.ts";
 
-/** Messages pass through grpc-js as bytes: it answers INTERNAL to what it cannot decode itself. */
-export type GrpcUnaryHandler = handleUnaryCall<Buffer, Message>;
-export type GrpcStreamHandler = handleServerStreamingCall<Buffer, Message>;
+/** Messages pass through grpc-js as bytes: what it cannot decode or encode itself gets words of its own. */
+export type GrpcUnaryHandler = handleUnaryCall<Buffer, Buffer>;
+export type GrpcStreamHandler = handleServerStreamingCall<Buffer, Buffer>;
 
 export function unaryHandler(method: BoundUnary, clock: Clock): GrpcUnaryHandler {
   return (call, callback) => {
     const context = createContext(call, clock);
+    const { input, output } = method.desc;
     method
-      .call(context, () => decode(method.desc.input, call.request))
+      .call(
+        context,
+        () => decode(input, call.request),
+        (response) => encode(output, response),
+      )
       .then(
         (response) => {
           context.open();
@@ -41,7 +46,12 @@ export function streamHandler(method: BoundStream, clock: Clock, shutdown: Abort
     // A client that goes away makes the stream fail; the handler hears of it by its signal.
     call.on("error", () => undefined);
     const context = createContext(call, clock, shutdown);
-    const responses = method.call(context, () => decode(method.desc.input, call.request));
+    const { input, output } = method.desc;
+    const responses = method.call(
+      context,
+      () => decode(input, call.request),
+      (response) => encode(output, response),
+    );
     // A generator that waits inside the handler is woken by the signal alone.
     writeAll(call, context, responses).then(
       () => call.end(),
@@ -54,9 +64,9 @@ export function streamHandler(method: BoundStream, clock: Clock, shutdown: Abort
 }
 
 async function writeAll(
-  call: ServerWritableStream<Buffer, Message>,
+  call: ServerWritableStream<Buffer, Buffer>,
   context: CallContext,
-  responses: AsyncIterable<Message>,
+  responses: AsyncIterable<Buffer>,
 ): Promise<void> {
   const { signal } = context;
   for await (const response of responses) {
@@ -91,7 +101,7 @@ function toGrpcStatus(error: unknown): StatusObject & Error {
   return { name, message, code: Code[refusal.code], details: message, metadata };
 }
 
-type GrpcCall = ServerUnaryCall<Buffer, Message> | ServerWritableStream<Buffer, Message>;
+type GrpcCall = ServerUnaryCall<Buffer, Buffer> | ServerWritableStream<Buffer, Buffer>;
 
 function createContext(call: GrpcCall, clock: Clock, shutdown?: AbortSignal): CallContext {
   let controller: AbortController | undefined;

@@ -1,5 +1,4 @@
 import { setMaxListeners } from "node:events";
-import type { Message } from "@bufbuild/protobuf";
 import {
   type MethodDefinition,
   Server,
@@ -14,7 +13,7 @@ import type { Startable } from "../lifecycle.ts";
 import type { Log } from "../log.ts";
 import type { BoundMethod, BoundService } from "./binding.ts";
 import { stoppingError } from "./error-normaliser.ts";
-import { encode, streamHandler, unaryHandler } from "./grpc-call.ts";
+import { streamHandler, unaryHandler } from "./grpc-call.ts";
 import { addReflection } from "./reflection.ts";
 
 export interface GrpcServerConfig {
@@ -119,19 +118,20 @@ function definitionOf(service: BoundService): ServiceDefinition {
   return Object.fromEntries(service.methods.map((method) => [method.desc.name, methodDefinition(method)]));
 }
 
-function methodDefinition({ desc }: BoundMethod): MethodDefinition<Buffer, Message> {
+function methodDefinition({ desc }: BoundMethod): MethodDefinition<Buffer, Buffer> {
   return {
     path: `/${desc.parent.typeName}/${desc.name}`,
     requestStream: false,
     responseStream: desc.methodKind === "server_streaming",
-    requestSerialize: (bytes) => bytes,
-    requestDeserialize: (bytes) => bytes,
-    responseSerialize: (message) => encode(desc.output, message),
-    // The client's half of a definition; a server never calls it.
-    responseDeserialize: () => {
-      throw new Error("not a client");
-    },
+    requestSerialize: asIs,
+    requestDeserialize: asIs,
+    responseSerialize: asIs,
+    responseDeserialize: asIs,
   };
+}
+
+function asIs(bytes: Buffer): Buffer {
+  return bytes;
 }
 
 function implementationOf(service: BoundService, clock: Clock, shutdown: AbortSignal): UntypedServiceImplementation {

@@ -19,8 +19,12 @@ export function createRestFace(deps: { services: readonly BoundService[]; clock:
 
   const unary = async (method: BoundUnary, match: RestMatch, exchange: HttpExchange) => {
     const context = restContext(exchange, () => undefined);
-    const answer = await method.call(context, () => read(match, exchange));
-    sendJson(exchange.response, 200, toJson(match.route, answer));
+    const json = await method.call(
+      context,
+      () => read(match, exchange),
+      (answer) => toJson(match.route, answer),
+    );
+    sendJson(exchange.response, 200, json);
   };
 
   const stream = async (method: BoundStream, match: RestMatch, exchange: HttpExchange) => {
@@ -33,7 +37,7 @@ export function createRestFace(deps: { services: readonly BoundService[]; clock:
       return request;
     };
     try {
-      for await (const message of method.call(context, readAndWait)) await writer.write(message);
+      for await (const text of method.call(context, readAndWait, writer.format)) await writer.write(text);
       writer.end();
     } catch (error) {
       if (!exchange.response.headersSent || !(error instanceof RpcError)) throw error;

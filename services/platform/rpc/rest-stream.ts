@@ -11,7 +11,9 @@ import type { RpcError } from "./rpc-error.ts";
 export interface StreamWriter {
   /** Sends the headers; without effect the second time. */
   open(): void;
-  write(message: Message): Promise<void>;
+  /** The text of one message; throws when it has none. */
+  format(message: Message): string;
+  write(text: string): Promise<void>;
   /** Ends the stream; with an error when it was cut short. */
   end(error?: RpcError): void;
 }
@@ -28,17 +30,18 @@ export function createStreamWriter(exchange: HttpExchange, desc: DescMessage, cl
 
 function lines(exchange: HttpExchange, desc: DescMessage): StreamWriter {
   const { response } = exchange;
-  const send = (json: JsonValue) => response.write(`${JSON.stringify(json)}\n`);
+  const line = (json: JsonValue) => `${JSON.stringify(json)}\n`;
   const open = () => openWith(response, "application/x-ndjson");
   return {
     open,
-    async write(message) {
+    format: (message) => line(writeMessage(desc, message)),
+    async write(text) {
       open();
-      if (!send(writeMessage(desc, message))) await drained(response, exchange.signal);
+      if (!response.write(text)) await drained(response, exchange.signal);
     },
     end(error) {
       open();
-      if (error) send(errorBody(error));
+      if (error) response.write(line(errorBody(error)));
       response.end();
     },
   };
@@ -65,14 +68,15 @@ function events(exchange: HttpExchange, desc: DescMessage, clock: Clock): Stream
   };
   return {
     open,
-    async write(message) {
-      open();
+    format(message) {
       count++;
       const id = idField ? String(readField(message, idField)) : String(count);
       const data = JSON.stringify(writeMessage(desc, message));
-      if (!response.write(`id: ${id.replace(/[\r\n\0]/g, "")}\nevent: ${event}\ndata: ${data}\n\n`)) {
-        await drained(response, exchange.signal);
-      }
+      return `id: ${id.replace(/[\r\n\0]/g, "")}\nevent: ${event}\ndata: ${data}\n\n`;
+    },
+    async write(text) {
+      open();
+      if (!response.write(text)) await drained(response, exchange.signal);
     },
     end(error) {
       open();
