@@ -1,4 +1,6 @@
 import { once } from "node:events";
+import { ConnectError, createClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ExecutionService, ExecutionStatus } from "../../gen/carillon/v1/execution_pb.ts";
 import { systemClock } from "../../services/platform/clock.ts";
@@ -6,6 +8,7 @@ import type { Address } from "../../services/platform/config.ts";
 import { createLog } from "../../services/platform/log.ts";
 import { createMetrics } from "../../services/platform/metrics.ts";
 import { bindService, createCallPipeline } from "../../services/platform/rpc/binding.ts";
+import { fromConnectError } from "../../services/platform/rpc/error-details.ts";
 import { createGrpcServer, type GrpcServer } from "../../services/platform/rpc/grpc-server.ts";
 import { RpcError } from "../../services/platform/rpc/rpc-error.ts";
 import { everyHour, type Registry, removeDir, startRegistry, tempDir } from "../support/registry.ts";
@@ -13,8 +16,14 @@ import { everyHour, type Registry, removeDir, startRegistry, tempDir } from "../
 const log = createLog("test", "silent");
 const internalToken = "between-us";
 
+interface Watch {
+  events: EventTarget;
+  opened?: () => void;
+  ended?: () => void;
+}
+
 /** History's port, with executions that the test makes. */
-async function startHistory(address: Address, watch: { events: EventTarget; ended?: () => void }): Promise<GrpcServer> {
+async function startHistory(address: Address, watch: Watch): Promise<GrpcServer> {
   const pipeline = createCallPipeline(
     { tokens: [internalToken] },
     { metrics: createMetrics("history"), log, clock: systemClock },
@@ -32,6 +41,7 @@ async function startHistory(address: Address, watch: { events: EventTarget; ende
       async *watchExecutions({ jobId }, context) {
         const first = once(watch.events, "execution", { signal: context.signal });
         context.open();
+        watch.opened?.();
         await first;
         yield { executionId: `${jobId}-1`, jobId };
         await once(context.signal, "abort");
@@ -51,7 +61,7 @@ describe("ExecutionService at the front door", () => {
   let history: GrpcServer;
   let registry: Registry;
   let jobId: string;
-  const watch: { events: EventTarget; ended?: () => void } = { events: new EventTarget() };
+  const watch: Watch = { events: new EventTarget() };
 
   beforeEach(async () => {
     dataDir = await tempDir();
@@ -93,6 +103,35 @@ describe("ExecutionService at the front door", () => {
     while (!text.includes(`${jobId}-1`)) text += (await reader?.read())?.value ?? "";
     client.abort();
     await ended;
+  });
+
+  it("tells its watchers on each face that it stops, not that history's stream was cancelled", async () => {
+    const url = `http://127.0.0.1:${registry.addresses.http.port}`;
+    const overConnect = createClient(ExecutionService, createConnectTransport({ baseUrl: url, httpVersion: "1.1" }));
+    const opened = new Promise<void>((resolve) => {
+      let count = 0;
+      watch.opened = () => ++count === 3 && resolve();
+    });
+    const refusalOf = async (stream: AsyncIterable<unknown>, first: () => void) => {
+      try {
+        for await (const _ of stream) first();
+        return "it ended without a word";
+      } catch (error) {
+        return error instanceof ConnectError ? fromConnectError(error) : error;
+      }
+    };
+    const firsts = [Promise.withResolvers<void>(), Promise.withResolvers<void>()] as const;
+    const grpc = refusalOf(registry.executions.watchExecutions({ jobId }), firsts[0].resolve);
+    const connect = refusalOf(overConnect.watchExecutions({ jobId }), firsts[1].resolve);
+    const events = fetch(`${url}/jobs/${jobId}/executions:watch`).then((response) => response.text());
+    await opened;
+    watch.events.dispatchEvent(new Event("execution"));
+    await Promise.all(firsts.map(({ promise }) => promise));
+    await registry.stop();
+    const stopping = { code: "UNAVAILABLE", reason: "SERVER_STOPPING" };
+    expect(await grpc).toMatchObject(stopping);
+    expect(await connect).toMatchObject(stopping);
+    expect(await events).toMatch(/event: error\ndata: .*"status":"UNAVAILABLE".*"reason":"SERVER_STOPPING"/);
   });
 
   it("finds a history that was restarted with the next call", async () => {

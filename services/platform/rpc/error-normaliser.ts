@@ -14,6 +14,8 @@ export type ErrorNormaliser = (error: unknown, method: DescMethod, context: Call
 export function createErrorNormaliser(log: Log): ErrorNormaliser {
   return (error, method, context) => {
     if (error instanceof RpcError) {
+      // A call that the handler made was cancelled along with its own: why this one ended is what counts.
+      if (error.code === "CANCELLED" && context.signal.aborted) return abandoned(context.signal.reason);
       if (error.cause !== undefined) {
         log.warn({
           event: "rpc_refused",
