@@ -1,8 +1,9 @@
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { credentials, Client as GrpcChannel, loadPackageDefinition, type ServiceError } from "@grpc/grpc-js";
+import { credentials, Client as GrpcChannel, loadPackageDefinition, type ServiceError, status } from "@grpc/grpc-js";
 import { pino } from "pino";
 import { afterEach, expect, test } from "vitest";
 import { ExecutionService } from "../../gen/carillon/v1/execution_pb.ts";
@@ -177,6 +178,29 @@ test("a stopping server ends its streams, and a client finds the next one with i
   for (let i = 0; i < 5; i++) await expect(jobs.getJob({ jobId })).rejects.toMatchObject({ code: "UNAVAILABLE" });
   await startServer(backend, server.address());
   expect((await jobs.getJob({ jobId })).jobId).toBe(jobId);
+});
+
+test("a stopping server ends the streams of health and reflection, too, and cuts nothing off", async () => {
+  const cutOff: unknown[] = [];
+  const { services } = createFakeBackend();
+  const warnings = pino({ level: "warn" }, { write: (line: string) => cutOff.push(line) });
+  const server = createGrpcServer({ address: loopback }, { services, log: warnings, clock: systemClock });
+  await server.start();
+  const channel = new GrpcChannel(formatAddress(server.address()), credentials.createInsecure());
+  stops.push(() => channel.close());
+  const asIs = (bytes: Buffer) => bytes;
+  const watch = channel.makeServerStreamRequest("/grpc.health.v1.Health/Watch", asIs, asIs, Buffer.alloc(0));
+  const path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+  const reflection = channel.makeBidiStreamRequest(path, asIs, asIs);
+  // list_services = "*"
+  reflection.write(Buffer.from([0x3a, 1, 0x2a]));
+  await Promise.all([once(watch, "data"), once(reflection, "data")]);
+  const ends = [watch, reflection].map((stream) => once(stream.resume(), "error"));
+  await server.stop();
+  for (const [error] of await Promise.all(ends)) {
+    expect(error).toMatchObject({ code: status.UNAVAILABLE, details: "the server is stopping" });
+  }
+  expect(cutOff).toEqual([]);
 });
 
 test("health tells SERVING for each service, and reflection describes them without proto files", async () => {

@@ -92,7 +92,7 @@ export function encode(desc: DescMessage, message: Message): Buffer {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-function toGrpcStatus(error: unknown): StatusObject & Error {
+export function toGrpcStatus(error: unknown): StatusObject & Error {
   const refusal =
     error instanceof RpcError ? error : new RpcError("INTERNAL", "internal error", { reason: "INTERNAL" });
   const metadata = new Metadata();

@@ -1,4 +1,5 @@
 import { setMaxListeners } from "node:events";
+import type { DescMethod } from "@bufbuild/protobuf";
 import {
   type MethodDefinition,
   Server,
@@ -14,7 +15,8 @@ import type { Log } from "../log.ts";
 import type { BoundMethod, BoundService } from "./binding.ts";
 import { stoppingError } from "./error-normaliser.ts";
 import { streamHandler, unaryHandler } from "./grpc-call.ts";
-import { addReflection } from "./reflection.ts";
+import { endStreamsOn } from "./grpc-shutdown.ts";
+import { createReflection } from "./reflection.ts";
 
 export interface GrpcServerConfig {
   /** Port 0 picks a free one. */
@@ -42,28 +44,29 @@ export function createGrpcServer(
   config: GrpcServerConfig,
   deps: { services: readonly BoundService[]; log: Log; clock: Clock },
 ): GrpcServer {
+  const shutdown = new AbortController();
+  // Each open stream listens to it.
+  setMaxListeners(0, shutdown.signal);
+  const descs = deps.services.map(({ desc }) => desc);
+  const ours = new Set(deps.services.flatMap(({ methods }) => methods.map(({ desc }) => pathOf(desc))));
+  const reflection = createReflection(descs);
   const server = new Server({
     "grpc.max_receive_message_length": config.maxRequestBytes ?? defaultMaxRequestBytes,
     "grpc.keepalive_time_ms": keepaliveMs,
     "grpc.keepalive_timeout_ms": keepaliveMs / 3,
+    interceptors: [reflection.interceptor, endStreamsOn(shutdown.signal, (path) => ours.has(path))],
   });
-  const shutdown = new AbortController();
-  // Each open stream listens to it.
-  setMaxListeners(0, shutdown.signal);
   for (const service of deps.services) {
     server.addService(definitionOf(service), implementationOf(service, deps.clock, shutdown.signal));
   }
-  const names = ["", ...deps.services.map((service) => service.desc.typeName)];
+  const names = ["", ...descs.map(({ typeName }) => typeName)];
   const health = new HealthImplementation();
   const setServing = (serving: boolean) => {
     for (const name of names) health.setStatus(name, serving ? "SERVING" : "NOT_SERVING");
   };
   setServing(false);
   health.addToServer(server);
-  addReflection(
-    server,
-    deps.services.map((service) => service.desc),
-  );
+  reflection.addTo(server);
 
   let bound = config.address;
   let starting: Promise<void> | undefined;
@@ -120,7 +123,7 @@ function definitionOf(service: BoundService): ServiceDefinition {
 
 function methodDefinition({ desc }: BoundMethod): MethodDefinition<Buffer, Buffer> {
   return {
-    path: `/${desc.parent.typeName}/${desc.name}`,
+    path: pathOf(desc),
     requestStream: false,
     responseStream: desc.methodKind === "server_streaming",
     requestSerialize: asIs,
@@ -128,6 +131,10 @@ function methodDefinition({ desc }: BoundMethod): MethodDefinition<Buffer, Buffe
     responseSerialize: asIs,
     responseDeserialize: asIs,
   };
+}
+
+function pathOf(desc: DescMethod): string {
+  return `/${desc.parent.typeName}/${desc.name}`;
 }
 
 function asIs(bytes: Buffer): Buffer {
