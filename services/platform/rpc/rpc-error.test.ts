@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { fromConnectError, fromStatus, toConnectError, toStatus } from "./error-details.ts";
+import { toGrpcStatus } from "./grpc-call.ts";
 import { invalidField, invalidFields, RpcError, relativeTo } from "./rpc-error.ts";
 
 test("an error survives google.rpc.Status and ConnectError unchanged", () => {
@@ -28,11 +29,46 @@ test("for a REST client both paths and message are relative to the body", () => 
   expect(relativeTo("job", invalidField("jobs", "x")).fieldViolations[0]?.field).toBe("jobs");
 });
 
-test("an error about very much stays small enough for gRPC trailers", () => {
-  const violations = Array.from({ length: 10_000 }, (_, i) => ({ field: `f${i}`, description: "x".repeat(5000) }));
-  const error = new RpcError("INVALID_ARGUMENT", "y".repeat(100_000), { reason: "R", fieldViolations: violations });
-  expect(JSON.stringify(toStatus(error).details.map(({ value }) => [...value])).length).toBeLessThan(20_000);
-  expect(error.message.length).toBeLessThanOrEqual(1024);
+// One, two, three and four bytes in UTF-8; what encodeURI leaves alone, and what it triples.
+test.each([
+  "y",
+  " ",
+  "é",
+  "€",
+  "\u{1F600}",
+  "\n",
+  "\ud800",
+])("an error about very much %j leaves trailers below 8 KiB", (character) => {
+  const long = character.repeat(100_000);
+  const violations = Array.from({ length: 10_000 }, (_, i) => ({ field: `f${i}${long}`, description: long }));
+  const many = Array.from({ length: 10_000 }, () => ({ field: "", description: character }));
+  const metadata = { a: long, b: long, c: long };
+  for (const fieldViolations of [violations, many]) {
+    const error = new RpcError("INVALID_ARGUMENT", long, {
+      reason: "A_REASON_AS_LONG_AS_THEY_GET",
+      fieldViolations,
+      metadata,
+      retryDelayMs: 1,
+    });
+    const { metadata: trailers, details } = toGrpcStatus(error);
+    const [bytes] = trailers.get("grpc-status-details-bin") as [Buffer];
+    // HTTP/2 counts 32 bytes for each header, and answers without a body bring some more.
+    const trailersBytes = encodeURI(details).length + bytes.toString("base64").length + 10 * 32;
+    expect(trailersBytes).toBeLessThan(8192);
+    expect(error.fieldViolations.length).toBeGreaterThan(0);
+    expect(error.message.endsWith("…")).toBe(true);
+  }
+});
+
+test("an error that fits is told whole", () => {
+  const text = `${"€".repeat(200)} 100%`;
+  const fieldViolations = [{ field: `labels["${"€".repeat(80)}"]`, description: "d".repeat(512) }];
+  const error = new RpcError("INVALID_ARGUMENT", text, {
+    reason: "R",
+    fieldViolations,
+    metadata: { id: "€".repeat(64) },
+  });
+  expect(error).toMatchObject({ message: text, fieldViolations, metadata: { id: "€".repeat(64) } });
 });
 
 test("text that cannot be sent is made sendable", () => {
