@@ -37,6 +37,8 @@ export class Attempt {
   connection: Connection | undefined;
   /** Its place among those in flight. */
   slot = -1;
+  /** When it began to wait for a connection; monotonic. */
+  queuedAtMs = 0;
   /** How many times its caller has found it in flight. */
   checks = 0;
   /** When the request was handed to the socket; before that, to its connection. */

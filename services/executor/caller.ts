@@ -30,12 +30,17 @@ export interface HttpCaller extends Caller {
 const defaultMaxInFlight = 4_096;
 // Against one fast target 32, 64 and 128 cost the same CPU a call, within the noise of the
 // measurement, and 512 more. A target that takes a second to answer needs as many as it gets calls a second.
-const defaultWidth: Width = { base: 64, most: 1_024 };
+// The few that each has in any case let a target that answers go on while others hang.
+const defaultWidth: Width = { least: 8, base: 64, most: 1_024 };
 // A call that is found in flight so many times in a row is slow: some 50 ms. Not counted in
 // time: while this process itself is held up it does not look, and its target is not to blame.
 const slowAfterChecks = 5;
 // A burst on a fast target has gone out by then, or is held up by this process.
 const lateMs = 250;
+const lookEveryMs = 250;
+// What waits longer for a slow target waits in the broker: here it keeps messages from being settled.
+const overdueAfterMs = 5_000;
+const parkedAtOnce = 2_000;
 const defaultMaxOrigins = 4_096;
 // How exactly a timeout is kept. One look over what is in flight costs less than a timer for each call.
 const deadlineCheckMs = 10;
@@ -47,9 +52,10 @@ const closing = new Error("the executor stops");
 
 /**
  * Makes HTTP calls, bounded over all and for each origin, so that a target that
- * hangs holds up nobody else: its calls wait in its own queue. Places that come
- * free go to the origins in turn. A slow target is given more connections while
- * half of the places are free.
+ * hangs holds up nobody else: its calls wait in its own queue, and after a while
+ * in the broker. Places that come free go to the origins in turn. A slow target
+ * is given more connections while half of the places are free; one that answers
+ * nothing keeps a few.
  */
 export function createHttpCaller(
   deps: {
@@ -59,6 +65,8 @@ export function createHttpCaller(
     admit: (attempt: Attempt) => boolean;
     /** The attempt has its outcome. */
     onEnd: (attempt: Attempt, outcome: Outcome) => void;
+    /** The attempt was not made: its target is too slow, and waiting here it would hold up others. */
+    park: (attempt: Attempt) => void;
   },
   options: HttpCallerOptions = {},
 ): HttpCaller {
@@ -74,6 +82,7 @@ export function createHttpCaller(
   let closed = false;
   let cancelCheck: (() => void) | undefined;
   let nextSweepMs = 0;
+  let nextLookMs = 0;
   let scheduledSecond = Number.NaN;
   let scheduledText = "";
 
@@ -107,6 +116,16 @@ export function createHttpCaller(
     }
   };
 
+  const lookAtOrigins = (now: number) => {
+    for (const origin of origins.values()) {
+      origin.look(now);
+      for (const attempt of origin.takeOverdue(now - overdueAfterMs, parkedAtOnce)) {
+        waiting--;
+        deps.park(attempt);
+      }
+    }
+  };
+
   const check = () => {
     const now = clock.monotonicMs();
     // Backwards: ending one moves the last into its place.
@@ -117,6 +136,10 @@ export function createHttpCaller(
       else if (++attempt.checks === slowAfterChecks) originOf(attempt.call.origin).slow++;
     }
     widen();
+    if (now >= nextLookMs) {
+      nextLookMs = now + lookEveryMs;
+      lookAtOrigins(now);
+    }
     if (now >= nextSweepMs) {
       nextSweepMs = now + idleSweepMs;
       sweep(idleOriginMs);
@@ -144,7 +167,7 @@ export function createHttpCaller(
     }
     attempt.slot = inFlight.push(attempt) - 1;
     ensureCheck();
-    attempt.start(origin.take());
+    attempt.start(origin.take(clock.monotonicMs()));
   };
 
   let serving = false;
@@ -152,21 +175,26 @@ export function createHttpCaller(
     // A call that fails at once releases its place from within send().
     if (serving) return;
     serving = true;
-    while (turn.length > 0 && inFlight.length < maxInFlight) {
+    for (let sent = true; sent; ) {
       const round = turn;
+      const full: Origin[] = [];
       turn = [];
+      sent = false;
       for (const origin of round) {
-        origin.inTurn = false;
-        if (inFlight.length >= maxInFlight) {
-          enrol(origin);
+        if (inFlight.length >= maxInFlight && origin.active >= width.least) {
+          full.push(origin);
           continue;
         }
+        origin.inTurn = false;
         const attempt = origin.hasRoom() ? origin.next() : undefined;
         if (!attempt) continue;
         waiting--;
+        sent = true;
         send(origin, attempt);
         enrol(origin);
       }
+      // First in the next round: those that came after them have had their turn.
+      if (full.length > 0) turn = [...full, ...turn];
     }
     serving = false;
   };
@@ -186,7 +214,8 @@ export function createHttpCaller(
       return;
     }
     const origin = originOf(call.origin);
-    origin.lastUsedMs = clock.monotonicMs();
+    attempt.queuedAtMs = clock.monotonicMs();
+    origin.lastUsedMs = attempt.queuedAtMs;
     origin.push(attempt);
     waiting++;
     enrol(origin);
@@ -217,7 +246,10 @@ export function createHttpCaller(
       if (attempt.connection) origin.give(attempt.connection);
       // What was cut off is no failure of the target: it comes again.
       if (closed) return;
-      if (attempt.outcome) deps.onEnd(attempt, attempt.outcome);
+      if (attempt.outcome) {
+        if (!isTimeout(attempt.outcome)) origin.answered(clock.monotonicMs());
+        deps.onEnd(attempt, attempt.outcome);
+      }
       enrol(origin);
       serve();
     },
@@ -241,6 +273,10 @@ export function createHttpCaller(
       origins.clear();
     },
   };
+}
+
+function isTimeout(outcome: Outcome): boolean {
+  return outcome.kind === "failure" && outcome.reason === "TIMEOUT";
 }
 
 function timeoutOf(attempt: Attempt): Outcome {

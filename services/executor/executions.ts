@@ -15,7 +15,15 @@ export interface Executions {
   /** False when the job's newest state forbids the call: its skip is recorded then. */
   admit(attempt: Attempt): boolean;
   ended(attempt: Attempt, outcome: Outcome): void;
+  /** Moves an attempt that was not made to the RETRY lane: its target keeps it waiting too long. */
+  park(attempt: Attempt): void;
 }
+
+// What is late waits half as long again before its next try, so that a target that
+// stays away for hours costs little.
+const parkedOfLateness = 0.5;
+const shortestParkedMs = 5_000;
+const longestParkedMs = 10 * 60_000;
 
 const skipMessages: Readonly<Record<SkipReason, string>> = {
   JOB_PAUSED: "the job was paused before it started",
@@ -89,6 +97,16 @@ export function createExecutions(deps: {
           skip(attempt, verdict.reason);
           return false;
       }
+    },
+    park(attempt) {
+      metrics.parked();
+      const nowMs = clock.nowMs();
+      const latenessMs = nowMs - attempt.second * 1000;
+      const waitMs = Math.min(Math.max(latenessMs * parkedOfLateness, shortestParkedMs), longestParkedMs);
+      retries.park(attempt, Math.round(nowMs + waitMs), (stored) => {
+        if (stored) attempt.settlement.done();
+        else attempt.settlement.failed();
+      });
     },
     ended(attempt, outcome) {
       const { call, number } = attempt;

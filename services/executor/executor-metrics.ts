@@ -7,6 +7,7 @@ export interface ExecutorMetrics {
   attempt(outcome: Outcome, durationSeconds: number): void;
   skipped(): void;
   redelivered(): void;
+  parked(): void;
 }
 
 export interface ExecutorGauges {
@@ -55,6 +56,11 @@ export function createExecutorMetrics(registry: Registry, gauges: ExecutorGauges
     help: "Due and retry messages that were delivered more than once.",
     registers,
   });
+  const parked = new Counter({
+    name: "carillon_parked_total",
+    help: "Calls put back into the broker because their target was too slow for what is asked of it.",
+    registers,
+  });
   const gauge = (name: string, help: string, read: () => number) =>
     new Gauge({
       name,
@@ -89,5 +95,6 @@ export function createExecutorMetrics(registry: Registry, gauges: ExecutorGauges
     },
     skipped: () => skipped.inc(),
     redelivered: () => redelivered.inc(),
+    parked: () => parked.inc(),
   };
 }

@@ -85,7 +85,8 @@ export function createIntake(deps: IntakeDeps): Intake {
   const decode = (message: JsMsg): { batch: DueBatch; calls: Call[] } | undefined => {
     try {
       const batch = fromBinary(DueBatchSchema, message.data);
-      return { batch, calls: batch.entries.map((entry) => deps.calls.get(entry)) };
+      const calls = batch.entries.flatMap((entry) => readable(log, message.seq, () => deps.calls.get(entry)) ?? []);
+      return { batch, calls };
     } catch (error) {
       log.error({ event: "due_batch_malformed", sequence: message.seq, err: error });
       return undefined;
@@ -129,4 +130,14 @@ export function createIntake(deps: IntakeDeps): Intake {
 
 function idOf(call: Call, second: number): string {
   return call.executionId || executionIdOf(call.jobId, second);
+}
+
+/** One entry that cannot be read must not cost the others of its message. */
+export function readable<T>(log: Log, sequence: number, read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    log.error({ event: "entry_malformed", sequence, err: error });
+    return undefined;
+  }
 }

@@ -6,11 +6,16 @@ const compactAt = 1_024;
 
 /** How many calls to one origin may be in flight at once. */
 export interface Width {
+  /** What each has, however full the whole is, and all that one gets which does not answer. */
+  least: number;
   /** What a fast target gets: more connections would cost more CPU a call. */
   base: number;
   /** What a slow one may grow to. */
   most: number;
 }
+
+// A target that answered none of its calls for so long hangs: more calls would only hang as well.
+const hangingAfterMs = 5_000;
 
 /** One scheme, host and port: its connections, and the calls that wait for one. */
 export class Origin {
@@ -24,6 +29,11 @@ export class Origin {
   readonly #free: Connection[] = [];
   #queue: Attempt[] = [];
   #head = 0;
+  /** Since when there are calls in flight and none of them was answered; monotonic. */
+  #silentSinceMs = 0;
+  #hanging = false;
+  /** Whether it answered since it last hung. */
+  #answers = false;
   /** Calls in flight. */
   active = 0;
   /** Of those, how many the caller has found to take long. */
@@ -40,17 +50,31 @@ export class Origin {
   }
 
   hasRoom(): boolean {
-    return this.active < this.#width;
+    return this.active < (this.#hanging ? this.#limits.least : this.#width);
+  }
+
+  /** Told of each call that ended with anything but a timeout. */
+  answered(nowMs: number): void {
+    this.#silentSinceMs = nowMs;
+    this.#hanging = false;
+    this.#answers = true;
+  }
+
+  /** Asked again and again: finds out whether it hangs. */
+  look(nowMs: number): void {
+    if (this.active === 0 || nowMs - this.#silentSinceMs < hangingAfterMs) return;
+    this.#hanging = true;
+    this.#answers = false;
   }
 
   /**
-   * Gives a slow target twice the room when calls are late and half of those in
-   * flight take long: what it gets a second would otherwise be its width divided
-   * by the time it takes. Returns whether there is more room now.
+   * Gives a slow target that answers twice the room when calls are late and half
+   * of those in flight take long: what it gets a second would otherwise be its
+   * width divided by the time it takes. Returns whether there is more room now.
    */
   widen(lateSecond: number): boolean {
     const first = this.#queue[this.#head];
-    const due = this.slow * 2 >= this.#width && this.#width < this.#limits.most;
+    const due = this.#answers && this.#isSlow() && this.#width < this.#limits.most;
     if (!due || !first || first.second > lateSecond) return false;
     this.#width = Math.min(this.#width * 2, this.#limits.most);
     return true;
@@ -60,6 +84,19 @@ export class Origin {
   narrow(): void {
     if (this.#peak * 2 <= this.#width) this.#width = Math.max(Math.ceil(this.#width / 2), this.#limits.base);
     this.#peak = this.active;
+  }
+
+  /** Takes back calls that wait since before an instant, because their target is too slow for what is asked of it. */
+  takeOverdue(queuedBeforeMs: number, limit: number): Attempt[] {
+    const taken: Attempt[] = [];
+    if (this.hasRoom() || !this.#isSlow()) return taken;
+    while (taken.length < limit) {
+      const first = this.#queue[this.#head];
+      if (!first || first.queuedAtMs >= queuedBeforeMs) break;
+      taken.push(first);
+      this.next();
+    }
+    return taken;
   }
 
   queued(): number {
@@ -89,7 +126,8 @@ export class Origin {
   }
 
   /** A connection for one more call; new ones are made while there is room. */
-  take(): Connection {
+  take(nowMs: number): Connection {
+    if (this.active === 0) this.#silentSinceMs = nowMs;
     this.active++;
     this.#peak = Math.max(this.#peak, this.active);
     return this.#free.pop() ?? new Connection(this.key, this.#connector);
@@ -101,5 +139,9 @@ export class Origin {
 
   close(): void {
     for (const connection of this.#free.splice(0)) connection.close();
+  }
+
+  #isSlow(): boolean {
+    return this.slow * 2 >= Math.min(this.active, this.#width);
   }
 }

@@ -4,7 +4,7 @@ import { RetryBatchSchema, type RetryEntry } from "../../gen/carillon/v1/events_
 import { Attempt } from "./attempt.ts";
 import type { Call } from "./call.ts";
 import { createHold } from "./hold.ts";
-import type { Intake, IntakeDeps } from "./intake.ts";
+import { type Intake, type IntakeDeps, readable } from "./intake.ts";
 import type { Settlement } from "./settlement.ts";
 
 interface HeldRetry {
@@ -22,7 +22,7 @@ const grainMs = 10;
 const maxHeldRetries = 200_000;
 const overloadedDelayMs = 2_000;
 
-/** Takes in retries, holds them until their backoff is over, and has their calls made. */
+/** Takes in what is to be tried later, holds it until then, and has the calls made. */
 export function createRetryIntake(deps: IntakeDeps): Intake {
   const { clock, log, caller, states, settlements } = deps;
   let held = 0;
@@ -50,20 +50,38 @@ export function createRetryIntake(deps: IntakeDeps): Intake {
     else keep(retry);
   };
 
-  const decode = (message: JsMsg): RetryEntry[] | undefined => {
+  /**
+   * First attempts that were parked. The due message that they came in may have
+   * been delivered again before it was acknowledged, and they with it.
+   */
+  const keepParked = async (parked: readonly HeldRetry[]) => {
+    const recorded = await deps.recorded.find(parked.map(({ entry }) => entry.executionId));
+    if (stopped) return;
+    for (const retry of parked) {
+      if (recorded.has(retry.entry.executionId)) retry.settlement.done();
+      else keep(retry);
+    }
+  };
+
+  const decode = (message: JsMsg): Omit<HeldRetry, "settlement">[] | undefined => {
     try {
-      return fromBinary(RetryBatchSchema, message.data).entries;
+      return fromBinary(RetryBatchSchema, message.data).entries.flatMap((entry) => {
+        const call = readable(log, message.seq, () => deps.calls.get(entry.entry));
+        return call ? [{ entry, call }] : [];
+      });
     } catch (error) {
       log.error({ event: "retry_batch_malformed", sequence: message.seq, err: error });
       return undefined;
     }
   };
 
-  const keepAll = async (entries: RetryEntry[], settlement: Settlement, redelivered: boolean, old: boolean) => {
-    const retries = entries.map((entry) => ({ entry, call: deps.calls.get(entry.entry), settlement }));
+  const keepAll = async (retries: readonly HeldRetry[], redelivered: boolean, old: boolean) => {
     if (old) await deps.lookup.learn(retries.map(({ call }) => call.jobId));
     if (stopped) return;
+    const parked = retries.filter(({ entry }) => entry.attempt === 1);
+    if (parked.length > 0) void keepParked(parked);
     for (const retry of retries) {
+      if (retry.entry.attempt === 1) continue;
       if (redelivered) void keepUnrecorded(retry);
       else keep(retry);
     }
@@ -83,11 +101,11 @@ export function createRetryIntake(deps: IntakeDeps): Intake {
         return;
       }
       const entries = decode(message);
-      if (!entries) {
+      if (!entries || entries.length === 0) {
         settlements.reject(message);
         return;
       }
-      const earliestMs = Math.min(...entries.map((entry) => Number(entry.notBeforeMs)));
+      const earliestMs = Math.min(...entries.map(({ entry }) => Number(entry.notBeforeMs)));
       const waitMs = earliestMs - clock.nowMs();
       if (waitMs > heldAheadMs) {
         settlements.postpone(message, Math.min(waitMs - heldAheadMs / 2, longestPostponementMs));
@@ -96,7 +114,11 @@ export function createRetryIntake(deps: IntakeDeps): Intake {
       const settlement = settlements.take(message, entries.length);
       if (!settlement) return;
       const old = message.info.timestampNanos / 1e6 < states.completeSinceMs();
-      void keepAll(entries, settlement, redelivered, old);
+      void keepAll(
+        entries.map((one) => ({ ...one, settlement })),
+        redelivered,
+        old,
+      );
     },
     stop() {
       stopped = true;

@@ -9,10 +9,12 @@ import type { Log } from "../platform/log.ts";
 import { subjects } from "../wire/subjects.ts";
 import type { Attempt } from "./attempt.ts";
 
-/** Moves failed attempts to the RETRY lane. */
+/** Moves to the RETRY lane what is to be tried later. */
 export interface RetryPublisher extends Startable {
-  /** `onStored(true)` once the broker keeps the retry; false when it refused it. */
+  /** The attempt after one that failed. `onStored(true)` once the broker keeps it; false when it refused it. */
   add(attempt: Attempt, notBeforeMs: number, onStored: (stored: boolean) => void): void;
+  /** The attempt itself, which was not made. */
+  park(attempt: Attempt, notBeforeMs: number, onStored: (stored: boolean) => void): void;
   /** Retries that the broker has not stored yet. */
   pending(): number;
   flush(): void;
@@ -21,11 +23,15 @@ export interface RetryPublisher extends Startable {
 const maxEntries = 100;
 const maxBytes = 256 * 1024;
 const gatherMs = 10;
-// A message is held by an executor until its last entry is made: those in it must be due about together.
-const widestSpanMs = 5_000;
+// A message is held by an executor until its last entry is made: those in it must be due about
+// together. The longer they wait, the less exactly, so that long waits do not cost a message each.
+const narrowestSpanMs = 5_000;
+const spanOfWait = 0.1;
 
 interface Waiting {
   entry: RetryEntry;
+  /** Of the message id. */
+  name: string;
   onStored: (stored: boolean) => void;
 }
 
@@ -44,7 +50,7 @@ export function createRetryPublisher(publisher: Publisher, deps: { clock: Clock;
     const jobId = entries[0]?.executionId.split("-")[0] ?? "";
     const payload = toBinary(RetryBatchSchema, create(RetryBatchSchema, { entries }));
     void publisher
-      .publish(subjects.retry(partitionOf(jobId)), payload, { messageId: messageIdOf(entries) })
+      .publish(subjects.retry(partitionOf(jobId)), payload, { messageId: messageIdOf(batch) })
       .then((outcome) => {
         unstored -= batch.length;
         if (outcome.kind === "abandoned") return;
@@ -59,10 +65,12 @@ export function createRetryPublisher(publisher: Publisher, deps: { clock: Clock;
     const gathered = waiting.sort((a, b) => Number(a.entry.notBeforeMs - b.entry.notBeforeMs));
     waiting = [];
     bytes = 0;
+    const nowMs = deps.clock.nowMs();
     let batch: Waiting[] = [];
     for (const one of gathered) {
-      const first = batch[0];
-      if (first && Number(one.entry.notBeforeMs - first.entry.notBeforeMs) > widestSpanMs) {
+      const firstMs = Number(batch[0]?.entry.notBeforeMs ?? one.entry.notBeforeMs);
+      const spanMs = Math.max(narrowestSpanMs, (firstMs - nowMs) * spanOfWait);
+      if (Number(one.entry.notBeforeMs) - firstMs > spanMs) {
         publish(batch);
         batch = [];
       }
@@ -71,19 +79,35 @@ export function createRetryPublisher(publisher: Publisher, deps: { clock: Clock;
     if (batch.length > 0) publish(batch);
   };
 
+  const gather = (
+    attempt: Attempt,
+    number: number,
+    notBeforeMs: number,
+    name: string,
+    onStored: Waiting["onStored"],
+  ) => {
+    const entry = create(RetryEntrySchema, {
+      entry: attempt.call.entry,
+      executionId: attempt.executionId,
+      second: BigInt(attempt.second),
+      attempt: number,
+      notBeforeMs: BigInt(notBeforeMs),
+    });
+    unstored++;
+    bytes += attempt.call.entry.length;
+    if (waiting.push({ entry, name, onStored }) >= maxEntries || bytes >= maxBytes) flush();
+    else cancelTimer ??= deps.clock.after(gatherMs, flush);
+  };
+
   return {
     add(attempt, notBeforeMs, onStored) {
-      const entry = create(RetryEntrySchema, {
-        entry: attempt.call.entry,
-        executionId: attempt.executionId,
-        second: BigInt(attempt.second),
-        attempt: attempt.number + 1,
-        notBeforeMs: BigInt(notBeforeMs),
-      });
-      unstored++;
-      bytes += attempt.call.entry.length;
-      if (waiting.push({ entry, onStored }) >= maxEntries || bytes >= maxBytes) flush();
-      else cancelTimer ??= deps.clock.after(gatherMs, flush);
+      const number = attempt.number + 1;
+      gather(attempt, number, notBeforeMs, `${attempt.executionId}:${number}`, onStored);
+    },
+    park(attempt, notBeforeMs, onStored) {
+      // It may be parked again: under the same name the broker would take that for a repeat, and drop it.
+      const name = `${attempt.executionId}:${attempt.number}:${notBeforeMs}`;
+      gather(attempt, attempt.number, notBeforeMs, name, onStored);
     },
     pending: () => unstored,
     flush,
@@ -95,8 +119,8 @@ export function createRetryPublisher(publisher: Publisher, deps: { clock: Clock;
 }
 
 /** The same attempts make the same id: a retry that two executors publish is stored once, if they gathered it alike. */
-function messageIdOf(entries: readonly RetryEntry[]): string {
+function messageIdOf(batch: readonly Waiting[]): string {
   const hash = createHash("sha256");
-  for (const entry of entries) hash.update(`${entry.executionId}:${entry.attempt}\n`);
+  for (const { name } of batch) hash.update(`${name}\n`);
   return `t-${hash.digest("base64url").slice(0, 27)}`;
 }

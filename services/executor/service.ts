@@ -66,7 +66,12 @@ export function createExecutor(config: ExecutorConfig, deps: { clock: Clock; ran
     dead: createDeadLetters(deadPublisher, log),
     metrics,
   });
-  const caller: HttpCaller = createHttpCaller({ ...deps, admit: executions.admit, onEnd: executions.ended });
+  const caller: HttpCaller = createHttpCaller({
+    ...deps,
+    admit: executions.admit,
+    onEnd: executions.ended,
+    park: executions.park,
+  });
   const shared: Omit<IntakeDeps, "settlements"> = {
     ...deps,
     calls: createCallCache(),

@@ -37,7 +37,7 @@ export interface Settlements extends Startable {
 
 // A third of the consumers' ack wait, so that one lost message does no harm.
 const workingEveryMs = 1_500;
-// Enough for every message that may be unacknowledged when a broker dies.
+// Enough for every message that was acknowledged shortly before a broker died.
 const settledRemembered = 16_384;
 // After a refusal of the broker: its reason will not have gone at once.
 const failedDelayMs = 5_000;

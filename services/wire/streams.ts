@@ -34,8 +34,12 @@ const weekMs = 7 * 24 * 3_600_000;
 const ticksKept = 3_600;
 const workAckWaitMs = 5_000;
 const resultsAckWaitMs = 10_000;
-// Batches that may be with executors at once; one holds up to 100 occurrences.
-const workMaxAckPending = 8_192;
+// Due batches that may be with executors at once; one holds up to 100 occurrences. No more than
+// a bound of the broker's memory: executors put back what a slow target would keep here.
+const dueMaxAckPending = 65_536;
+// What waits for its retry was delivered and put back for a while, and counts as pending all the
+// time: with a bound long waits would keep short ones from being delivered.
+const unlimited = -1;
 const resultsMaxAckPending = 4_096;
 
 /** Newer than the client's types: batches that are stored as one (NATS ADR-50), and messages that expire (ADR-43). */
@@ -79,11 +83,11 @@ const definitions: readonly Definition[] = [
 const durables: readonly { stream: string; config: Partial<ConsumerConfig> & { durable_name: string } }[] = [
   {
     stream: streams.due,
-    config: { durable_name: consumers.due, ack_wait: nanos(workAckWaitMs), max_ack_pending: workMaxAckPending },
+    config: { durable_name: consumers.due, ack_wait: nanos(workAckWaitMs), max_ack_pending: dueMaxAckPending },
   },
   {
     stream: streams.retry,
-    config: { durable_name: consumers.retry, ack_wait: nanos(workAckWaitMs), max_ack_pending: workMaxAckPending },
+    config: { durable_name: consumers.retry, ack_wait: nanos(workAckWaitMs), max_ack_pending: unlimited },
   },
   {
     stream: streams.results,
