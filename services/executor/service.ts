@@ -33,7 +33,13 @@ const bufferedMessages = 500;
 export function createExecutor(config: ExecutorConfig, deps: { clock: Clock; random: Random; log: Log }): Startable {
   const { clock, log } = deps;
   const registry = createMetrics("executor");
-  const broker = createBroker({ url: config.natsUrl, name: `carillon-executor-${config.executorId}`, log });
+  const setup = new AbortController();
+  const broker = createBroker({
+    url: config.natsUrl,
+    name: `carillon-executor-${config.executorId}`,
+    log,
+    ensure: (it) => ensureStreams(it, deps, { replicas: config.replicas }, setup.signal),
+  });
   const publisher = createPublisher(broker, deps);
   // Dead letters are one a message: they must not fill the window in front of the results.
   const deadPublisher = createPublisher(broker, deps);
@@ -84,7 +90,6 @@ export function createExecutor(config: ExecutorConfig, deps: { clock: Clock; ran
   const due = createIntake({ ...shared, settlements: dueSettlements });
   const retry = createRetryIntake({ ...shared, settlements: retrySettlements });
 
-  const setup = new AbortController();
   const ensure: Startable = {
     start: () => ensureStreams(broker, deps, { replicas: config.replicas }, setup.signal),
     stop: async () => setup.abort(),

@@ -62,9 +62,14 @@ export function createHistory(
       ],
     },
   );
-  const broker = createBroker({ url: config.natsUrl, name: "carillon-history", log });
-  const recorder = createRecorder({ broker, store, metrics, clock, log, onSettled: watchers.announce });
   const stopping = new AbortController();
+  const broker = createBroker({
+    url: config.natsUrl,
+    name: "carillon-history",
+    log,
+    ensure: (it) => ensureStreams(it, deps, { replicas: config.replicas }, stopping.signal),
+  });
+  const recorder = createRecorder({ broker, store, metrics, clock, log, onSettled: watchers.announce });
   let recording = false;
   const ops = createOpsServer({
     address: config.opsAddress,

@@ -20,7 +20,8 @@ const watched: ReadonlySet<string> = new Set([streams.jobs, streams.due, streams
 /**
  * Connects behind the front door's back: a start does not wait for a broker,
  * and what is created meanwhile waits in the outbox. From then on it watches
- * the streams: their backlog, and whether JOBS is still the one that was filled.
+ * the streams: their backlog, that all of them stand, and whether JOBS is still the
+ * one that was filled.
  */
 export function createBrokerLink(
   broker: Broker,
@@ -40,9 +41,12 @@ export function createBrokerLink(
       const atomicBatches = allowsAtomicBatches(config);
       return { created, lastSequence: state.last_seq, messages: state.messages, atomicBatches };
     });
+    const missing = new Set<string>(Object.values(streams));
     for await (const { config: stream, state } of broker.jsm.streams.list()) {
+      missing.delete(stream.name);
       if (watched.has(stream.name)) parts.metrics.setBacklog(stream.name, state.messages);
     }
+    if (missing.size > 0) throw new Error(`the broker has no stream ${[...missing].join(", ")}`);
   };
 
   /** Makes sure of the streams, then looks; until it goes well or the service stops. */

@@ -41,7 +41,13 @@ export function createTicker(
   deps: { clock: Clock; random: Random; log: Log; metrics: Registry },
 ): TickerParts {
   const { clock, log } = deps;
-  const broker = createBroker({ url: config.natsUrl, name: `carillon-ticker-${config.tickerId}`, log });
+  const stopping = new AbortController();
+  const broker = createBroker({
+    url: config.natsUrl,
+    name: `carillon-ticker-${config.tickerId}`,
+    log,
+    ensure: (it) => ensureStreams(it, deps, { replicas: config.replicas }, stopping.signal),
+  });
   const duePublisher = createPublisher(broker, deps, { window: defaultTickerSettings.maxOutstanding });
   const controlPublisher = createPublisher(broker, deps, { window: controlWindow, ackTimeoutMs: controlAckTimeoutMs });
   const limits = { entries: maxBatchEntries, bytes: maxBatchBytes };
@@ -58,7 +64,6 @@ export function createTicker(
     },
   );
   registerTickerGauges(deps.metrics, { clock, leadMs: defaultTickerSettings.leadMs, status: driver.status });
-  const stopping = new AbortController();
   const grpc = createGrpcServer({ address: config.grpcAddress }, { services: [], clock, log });
   const ops = createOpsServer({
     address: config.opsAddress,

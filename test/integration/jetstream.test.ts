@@ -1,4 +1,5 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { rm } from "node:fs/promises";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { systemClock } from "../../services/platform/clock.ts";
 import { createBatchPublisher } from "../../services/platform/jetstream/batch-publisher.ts";
 import { type Broker, createBroker } from "../../services/platform/jetstream/connection.ts";
@@ -205,4 +206,135 @@ describe("JetStream", () => {
     await caughtUp.promise;
     await follower.stop();
   });
+});
+
+describe("JetStream, when what stood on it is gone", () => {
+  let nats: Nats;
+  let broker: Broker;
+  let parts: { stop(): Promise<void> }[];
+
+  beforeEach(async () => {
+    parts = [];
+    nats = await startNats();
+    const ensure = (it: Broker) => ensureStreams(it, deps, { replicas: 1 });
+    broker = createBroker({ url: nats.url, name: "test", log: deps.log, ensure });
+    await broker.start();
+    await ensureStreams(broker, deps, { replicas: 1 });
+  });
+  afterEach(async () => {
+    for (const part of parts.toReversed()) await part.stop();
+    await broker.stop();
+    await nats.stop();
+  });
+
+  const publisherOf = async () => {
+    // Sent again soon: the default waits for five seconds.
+    const publisher = createPublisher(broker, deps, { ackTimeoutMs: 300 });
+    await publisher.start();
+    parts.push(publisher);
+    return publisher;
+  };
+  /** Follows JOBS and tells what it hears, in order. */
+  const listen = async (from: "state" | "new") => {
+    const heard = collector<string>();
+    const follower = createFollower(broker, deps, {
+      stream: streams.jobs,
+      subjects: [subjects.jobs],
+      from,
+      onMessage: (message) => heard.push(text(message.data)),
+      onReset: () => heard.push("another stream"),
+      onCaughtUp: () => heard.push("caught up"),
+    });
+    await follower.start();
+    parts.push(follower);
+    return heard;
+  };
+  const loseTheDisk = async () => {
+    await nats.kill();
+    await rm(nats.storeDir, { recursive: true, force: true });
+    await nats.restart();
+  };
+  const losses = {
+    "JOBS is deleted": async () => {
+      await broker.jsm.streams.delete(streams.jobs);
+    },
+    "the broker loses its disk": loseTheDisk,
+    "JOBS is deleted and made anew in one moment": async () => {
+      await broker.jsm.streams.delete(streams.jobs);
+      await broker.ensure();
+    },
+  };
+
+  for (const [what, lose] of Object.entries(losses)) {
+    for (const from of ["state", "new"] as const) {
+      it(`a follower from "${from}" reads the stream that replaces its own from the beginning: ${what}`, async () => {
+        const heard = await listen(from);
+        await heard.reached(1);
+        const publisher = await publisherOf();
+        // The place in the old stream lies far beyond the end of the new one.
+        for (let i = 0; i < 5; i++) await publisher.publish(subjects.job(1, `a${i}`), bytes(`old ${i}`));
+        await heard.reached(6);
+        await lose();
+        await publisher.publish(subjects.job(1, "b"), bytes("new 0"));
+        await publisher.publish(subjects.job(1, "c"), bytes("new 1"));
+        await heard.reached(10);
+        const news = heard.items.slice(6).filter((item) => item !== "caught up");
+        expect(news).toEqual(["another stream", "new 0", "new 1"]);
+      }, 30_000);
+    }
+  }
+
+  it("a follower that was told of another stream keeps its place in it", async () => {
+    const heard = await listen("state");
+    await heard.reached(1);
+    const publisher = await publisherOf();
+    await publisher.publish(subjects.job(1, "a"), bytes("old"));
+    await heard.reached(2);
+    await losses["JOBS is deleted"]();
+    await publisher.publish(subjects.job(1, "b"), bytes("new 0"));
+    await nats.kill();
+    await nats.restart();
+    await publisher.publish(subjects.job(1, "c"), bytes("new 1"));
+    await heard.reached(6);
+    const told = heard.items.filter((item) => item !== "caught up");
+    expect(told).toEqual(["old", "another stream", "new 0", "new 1"]);
+  }, 30_000);
+
+  const dueLosses = {
+    "its consumer is deleted": async () => {
+      await broker.jsm.consumers.delete(streams.due, consumers.due);
+    },
+    "its stream is deleted": async () => {
+      await broker.jsm.streams.delete(streams.due);
+    },
+    "the broker loses its disk": loseTheDisk,
+  };
+  for (const [what, lose] of Object.entries(dueLosses)) {
+    it(`a durable consumer goes on by itself: ${what}`, async () => {
+      const worked = collector<string>();
+      const loop = createConsumerLoop(broker, deps, {
+        stream: streams.due,
+        durable: consumers.due,
+        maxMessages: 100,
+        onMessage: (message) => {
+          worked.push(text(message.data));
+          message.ack();
+        },
+      });
+      await loop.start();
+      parts.push(loop);
+      const publisher = await publisherOf();
+      await publisher.publish(subjects.due(5), bytes("before"));
+      await worked.reached(1);
+      // The acknowledgement has arrived as well, or the message would rightly come again.
+      await eventually(
+        () => broker.jsm.streams.info(streams.due),
+        ({ state }) => state.messages === 0,
+      );
+      await lose();
+      await publisher.publish(subjects.due(5), bytes("after"));
+      await worked.reached(2);
+      expect(worked.items).toEqual(["before", "after"]);
+    }, 30_000);
+  }
 });

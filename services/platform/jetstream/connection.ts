@@ -14,6 +14,8 @@ export interface Broker extends Startable {
   onReconnect(callback: () => void): () => void;
   /** Calls back after each loss of the connection; the returned function ends that. */
   onDisconnect(callback: () => void): () => void;
+  /** For whoever finds that a stream or consumer is gone: makes sure of all of them again. It does not throw. */
+  ensure(): Promise<void>;
 }
 
 export interface BrokerOptions {
@@ -22,6 +24,8 @@ export interface BrokerOptions {
   /** Shown in the broker's monitoring. */
   name: string;
   log: Log;
+  /** Makes what is to stand on the broker, where it is gone; left out, somebody else is to do it. */
+  ensure?: (broker: Broker) => Promise<void>;
 }
 
 // A local broker is back within a second: ask often, it costs one refused connection each.
@@ -40,6 +44,7 @@ export function createBroker(options: BrokerOptions): Broker {
   let client: JetStreamClient | undefined;
   let up = false;
   let stopped = false;
+  let ensuring: Promise<void> | undefined;
 
   const follow = async (nc: NatsConnection) => {
     for await (const status of nc.status()) {
@@ -60,7 +65,7 @@ export function createBroker(options: BrokerOptions): Broker {
     return value;
   };
 
-  return {
+  const broker: Broker = {
     get nc() {
       return started(connection);
     },
@@ -109,5 +114,19 @@ export function createBroker(options: BrokerOptions): Broker {
       ]);
       await connection.close();
     },
+    ensure() {
+      // Once for all that find something gone at the same time.
+      ensuring ??= (async () => {
+        try {
+          if (!stopped) await options.ensure?.(broker);
+        } catch (error) {
+          if (!stopped) log.warn({ event: "streams_not_ensured", err: error });
+        } finally {
+          ensuring = undefined;
+        }
+      })();
+      return ensuring;
+    },
   };
+  return broker;
 }

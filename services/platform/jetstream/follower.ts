@@ -1,9 +1,17 @@
-import { AckPolicy, type ConsumerMessages, DeliverPolicy, type JsMsg, nanos, ReplayPolicy } from "nats";
+import {
+  AckPolicy,
+  type ConsumerMessages,
+  DeliverPolicy,
+  type JsMsg,
+  nanos,
+  ReplayPolicy,
+  type StreamInfo,
+} from "nats";
 import { type Clock, sleep } from "../clock.ts";
 import type { Startable } from "../lifecycle.ts";
 import type { Log } from "../log.ts";
 import type { Broker } from "./connection.ts";
-import { pullExpiresMs, pullHeartbeatMs } from "./consumer.ts";
+import { isMissing, pullExpiresMs, pullHeartbeatMs, watchPull } from "./consumer.ts";
 
 export interface FollowerOptions {
   stream: string;
@@ -12,11 +20,23 @@ export interface FollowerOptions {
   from: "state" | "new";
   /** Called for each message, in stream order, none missed and none twice. It must not throw. */
   onMessage: (message: JsMsg) => void;
-  /** Called once, when everything that the stream held at the start has been handed over. */
+  /** Called when everything that the stream held at the start has been handed over; once for each stream. */
   onCaughtUp?: () => void;
+  /** Called before the first message of a stream, with the broker's word on when it was made. */
+  onStream?: (createdMs: number) => void;
+  /**
+   * The stream is another one than before: it was deleted, or lost with the
+   * broker's disk, and made anew. Its sequences begin again; what follows is all
+   * that it holds, then its changes. Called before `onStream`.
+   */
+  onReset?: () => void;
 }
 
-/** Reads a stream from a position on, without acknowledgements, and keeps its place over broker restarts. */
+/**
+ * Reads a stream from a position on, without acknowledgements, and keeps its
+ * place over broker restarts. A place is one in a certain stream: one of the same
+ * name that was made later is read from its beginning.
+ */
 export interface Follower extends Startable {
   /** The stream sequence up to which this follower has seen everything; 0 before the first. */
   sequence(): number;
@@ -24,15 +44,17 @@ export interface Follower extends Startable {
 
 const retryDelayMs = 250;
 const inactiveThresholdMs = 30_000;
-// Missed heartbeats in a row, of 500 ms each, after which the consumer is made anew.
-const heartbeatsMissed = 4;
 
 export function createFollower(broker: Broker, deps: { clock: Clock; log: Log }, options: FollowerOptions): Follower {
   const { clock, log } = deps;
   const stopping = new AbortController();
   let seen = 0;
+  let created: string | undefined;
+  /** This stream was read from; before that there is no place to go on from. */
+  let placed = false;
+  /** In a stream that replaces another everything is news, from its first message on. */
+  let replaced = false;
   let caughtUp = false;
-  let started = false;
   let messages: ConsumerMessages | undefined;
   let loop: Promise<void> | undefined;
 
@@ -42,13 +64,33 @@ export function createFollower(broker: Broker, deps: { clock: Clock; log: Log },
     options.onCaughtUp?.();
   };
 
-  /** Follows until the consumer is lost in any way; the caller makes another from the same place. */
-  const follow = async () => {
-    const place = started
-      ? { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: seen + 1 }
-      : { deliver_policy: options.from === "state" ? DeliverPolicy.LastPerSubject : DeliverPolicy.New };
-    const info = await broker.jsm.consumers.add(options.stream, {
-      ...place,
+  /** Whether the stream is still the one that the place is in; otherwise takes the new one for it. */
+  const recognise = (stream: StreamInfo): boolean => {
+    const first = created === undefined;
+    // The creation tells; an end before the place means that the broker was set back to an older state.
+    if (stream.created === created && stream.state.last_seq >= seen) return true;
+    created = stream.created;
+    if (!first) {
+      log.warn({ event: "stream_replaced", stream: options.stream, created, messages: stream.state.messages });
+      seen = 0;
+      placed = false;
+      replaced = true;
+      caughtUp = false;
+      options.onReset?.();
+    }
+    options.onStream?.(Date.parse(created));
+    return false;
+  };
+
+  const startingPlace = () => {
+    if (placed) return { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: seen + 1 };
+    if (options.from === "state") return { deliver_policy: DeliverPolicy.LastPerSubject };
+    return { deliver_policy: replaced ? DeliverPolicy.All : DeliverPolicy.New };
+  };
+
+  const addConsumer = () =>
+    broker.jsm.consumers.add(options.stream, {
+      ...startingPlace(),
       filter_subjects: options.subjects,
       ack_policy: AckPolicy.None,
       replay_policy: ReplayPolicy.Instant,
@@ -56,14 +98,32 @@ export function createFollower(broker: Broker, deps: { clock: Clock; log: Log },
       mem_storage: true,
       num_replicas: 1,
     });
-    if (!started && options.from === "new") {
-      // What comes after this moment counts, also when the first consumer is lost before its first message.
+
+  const removeConsumer = async (name: string) => {
+    if (!broker.nc.isClosed()) await broker.jsm.consumers.delete(options.stream, name).catch(() => undefined);
+  };
+
+  /** A consumer of the stream that is known: asked after it was made, since the stream may be replaced at any moment. */
+  const attach = async () => {
+    if (created === undefined) recognise(await broker.jsm.streams.info(options.stream));
+    for (;;) {
+      const consumer = await addConsumer();
       const stream = await broker.jsm.streams.info(options.stream);
-      seen = Math.max(seen, info.num_pending === 0 ? stream.state.last_seq : stream.state.last_seq - info.num_pending);
+      if (recognise(stream)) return { consumer, stream };
+      await removeConsumer(consumer.name);
     }
-    started = started || options.from === "new";
+  };
+
+  /** Follows until the consumer is lost in any way; the caller makes another from the same place. */
+  const follow = async () => {
+    const { consumer: info, stream } = await attach();
+    if (!placed && !replaced && options.from === "new") {
+      // What comes after this moment counts, also when the first consumer is lost before its first message.
+      seen = info.num_pending === 0 ? stream.state.last_seq : stream.state.last_seq - info.num_pending;
+      placed = true;
+    }
     if (info.num_pending === 0) {
-      started = true;
+      placed = true;
       markCaughtUp();
     }
     const consumer = await broker.js.consumers.get(options.stream, info.name);
@@ -85,7 +145,7 @@ export function createFollower(broker: Broker, deps: { clock: Clock; log: Log },
         // Without acknowledgements a message that was lost on the way shows as a gap.
         if (deliverySequence !== delivered + 1) return lost("gap");
         delivered = deliverySequence;
-        started = true;
+        placed = true;
         if (streamSequence <= seen) return;
         seen = streamSequence;
         options.onMessage(message);
@@ -94,16 +154,12 @@ export function createFollower(broker: Broker, deps: { clock: Clock; log: Log },
     });
     const endReconnect = broker.onReconnect(() => lost("reconnected"));
     const current = messages;
-    void (async () => {
-      for await (const status of await current.status()) {
-        if (status.type === "heartbeats_missed" && Number(status.data) >= heartbeatsMissed) lost(status.type);
-        if (/^(consumer_not_found|consumer_deleted|stream_not_found)$/.test(status.type)) lost(status.type);
-      }
-    })();
+    void watchPull(current, lost);
     if (stopping.signal.aborted) void current.close();
     await current.closed();
     endReconnect();
-    if (!broker.nc.isClosed()) await broker.jsm.consumers.delete(options.stream, info.name).catch(() => undefined);
+    // Not waited for: a broker that dies meanwhile would hold up the next one until the request times out.
+    void removeConsumer(info.name);
   };
 
   return {
@@ -111,8 +167,10 @@ export function createFollower(broker: Broker, deps: { clock: Clock; log: Log },
     async start() {
       loop ??= (async () => {
         while (!stopping.signal.aborted) {
-          await follow().catch((error) => {
-            if (!stopping.signal.aborted) log.warn({ event: "follower_failed", stream: options.stream, err: error });
+          await follow().catch(async (error) => {
+            if (stopping.signal.aborted) return;
+            log.warn({ event: "follower_failed", stream: options.stream, err: error });
+            if (isMissing(error)) await broker.ensure();
           });
           if (!stopping.signal.aborted) await sleep(clock, retryDelayMs, stopping.signal);
         }
