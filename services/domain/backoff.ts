@@ -27,13 +27,13 @@ export function retryWaitMs(
 
 /**
  * The wait that a Retry-After header asks for (RFC 9110, section 10.2.3): whole
- * seconds, or an HTTP date. 0 when it says neither, or an instant that is past.
+ * seconds, or an HTTP date; no longer than is ever waited. 0 when it says neither, or an instant that is past.
  */
 export function parseRetryAfterMs(value: string, nowMs: number): number {
   const text = value.trim();
-  if (/^\d{1,10}$/.test(text)) return Number(text) * 1000;
+  if (/^\d+$/.test(text)) return Math.min(Number(text) * 1000, longestWaitMs);
   // Date.parse reads much that is no HTTP date; all three forms of one start with a weekday.
   if (!/^(mon|tue|wed|thu|fri|sat|sun)/i.test(text)) return 0;
   const atMs = Date.parse(text);
-  return Number.isNaN(atMs) ? 0 : Math.max(0, atMs - nowMs);
+  return Number.isNaN(atMs) ? 0 : Math.min(Math.max(0, atMs - nowMs), longestWaitMs);
 }

@@ -20,7 +20,7 @@ export interface ExecutorConfig {
 export function readConfig(env: Environment, process: { hostname: string; pid: number }): ExecutorConfig {
   const read = readEnvironment(env);
   const config: ExecutorConfig = {
-    natsUrl: read.text("NATS_URL", "nats://127.0.0.1:4222"),
+    natsUrl: read.natsUrl() ?? "nats://127.0.0.1:4222",
     logLevel: read.logLevel(),
     executorId: read.text("CARILLON_EXECUTOR_ID", `${process.hostname}-${process.pid}`),
     grpcAddress: read.address("CARILLON_EXECUTOR_GRPC_ADDR", "127.0.0.1:9092"),

@@ -19,7 +19,7 @@ export interface HistoryConfig {
 export function readHistoryConfig(environment: Environment): HistoryConfig {
   const env = readEnvironment(environment);
   const config: HistoryConfig = {
-    natsUrl: env.text("NATS_URL", "nats://127.0.0.1:4222"),
+    natsUrl: env.natsUrl() ?? "nats://127.0.0.1:4222",
     replicas: env.integer("CARILLON_REPLICAS", 1, 1, 5),
     folder: join(env.text("CARILLON_DATA_DIR", ".carillon"), "history"),
     grpcAddress: env.address("CARILLON_HISTORY_GRPC_ADDR", "127.0.0.1:9093"),

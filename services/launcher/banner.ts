@@ -13,7 +13,9 @@ export function banner({ addresses, dataDir, guarded }: BannerFacts): string {
   const http = `http://${reachable(addresses.http)}`;
   const grpc = reachable(addresses.grpc.registry);
   const token = guarded ? ` -H "authorization: Bearer $TOKEN"` : "";
-  const job = `{"schedule":"* * * * * *","api_endpoint":"http://127.0.0.1:3000/hook","type":"ATLEAST_ONCE"}`;
+  // Something that answers on every machine: the front door itself.
+  const call = `"api_endpoint":"${http}/healthz","http":{"method":"GET"}`;
+  const job = `{"schedule":"* * * * * *","type":"ATLEAST_ONCE",${call}}`;
   const health = serviceNames.map((name) => `${name} ${formatAddress(addresses.grpc[name])}`);
   return [
     "",

@@ -40,6 +40,11 @@ export interface Child {
 /** `drained`: ended by itself, with exit code 0. `failed`: with another one. `killed`: at the deadline. */
 export type StopOutcome = "drained" | "failed" | "killed";
 
+interface Exit {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+}
+
 const firstBackoffMs = 100;
 const longestBackoffMs = 5_000;
 /** A child that lived this long starts again with the shortest backoff. */
@@ -53,7 +58,7 @@ export function backoffMs(deaths: number): number {
 /** One child process that is started again, after a backoff, whenever it dies. */
 export function createChild(spec: ChildSpec, deps: ChildDeps): Child {
   const { clock, log } = deps;
-  let running: { process: ChildProcess; gone: Promise<number | null> } | undefined;
+  let running: { process: ChildProcess; gone: Promise<Exit> } | undefined;
   let cancelRestart: (() => void) | undefined;
   let stopping: Promise<StopOutcome> | undefined;
   let deaths = 0;
@@ -77,16 +82,16 @@ export function createChild(spec: ChildSpec, deps: ChildDeps): Child {
       stream?.setEncoding("utf8").on("data", (chunk: string) => lines.push(chunk));
       stream?.on("end", () => lines.flush());
     }
-    const gone = new Promise<number | null>((resolve) => {
+    const gone = new Promise<Exit>((resolve) => {
       child.once("exit", (code, signal) => {
-        resolve(code);
+        resolve({ code, signal });
         died(code, signal, clock.monotonicMs() - startedAtMs);
       });
       child.once("error", (error) => {
         // Also raised when a signal could not be sent: it then still runs.
         if (child.pid !== undefined) return;
         log.error({ event: "child_not_started", child: spec.name, err: error });
-        resolve(null);
+        resolve({ code: null, signal: null });
         died(null, null, 0);
       });
     });
@@ -121,11 +126,12 @@ export function createChild(spec: ChildSpec, deps: ChildDeps): Child {
     if (deadline.aborted) kill();
     else child.kill(spec.stopSignal);
     deadline.addEventListener("abort", kill, { once: true });
-    const code = await gone;
+    const { code, signal } = await gone;
     deadline.removeEventListener("abort", kill);
     if (killed) return "killed";
-    if (code === 0) return "drained";
-    log.error({ event: "child_stop_failed", child: spec.name, code });
+    // By the signal itself it ends only before it has begun anything that it would have to drain.
+    if (code === 0 || signal === spec.stopSignal) return "drained";
+    log.error({ event: "child_stop_failed", child: spec.name, code, signal });
     return "failed";
   };
 

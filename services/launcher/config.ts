@@ -37,7 +37,7 @@ export function readLauncherConfig(env: Environment, cwd: string): LauncherConfi
     http: read.address("CARILLON_HTTP_ADDR", "127.0.0.1:8080"),
     grpc: read.address("CARILLON_GRPC_ADDR", "127.0.0.1:9090"),
     pinned: { ...(ticker && { ticker }), ...(executor && { executor }), ...(history && { history }) },
-    natsUrl: read.optional("NATS_URL"),
+    natsUrl: read.natsUrl(),
     searchPath: env.PATH ?? "",
     inherited: env,
     needsInternalToken: tokens.length > 0 && read.optional("CARILLON_INTERNAL_TOKEN") === undefined,

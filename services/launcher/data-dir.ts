@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { accessSync, constants, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import Database from "better-sqlite3";
 
@@ -29,7 +29,12 @@ export function openDataDir(path: string): DataDir {
   const runDir = join(path, "run");
   const pidFile = (name: string) => join(runDir, `${name}.pid`);
   const addressesFile = join(runDir, "addresses.json");
-  mkdirSync(runDir, { recursive: true });
+  try {
+    mkdirSync(runDir, { recursive: true });
+    accessSync(runDir, constants.W_OK);
+  } catch (error) {
+    throw new Error(`CARILLON_DATA_DIR: ${path} cannot be used: ${error instanceof Error ? error.message : error}`);
+  }
   const readPid = (name: string) => {
     try {
       const pid = Number(readFileSync(pidFile(name), "utf8"));

@@ -3,6 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pino } from "pino";
 import type { Clock } from "../platform/clock.ts";
+import { parseNatsUrl } from "../platform/config.ts";
 import type { Log } from "../platform/log.ts";
 import { type AddressPlan, planAddresses } from "./addresses.ts";
 import { type Child, type ChildSpec, createChild } from "./child.ts";
@@ -34,7 +35,7 @@ export interface Launcher {
 const stopUntilMs = { ticker: 2_000, executor: 6_500, history: 8_000, registry: 9_000, "nats-server": 9_800 } as const;
 /** A service that dies this often before it was ready once will not get better by itself. */
 const startAttempts = 3;
-const remindEveryMs = 10_000;
+const remindEveryMs = 5_000;
 const internalTokenBytes = 24;
 // As wide as the longest name, so that the logs stand in columns.
 const nameWidth = Math.max(...serviceNames.map((name) => name.length), "nats-server".length);
@@ -78,8 +79,19 @@ export function createLauncher(config: LauncherConfig, deps: LauncherDeps): Laun
     if (hopeless.signal.aborted) throw new Error(`${spec.name} does not start: its own lines above say why`);
   };
 
+  /** Someone else's broker: it is named when it keeps us waiting. */
+  const waitForBrokers = async () => {
+    const brokers = (config.natsUrl ?? "").split(",").flatMap((url) => parseNatsUrl(url) ?? []);
+    const found = new AbortController();
+    const signal = AbortSignal.any([aborted.signal, found.signal]);
+    const cancelReminder = remind(clock, () => log.warn({ event: "waiting_for_nats", url: config.natsUrl }));
+    await Promise.race(brokers.map(({ host, port }) => natsReady(host, port, clock, signal)));
+    cancelReminder();
+    found.abort();
+  };
+
   const startNats = async (data: DataDir, { nats }: AddressPlan) => {
-    if (!nats) return;
+    if (!nats) return waitForBrokers();
     const binary = await findNatsServer({
       searchPath: `${config.searchPath}:${sharedBinDir}`,
       binDir: data.binDir,

@@ -2,10 +2,7 @@ import type { Clock } from "../platform/clock.ts";
 
 const pollMs = 500;
 
-/**
- * Calls back once when the parent process is gone. npm passes SIGTERM on to the
- * shell that stands between it and us, and that shell dies of it without a word.
- */
+/** Calls back once when the parent process is gone: npm, when it was killed without a word to us. */
 export function onParentGone(clock: Clock, parentPid: () => number, callback: () => void): () => void {
   const first = parentPid();
   let cancel = () => {};

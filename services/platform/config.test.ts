@@ -1,5 +1,13 @@
 import { describe, expect, it } from "vitest";
-import { ConfigError, formatAddress, isLoopback, nearest, parseAddress, readEnvironment } from "./config.ts";
+import {
+  ConfigError,
+  formatAddress,
+  isLoopback,
+  nearest,
+  parseAddress,
+  parseNatsUrl,
+  readEnvironment,
+} from "./config.ts";
 
 function problemsOf(read: () => void): readonly string[] {
   try {
@@ -65,6 +73,27 @@ describe("an address", () => {
   it("is loopback only when no other machine can reach it", () => {
     expect(["127.0.0.1", "127.9.9.9", "::1", "localhost"].every(isLoopback)).toBe(true);
     expect(["0.0.0.0", "::", "10.0.0.1", "127.0.0.1.example"].some(isLoopback)).toBe(false);
+  });
+});
+
+describe("a broker's URL", () => {
+  it.each([
+    ["nats://a.example:4223", { host: "a.example", port: 4223 }],
+    ["a.example", { host: "a.example", port: 4222 }],
+    ["nats://[::1]:80/", { host: "::1", port: 80 }],
+  ])("%s is read", (text, address) => expect(parseNatsUrl(text)).toEqual(address));
+
+  it.each(["http://a:1", "nats://user:secret@a:1", "nats://", "nats://a:port", "a b"])("%j is refused", (text) =>
+    expect(parseNatsUrl(text)).toBeUndefined());
+
+  it("is named when it is refused, one of several too", () => {
+    expect(
+      problemsOf(() => {
+        const read = readEnvironment({ NATS_URL: "nats://a:1, http://b" });
+        read.natsUrl();
+        read.done();
+      }),
+    ).toEqual(['NATS_URL: expected nats://host:port, got "http://b"']);
   });
 });
 

@@ -79,6 +79,14 @@ export function readEnvironment(env: Environment) {
       problems.push(`${name}: expected host:port, got "${value}"`);
       return { host: "127.0.0.1", port: 0 };
     },
+    /** One broker's URL or several, separated by commas; undefined when the variable is not set. */
+    natsUrl(): string | undefined {
+      const value = raw("NATS_URL");
+      for (const url of value?.split(",") ?? []) {
+        if (!parseNatsUrl(url)) problems.push(`NATS_URL: expected nats://host:port, got "${url.trim()}"`);
+      }
+      return value;
+    },
     logLevel: () => {
       const value = text("CARILLON_LOG_LEVEL", "info");
       const found = logLevels.find((level) => level === value);
@@ -102,6 +110,17 @@ export function parseAddress(text: string): Address | undefined {
   const port = Number(match[3]);
   if (port > 65_535) return undefined;
   return { host: match[1] ?? (match[2] || "0.0.0.0"), port };
+}
+
+const natsPort = 4222;
+
+/** Where a broker is: "nats://host:port", with the scheme and the port to be left out; undefined when it is no such thing. */
+export function parseNatsUrl(text: string): Address | undefined {
+  const host = /^(?:nats:\/\/|tls:\/\/)?([^\s/@?#]+)\/?$/.exec(text.trim())?.[1];
+  if (host === undefined || !URL.canParse(`http://${host}`)) return undefined;
+  const { hostname, port } = new URL(`http://${host}`);
+  // A URL leaves out the port that its own scheme has by default.
+  return { host: hostname.replace(/^\[|\]$/g, ""), port: host.endsWith(":80") ? 80 : Number(port || natsPort) };
 }
 
 export function formatAddress(address: Address): string {

@@ -28,7 +28,7 @@ export interface RegistryConfig {
 export function readRegistryConfig(env: Environment): RegistryConfig {
   const read = readEnvironment(env);
   const config: RegistryConfig = {
-    natsUrl: read.text("NATS_URL", "nats://127.0.0.1:4222"),
+    natsUrl: read.natsUrl() ?? "nats://127.0.0.1:4222",
     dataDir: read.text("CARILLON_DATA_DIR", ".carillon"),
     logLevel: read.logLevel(),
     httpAddress: read.address("CARILLON_HTTP_ADDR", "127.0.0.1:8080"),

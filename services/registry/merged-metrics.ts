@@ -22,7 +22,10 @@ export function createMergedMetrics(own: Registry, peers: readonly Address[]): M
       const pages = await Promise.all(names.map(fetchPage));
       const up = names.map((name, index) => `carillon_peer_up{peer="${name}"} ${pages[index] === undefined ? 0 : 1}`);
       const about = ["# HELP carillon_peer_up Whether a service's /metrics answered", "# TYPE carillon_peer_up gauge"];
-      const answered = pages.filter((page) => page !== undefined);
+      const answered = names.flatMap((name, index) => {
+        const page = pages[index];
+        return page === undefined ? [] : [withLabel(page, "peer", name)];
+      });
       const body = mergePages([
         await own.metrics(),
         ...answered,
@@ -41,6 +44,13 @@ async function fetchPage(peer: string): Promise<string | undefined> {
   } catch {
     return undefined;
   }
+}
+
+/** The page with one label more on each sample: two instances of one service have the same samples otherwise. */
+export function withLabel(page: string, name: string, value: string): string {
+  return page.replaceAll(/^([A-Za-z_:][\w:]*)(\{)?/gm, (_, metric: string, brace?: string) =>
+    brace ? `${metric}{${name}="${value}",` : `${metric}{${name}="${value}"}`,
+  );
 }
 
 interface Family {

@@ -24,7 +24,7 @@ export function readTickerConfig(environment: Environment): TickerConfig {
     .replaceAll(/[^A-Za-z0-9_-]/g, "-")
     .slice(0, 64);
   const config: TickerConfig = {
-    natsUrl: env.text("NATS_URL", "nats://127.0.0.1:4222"),
+    natsUrl: env.natsUrl() ?? "nats://127.0.0.1:4222",
     replicas: env.integer("CARILLON_REPLICAS", 1, 1, 5),
     tickerId: env.text("CARILLON_TICKER_ID", fallbackId || "ticker"),
     grpcAddress: env.address("CARILLON_TICKER_GRPC_ADDR", "127.0.0.1:9091"),

@@ -115,6 +115,7 @@ export async function ensureStreams(
   options: StreamOptions,
   signal?: AbortSignal,
 ): Promise<void> {
+  let said = "";
   for (;;) {
     try {
       for (const definition of definitions) await ensureStream(broker, definition, options.replicas);
@@ -122,11 +123,19 @@ export async function ensureStreams(
       return;
     } catch (error) {
       if (signal?.aborted) throw error;
-      deps.log.warn({ event: "streams_not_ready", err: error });
+      const reason = reasonOf(error);
+      // Asked twice a second: what does not change is said once.
+      if (reason !== said) deps.log.warn({ event: "streams_not_ready", reason });
+      said = reason;
       await sleep(deps.clock, 500, signal);
       if (signal?.aborted) throw error;
     }
   }
+}
+
+function reasonOf(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text === "503" ? "JetStream does not answer: it is not enabled, or not up yet" : text;
 }
 
 async function ensureStream(broker: Broker, definition: Definition, replicas: number): Promise<void> {

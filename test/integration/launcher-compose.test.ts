@@ -7,6 +7,8 @@ import { repositoryDir } from "../support/nats.ts";
 
 interface Service {
   image: string;
+  build?: string;
+  pull_policy?: string;
   command: string[];
   environment?: Record<string, string>;
   ports?: string[];
@@ -47,6 +49,12 @@ describe("docker-compose.yml", () => {
     expect(services.filter(([, { ports }]) => ports).map(([name]) => name)).toEqual(["registry"]);
     const mounted = services.flatMap(([, { volumes = [] }]) => volumes.map((volume) => volume.split(":")[0]));
     expect(mounted.sort()).toEqual(Object.keys(compose.volumes).sort());
+  });
+
+  it("builds one image, once, and runs every service from it", () => {
+    expect(new Set(ours.map(([, { image }]) => image)).size).toBe(1);
+    expect(ours.filter(([, { build }]) => build).map(([name]) => name)).toEqual(["registry"]);
+    expect(ours.every(([, service]) => service.pull_policy === "never")).toBe(true);
   });
 
   it("has the broker flush each message", () => {
