@@ -12,6 +12,7 @@ import {
   JobType,
 } from "../../gen/carillon/v1/job_pb.ts";
 import { type System, startSystem } from "../support/system.ts";
+import { createGrpcLoad } from "./grpc-load.ts";
 import { type Usage, usageOf } from "./procfs.ts";
 import type { Report } from "./target-process.ts";
 
@@ -30,6 +31,7 @@ export interface Rig {
   stop(): Promise<void>;
 }
 
+const jobService = "/carillon.v1.JobService/";
 const batchSize = 1_000;
 const deletesAtOnce = 64;
 const services = ["registry", "ticker", "executor", "history", "nats-server"] as const;
@@ -42,6 +44,7 @@ export async function startRig(): Promise<Rig> {
     throw error;
   });
   const client = new Client(system.grpcAddr, credentials.createInsecure());
+  const load = createGrpcLoad(system.grpcAddr);
   const job = (schedule: string) =>
     create(JobSchema, { schedule, apiEndpoint: `http://127.0.0.1:${port}/hook`, type: JobType.ATLEAST_ONCE });
   return {
@@ -58,8 +61,8 @@ export async function startRig(): Promise<Rig> {
       const one = toBinary(CreateJobRequestSchema, create(CreateJobRequestSchema, { job: job(schedule) }));
       const many = batchOf(job(schedule), batchSize);
       return {
-        unary: () => call(client, "CreateJob", one).then(() => 1),
-        batch: () => call(client, "BatchCreateJobs", many).then(() => batchSize),
+        unary: () => load.call(`${jobService}CreateJob`, one).then(() => 1),
+        batch: () => load.call(`${jobService}BatchCreateJobs`, many).then(() => batchSize),
       };
     },
     async deleteJobs(ids) {
@@ -87,7 +90,10 @@ export async function startRig(): Promise<Rig> {
       ...Object.fromEntries(services.map((name) => [name, usageOf(system.pidOf(name))])),
       target: usageOf(target.pid ?? 0),
     }),
-    stop: () => stop(system, client, target),
+    async stop() {
+      load.close();
+      await stop(system, client, target);
+    },
   };
 }
 
@@ -108,7 +114,7 @@ const identity = (bytes: Uint8Array) => Buffer.from(bytes);
 function call(client: Client, method: string, bytes: Uint8Array): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
     client.makeUnaryRequest(
-      `/carillon.v1.JobService/${method}`,
+      jobService + method,
       identity,
       (answer: Buffer) => new Uint8Array(answer),
       bytes,
