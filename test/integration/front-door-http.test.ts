@@ -1,8 +1,6 @@
 import { request as httpRequest } from "node:http";
-import { connect } from "node:net";
-import { gzipSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type FrontDoor, reasonOf, startFrontDoor } from "../support/front-door.ts";
+import { type FrontDoor, startFrontDoor } from "../support/front-door.ts";
 
 let door: FrontDoor;
 beforeEach(async () => {
@@ -11,48 +9,6 @@ beforeEach(async () => {
 afterEach(() => door.server.stop());
 
 const job = { schedule: "*/5 * * * * *", api_endpoint: "http://127.0.0.1:1/hook", type: "ATLEAST_ONCE" };
-
-test("a body over the limit is 413, and the same connection serves the next request", async () => {
-  const { status, json } = await door.call("POST", "/jobs", { ...job, http: { body: "x".repeat(400_000) } });
-  expect([status, json.error.code, reasonOf({ json })]).toEqual([413, 413, "REQUEST_TOO_LARGE"]);
-  const statuses = await new Promise<string[]>((resolve) => {
-    const socket = connect(door.server.address().port, "127.0.0.1");
-    let text = "";
-    socket.on("data", (chunk) => {
-      text += chunk;
-      const found = text.match(/HTTP\/1\.1 \d+/g) ?? [];
-      if (found.length === 2) {
-        socket.destroy();
-        resolve(found);
-      }
-    });
-    // Without a length, the limit is met in the middle of the body.
-    socket.write("POST /jobs HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
-    for (let i = 0; i < 40; i++) socket.write(`${(100_000).toString(16)}\r\n${"x".repeat(100_000)}\r\n`);
-    socket.write("0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
-  });
-  expect(statuses).toEqual(["HTTP/1.1 413", "HTTP/1.1 200"]);
-});
-
-test("an archive that unpacks past the limit is 413", async () => {
-  const bomb = gzipSync(Buffer.alloc(50_000_000));
-  expect((await door.call("POST", "/jobs", bomb, { "content-encoding": "gzip" })).status).toBe(413);
-});
-
-test("a client that asks first is told before it sends", async () => {
-  const expecting = (bytes: number) =>
-    new Promise<number | undefined>((resolve, reject) => {
-      const sent = httpRequest(door.url("/jobs"), {
-        method: "POST",
-        headers: { expect: "100-continue", "content-length": bytes, "content-type": "application/json" },
-      });
-      sent.on("continue", () => sent.end(JSON.stringify(job).padEnd(bytes)));
-      sent.on("response", (response) => resolve(response.resume().statusCode)).on("error", reject);
-      sent.flushHeaders();
-    });
-  expect(await expecting(1000)).toBe(200);
-  expect(await expecting(1_000_000)).toBe(413);
-});
 
 test("a token is asked for on the API and /metrics, not on the probes", async () => {
   await door.server.stop();

@@ -1,3 +1,4 @@
+import { connect } from "node:net";
 import { pino } from "pino";
 import { systemClock } from "../../services/platform/clock.ts";
 import { formatAddress } from "../../services/platform/config.ts";
@@ -60,4 +61,26 @@ export function violationsOf({ json }: Pick<Answer, "json">): unknown {
 /** google.rpc.ErrorInfo.reason of an error answer. */
 export function reasonOf({ json }: Pick<Answer, "json">): unknown {
   return json.error.details[0]?.reason;
+}
+
+/** All that the server says to raw bytes on one connection, until it has answered so many times. */
+export function converse(server: HttpServer, answers: number, ...parts: string[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const { host, port } = server.address();
+    const socket = connect(port, host);
+    let text = "";
+    const end = () => resolve(text);
+    socket.setEncoding("latin1");
+    socket.on("error", reject).on("close", end);
+    socket.on("data", (chunk) => {
+      text += chunk;
+      if (statusesIn(text).length < answers) return;
+      socket.destroy();
+    });
+    for (const part of parts) socket.write(part);
+  });
+}
+
+export function statusesIn(text: string): number[] {
+  return [...text.matchAll(/HTTP\/1\.1 (\d+)/g)].map((match) => Number(match[1]));
 }

@@ -11,7 +11,7 @@ import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/conne
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import type { BoundMethod, BoundService, BoundStream, BoundUnary, ReadRequest, WriteResponse } from "./binding.ts";
 import type { CallContext } from "./call.ts";
-import { connectRequest } from "./connect-request.ts";
+import { bodyHeaders, connectRequest } from "./connect-request.ts";
 import { toConnectError } from "./error-details.ts";
 import type { BodyLimit, HttpExchange, HttpFace } from "./http-exchange.ts";
 import { notFound, sendError, sendJson } from "./rest-errors.ts";
@@ -80,8 +80,6 @@ async function serve(handler: UniversalHandler, exchange: HttpExchange, maxBytes
   // It throws when the client is gone; there is nobody left to tell.
   await universalResponseToNodeResponse(answer, response).catch(() => response.destroy());
 }
-
-const bodyHeaders = ["content-encoding", "content-length", "connect-content-encoding"];
 
 function register(router: ConnectRouter, method: BoundMethod, readMaxBytes: number): void {
   const impl = method.kind === "unary" ? unaryImpl(method) : streamImpl(method);

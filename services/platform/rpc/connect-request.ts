@@ -16,18 +16,22 @@ export interface ConnectRequest {
 }
 
 /**
- * Connect requests are read here, not by connect: with the reader of the REST
- * face (short enum names, paths in errors), after the token was checked, and
- * with our own errors. connect gets an empty message in their place. gRPC-Web
- * and GET it reads itself.
+ * Connect and gRPC-Web requests are read here, not by connect: with the reader
+ * of the REST face (short enum names, paths in errors), after the token was
+ * checked, and with our own errors. connect gets an empty message in their
+ * place. Only GET it reads itself.
  */
 export function connectRequest(method: DescMethod, exchange: HttpExchange, maxBytes: number): ConnectRequest {
   const { request, response } = exchange;
   if (request.method !== "POST") return {};
   const contentType = request.headers["content-type"]?.split(";")[0]?.trim().toLowerCase();
   const body = () => readBody(request, response, maxBytes);
-  const envelope = async () =>
-    openEnvelope(await readBody(request, response, maxBytes + envelopeBytes), exchange, maxBytes);
+  const envelope = async (encodingHeader: string) =>
+    openEnvelope(
+      await readBody(request, response, maxBytes + envelopeBytes),
+      request.headers[encodingHeader],
+      maxBytes,
+    );
   const readJson = (bytes: Buffer) => readMessage(method.input, bytes.length === 0 ? {} : parseJson(bytes));
   const streams = method.methodKind !== "unary";
   switch (contentType) {
@@ -40,27 +44,37 @@ export function connectRequest(method: DescMethod, exchange: HttpExchange, maxBy
       if (streams) return {};
       return { read: async () => decode(method.input, await body()), body: once() };
     case "application/connect+json":
-      return { read: async () => readJson(await envelope()), body: once(emptyJsonEnvelope) };
+      return { read: async () => readJson(await envelope(connectEncoding)), body: once(emptyJsonEnvelope) };
     case "application/connect+proto":
-      return { read: async () => decode(method.input, await envelope()), body: once(emptyEnvelope) };
+      return { read: async () => decode(method.input, await envelope(connectEncoding)), body: once(emptyEnvelope) };
+    case "application/grpc-web+json":
+      return { read: async () => readJson(await envelope(grpcEncoding)), body: once(emptyJsonEnvelope) };
+    case "application/grpc-web":
+    case "application/grpc-web+proto":
+      return { read: async () => decode(method.input, await envelope(grpcEncoding)), body: once(emptyEnvelope) };
     default:
       return {};
   }
 }
 
-// https://connectrpc.com/docs/protocol#streaming-rpcs: flags, then a 32-bit length.
+/** Headers about the body that was sent; connect must not take them for its stand-in. */
+export const bodyHeaders = ["content-encoding", "content-length", "connect-content-encoding", "grpc-encoding"];
+
+const connectEncoding = "connect-content-encoding";
+const grpcEncoding = "grpc-encoding";
+
+// https://connectrpc.com/docs/protocol#streaming-rpcs, and gRPC's the same: flags, then a 32-bit length.
 const envelopeBytes = 5;
 const compressedFlag = 1;
 const emptyEnvelope = Buffer.alloc(envelopeBytes);
 const emptyJsonEnvelope = Buffer.concat([Buffer.from([0, 0, 0, 0, 2]), Buffer.from("{}")]);
 
-async function openEnvelope(bytes: Buffer, exchange: HttpExchange, maxBytes: number): Promise<Buffer> {
+async function openEnvelope(bytes: Buffer, encoding: string | string[] | undefined, maxBytes: number): Promise<Buffer> {
   const length = bytes.length < envelopeBytes ? -1 : bytes.readUInt32BE(1);
   if (length !== bytes.length - envelopeBytes) {
     throw new RpcError("INVALID_ARGUMENT", "expected one message in one envelope", { reason: "MALFORMED_REQUEST" });
   }
   const message = bytes.subarray(envelopeBytes);
-  const encoding = exchange.request.headers["connect-content-encoding"];
   if (((bytes[0] ?? 0) & compressedFlag) === 0) return message;
   return decompress(message, typeof encoding === "string" ? encoding : undefined, maxBytes);
 }

@@ -72,14 +72,14 @@ export function createHttpServer(config: HttpServerConfig, deps: HttpServerDeps)
   const handle = (request: IncomingMessage, response: ServerResponse) => {
     connections.track(request, response);
     if (shutdown.signal.aborted) response.setHeader("connection", "close");
+    // By the response and not by the face: one that streams may never hear that its answer is through.
+    response.once("finish", () => discardRest(request));
     const exchange = createExchange(request, response, shutdown.signal);
-    answer(faces, exchange, deps.pipeline.open)
-      .catch((error) => {
-        log.error({ event: "http_request_failed", path: exchange.path, err: error });
-        sendError(response, new RpcError("INTERNAL", "internal error", { reason: "INTERNAL" }));
-        response.destroy(response.headersSent && !response.writableEnded ? error : undefined);
-      })
-      .finally(() => discardRest(request));
+    answer(faces, exchange, deps.pipeline.open).catch((error) => {
+      log.error({ event: "http_request_failed", path: exchange.path, err: error });
+      sendError(response, new RpcError("INTERNAL", "internal error", { reason: "INTERNAL" }));
+      response.destroy(response.headersSent && !response.writableEnded ? error : undefined);
+    });
   };
   const server = createServer(
     { headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs, keepAliveTimeout: keepAliveTimeoutMs },
