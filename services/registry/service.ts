@@ -63,7 +63,7 @@ export function createRegistryService(
   const pipeline = createCallPipeline({ tokens: config.apiTokens }, { metrics, log, clock });
   const services = [
     bindService(JobService, createJobService({ store, clock, random, published }), pipeline),
-    bindService(ExecutionService, createExecutionProxy({ store, history }), pipeline),
+    bindService(ExecutionService, createExecutionProxy({ store, clock, history }), pipeline),
   ];
   const ready = () => link.up();
   const merged = createMergedMetrics(metrics, config.metricsPeers);

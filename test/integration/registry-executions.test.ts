@@ -105,6 +105,26 @@ describe("ExecutionService at the front door", () => {
     await ended;
   });
 
+  it("ends the watches of a job that was deleted, after what was still to be told", async () => {
+    const url = `http://127.0.0.1:${registry.addresses.http.port}/jobs/${jobId}`;
+    const opened = new Promise<void>((resolve) => {
+      let count = 0;
+      watch.opened = () => ++count === 2 && resolve();
+    });
+    const overGrpc = (async () => {
+      const seen: string[] = [];
+      for await (const { executionId } of registry.executions.watchExecutions({ jobId })) seen.push(executionId);
+      return seen;
+    })();
+    const overRest = fetch(`${url}/executions:watch`).then((response) => response.text());
+    await opened;
+    await registry.jobs.deleteJob({ jobId });
+    watch.events.dispatchEvent(new Event("execution"));
+    expect(await overGrpc).toEqual([`${jobId}-1`]);
+    expect((await overRest).match(/^event: .*$/gm)).toEqual(["event: execution"]);
+    expect((await fetch(`${url}/executions:watch`)).status).toBe(404);
+  });
+
   it("tells its watchers on each face that it stops, not that history's stream was cancelled", async () => {
     const url = `http://127.0.0.1:${registry.addresses.http.port}`;
     const overConnect = createClient(ExecutionService, createConnectTransport({ baseUrl: url, httpVersion: "1.1" }));
@@ -159,6 +179,8 @@ describe("ExecutionService at the front door", () => {
     expect(page).toContain(`carillon_peer_up{peer="127.0.0.1:${registry.addresses.ops.port}"} 1`);
     expect(page).toContain('carillon_peer_up{peer="127.0.0.1:9"} 0');
     expect(page.match(/^# TYPE carillon_jobs gauge$/gm)).toHaveLength(1);
-    expect(page.match(/^carillon_jobs\{state="active"/gm)).toHaveLength(2);
+    const samples = page.match(/^carillon_jobs\{.*state="active"/gm);
+    const peer = `carillon_jobs{peer="127.0.0.1:${registry.addresses.ops.port}",state="active"`;
+    expect(samples).toEqual(['carillon_jobs{state="active"', peer]);
   });
 });
