@@ -3,7 +3,7 @@ import { isSuccessStatus, type Outcome, outcomeOfStatus } from "../domain/outcom
 import type { Clock } from "../platform/clock.ts";
 import type { Call } from "./call.ts";
 import type { Connection } from "./connection.ts";
-import { outcomeOfError } from "./network-failure.ts";
+import { isReset, outcomeOfError } from "./network-failure.ts";
 import type { Settlement } from "./settlement.ts";
 
 // What is read of an answer before the connection is rather closed. Nothing of it is kept.
@@ -52,6 +52,8 @@ export class Attempt {
   #status = 0;
   #retryAfterMs = 0;
   #bytes = 0;
+  #answering = false;
+  #resent = false;
   #abort: ((error: Error) => void) | undefined;
   #ended = false;
 
@@ -98,9 +100,9 @@ export class Attempt {
   /** Ends the call now, with this outcome. */
   end(outcome: Outcome, error: Error): void {
     this.outcome ??= outcome;
-    // Without a connection yet there is nothing to abort but the connection itself.
-    if (this.#abort) this.#abort(error);
-    else this.connection?.abandon(error);
+    // What is on the wire is aborted first; a call that has no socket yet ends with its connection.
+    this.#abort?.(error);
+    this.connection?.abandon(error);
   }
 
   /** Status of the answer so far; 0 when there is none. */
@@ -113,6 +115,11 @@ export class Attempt {
   onConnect(abort: (error: Error) => void): void {
     this.#abort = abort;
     this.#markSent();
+  }
+
+  /** The first byte of the answer. */
+  onResponseStarted(): void {
+    this.#answering = true;
   }
 
   onHeaders(status: number, rawHeaders: Buffer[]): boolean {
@@ -131,13 +138,43 @@ export class Attempt {
   }
 
   onComplete(): void {
+    if (this.connection) this.connection.reused = true;
     if (this.#note(this.outcome ?? outcomeOfStatus(this.#status, this.#retryAfterMs))) this.#caller.released(this);
   }
 
   onError(error: unknown): void {
+    if (this.#isStale(error)) {
+      this.#resent = true;
+      this.#abort = undefined;
+      queueMicrotask(() => this.#resend(error));
+      return;
+    }
+    this.#fail(error);
+  }
+
+  #fail(error: unknown): void {
     if (!this.#note(this.outcome ?? outcomeOfError(error, this.call.origin))) return;
     // undici is still clearing up the connection, and asserts that nobody uses it meanwhile.
     queueMicrotask(() => this.#caller.released(this));
+  }
+
+  /**
+   * Whether the server had closed an idle connection before the call came, as
+   * far as one can see from here: RFC 9112, section 9.3.1, lets a call go out
+   * again then, and Idempotency-Key tells the target if it was not so. Go's
+   * net/http has the same rule (Transport, shouldRetryRequest).
+   */
+  #isStale(error: unknown): boolean {
+    const reused = this.connection?.reused ?? false;
+    return reused && !this.#resent && !this.#answering && !this.outcome && isReset(error);
+  }
+
+  /** Within the same attempt, and its deadline stays. */
+  #resend(error: unknown): void {
+    // It was ended meanwhile.
+    if (this.outcome || !this.connection?.usable) return this.#fail(error);
+    this.#markSent();
+    this.connection.dispatch(this);
   }
 
   #markSent(): void {
