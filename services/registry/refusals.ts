@@ -26,8 +26,12 @@ export function jobNotFound(jobId: string): RpcError {
 
 /** INVALID_ARGUMENT with a violation a problem; the first one gives the reason. */
 export function invalidJob(problems: readonly FieldProblem[]): RpcError {
-  const violations = problems.map(({ field, description }) => ({ field, description }));
-  return invalidFields(violations, problems[0]?.reason);
+  return invalidFields(violationsOf(problems), problems[0]?.reason);
+}
+
+/** The reason of a lone one is that of the error. */
+function violationsOf(problems: readonly FieldProblem[]): readonly FieldViolation[] {
+  return problems.length > 1 ? problems : problems.map(({ field, description }) => ({ field, description }));
 }
 
 /** UNIMPLEMENTED: fields of the contract that would have no effect in this version. */
@@ -36,7 +40,7 @@ export function fieldsNotImplemented(problems: readonly FieldProblem[]): RpcErro
   return new RpcError("UNIMPLEMENTED", `not implemented in this version: ${fields.join(", ")}`, {
     reason: "FIELD_NOT_IMPLEMENTED",
     metadata: { field: fields[0] ?? "" },
-    fieldViolations: problems.map(({ field, description }) => ({ field, description })),
+    fieldViolations: violationsOf(problems),
   });
 }
 

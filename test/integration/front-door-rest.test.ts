@@ -113,11 +113,19 @@ test.each([
   expect(json.error.details[0].metadata).toEqual({ line, column });
 });
 
-test("an empty body says what is missing; an array and a foreign content type are refused", async () => {
-  expect(violationsOf(await door.call("POST", "/jobs"))).toEqual([{ field: "job", description: "value is required" }]);
-  expect(violationsOf(await door.call("POST", "/jobs", "[]"))).toEqual([
-    { field: "job", description: "expected an object, got an array" },
-  ]);
+test.each([
+  ["/jobs", "", "INVALID_FIELD", "the body: value is required"],
+  ["/jobs", "[]", "WRONG_TYPE", "the body: expected an object, got an array"],
+  ["/jobs", "null", "WRONG_TYPE", "the body: expected an object, got null"],
+  ["/jobs:batchCreate", "[]", "WRONG_TYPE", "the body: expected an object, got an array"],
+  ["/jobs/x:pause", "null", "WRONG_TYPE", "the body: expected an object, got null"],
+])("what is wrong with the whole body of %s %j names no field", async (path, body, reason, message) => {
+  const { status, json } = await door.call("POST", path, body);
+  expect([status, reasonOf({ json }), json.error.message]).toEqual([400, reason, message]);
+  expect(violationsOf({ json })).toBeUndefined();
+});
+
+test("a foreign content type is refused", async () => {
   const xml = await door.call("POST", "/jobs", "<job/>", { "content-type": "application/xml" });
   expect([xml.status, reasonOf(xml)]).toEqual([415, "UNSUPPORTED_MEDIA_TYPE"]);
 });

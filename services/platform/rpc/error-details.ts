@@ -19,11 +19,10 @@ export function detailsOf(error: RpcError): Detail[] {
   const { reason, metadata, fieldViolations, retryDelayMs } = error;
   const info = create(ErrorInfoSchema, { reason, domain: errorDomain, metadata });
   const details: Detail[] = [{ desc: ErrorInfoSchema, value: info }];
-  if (fieldViolations.length > 0) {
-    details.push({
-      desc: BadRequestSchema,
-      value: create(BadRequestSchema, { fieldViolations: [...fieldViolations] }),
-    });
+  // What is wrong with the request as a whole has no field to name: the message tells it.
+  const named = fieldViolations.filter(({ field }) => field !== "");
+  if (named.length > 0) {
+    details.push({ desc: BadRequestSchema, value: create(BadRequestSchema, { fieldViolations: named }) });
   }
   if (retryDelayMs !== undefined) {
     const retryDelay = durationFromMs(retryDelayMs);

@@ -59,6 +59,11 @@ test("a field mask takes either case", () => {
   expect(message).toMatchObject({ updateMask: { paths: ["time_zone", "http.body"] } });
 });
 
+test("a field mask leaves what is no name in camelCase as it was sent", () => {
+  const message = readMessage(UpdateJobRequestSchema, { updateMask: "http.headers.X-B,HTTP" });
+  expect(message).toMatchObject({ updateMask: { paths: ["http.headers.X-B", "HTTP"] } });
+});
+
 test("a key that would reach into prototypes is refused or plainly unknown", () => {
   expect(() => readMessage(JobSchema, JSON.parse('{"__proto__": {}}'))).toThrow("unknown field");
   expect(() => readMessage(JobSchema, { constructor: {} })).toThrow("unknown field");

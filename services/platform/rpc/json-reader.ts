@@ -123,8 +123,12 @@ function readFieldMask(json: unknown, path: string): FieldMask {
   return create(FieldMaskSchema, { paths: paths.filter((item) => item !== "").map(toSnakeCase) });
 }
 
-function toSnakeCase(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+/** Of each name in camelCase on the path; the key of a map (`http.headers.X-B`) may be none. */
+function toSnakeCase(path: string): string {
+  const names = path.split(".").map((name) => {
+    return /^[a-z][A-Za-z0-9]*$/.test(name) ? name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`) : name;
+  });
+  return names.join(".");
 }
 
 function isObject(json: unknown): json is Record<string, unknown> {

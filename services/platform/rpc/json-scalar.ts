@@ -79,6 +79,8 @@ export function readEnum(desc: DescEnum, json: unknown, path: string): number {
 const wrongTypeReason = "WRONG_TYPE";
 
 export function wrongType(path: string, expected: string, json: unknown): RpcError {
+  // Only a body as a whole has no path.
+  if (path === "") return invalidField("", `the body: expected ${expected}, got ${show(json)}`, wrongTypeReason);
   return invalidField(path, `expected ${expected}, got ${show(json)}`, wrongTypeReason);
 }
 

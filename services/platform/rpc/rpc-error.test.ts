@@ -7,7 +7,7 @@ test("an error survives google.rpc.Status and ConnectError unchanged", () => {
   const error = new RpcError("RESOURCE_EXHAUSTED", "too many", {
     reason: "QUOTA",
     metadata: { limit: "5" },
-    fieldViolations: [{ field: "a", description: "b" }],
+    fieldViolations: [{ field: "a", description: "b", reason: "A_REASON_OF_ITS_OWN" }],
     retryDelayMs: 1500,
   });
   for (const copy of [fromStatus(toStatus(error)), fromConnectError(toConnectError(error))]) {
@@ -29,6 +29,22 @@ test("for a REST client both paths and message are relative to the body", () => 
   expect(relativeTo("job", invalidField("jobs", "x")).fieldViolations[0]?.field).toBe("jobs");
 });
 
+test("each path in a REST client's message and metadata is relative, and what it sent is left alone", () => {
+  const problems = ["job.http", "job.http.body", "job.jitter"].map((field) => ({ field, description: "is no use" }));
+  const message = 'no use: job.http, job.http.body, job.jitter, not even "job.jitter"';
+  const options = { reason: "R", metadata: { field: "job.http" }, fieldViolations: problems };
+  const error = relativeTo("job", new RpcError("UNIMPLEMENTED", message, options));
+  expect(error.message).toBe('no use: http, http.body, jitter, not even "job.jitter"');
+  expect(error.metadata).toEqual({ field: "http" });
+  expect(error.fieldViolations.map(({ field }) => field)).toEqual(["http", "http.body", "jitter"]);
+});
+
+test("what is wrong with the whole body is in the message, and names no field that was never sent", () => {
+  const error = relativeTo("job", invalidField("job", "value is required"));
+  expect(error.message).toBe("the body: value is required");
+  expect(toStatus(error).details.map(({ typeUrl }) => typeUrl)).toEqual(["type.googleapis.com/google.rpc.ErrorInfo"]);
+});
+
 // One, two, three and four bytes in UTF-8; what encodeURI leaves alone, and what it triples.
 test.each([
   "y",
@@ -41,7 +57,7 @@ test.each([
 ])("an error about very much %j leaves trailers below 8 KiB", (character) => {
   const long = character.repeat(100_000);
   const violations = Array.from({ length: 10_000 }, (_, i) => ({ field: `f${i}${long}`, description: long }));
-  const many = Array.from({ length: 10_000 }, () => ({ field: "", description: character }));
+  const many = Array.from({ length: 10_000 }, () => ({ field: "f", description: character, reason: "REASON" }));
   const metadata = { a: long, b: long, c: long };
   for (const fieldViolations of [violations, many]) {
     const error = new RpcError("INVALID_ARGUMENT", long, {

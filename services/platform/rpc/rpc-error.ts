@@ -1,14 +1,17 @@
 import type { Code } from "../../../gen/google/rpc/code_pb.ts";
+import { boundMessage, boundMetadata, boundViolations } from "./error-bounds.ts";
 
 /** The canonical codes by name, as gRPC and google.rpc.Status have them. */
 export type RpcCode = Exclude<keyof typeof Code, "OK">;
 
 /** What is wrong with one field of a request. */
 export interface FieldViolation {
-  /** snake_case path from the request message: `job.http.headers["X-A"]`, `requests[3].job.schedule`. */
+  /** snake_case path from the request message: `job.http.headers["X-A"]`, `requests[3].job.schedule`; "": all of it. */
   field: string;
   /** What is wrong, without the path: "value is required". */
   description: string;
+  /** UPPER_SNAKE_CASE, when it has another than the whole error. */
+  reason?: string;
 }
 
 export interface RpcErrorOptions {
@@ -58,23 +61,41 @@ export function invalidField(field: string, description: string, reason?: string
 
 /**
  * The same error with the paths as a REST client knows them: relative to the
- * body it sent (`schedule`, when the body is the request's field `job`).
+ * body it sent (`schedule`, when the body is the request's field `job`). What is
+ * said of that field is said of the body.
  */
 export function relativeTo(prefix: string, error: RpcError): RpcError {
   if (error.fieldViolations.length === 0) return error;
   const start = `${prefix}.`;
-  const violations = error.fieldViolations.map(({ field, description }) => ({
-    field: field.startsWith(start) ? field.slice(start.length) : field,
-    description,
-  }));
-  const message = error.message.startsWith(start) ? error.message.slice(start.length) : error.message;
-  return new RpcError(error.code, message, {
+  const renamed = new Map<string, string>();
+  for (const { field } of error.fieldViolations) {
+    if (field === prefix) renamed.set(field, "the body");
+    else if (field.startsWith(start)) renamed.set(field, field.slice(start.length));
+  }
+  if (renamed.size === 0) return error;
+  const metadata = Object.entries(error.metadata).map(([key, value]) => [key, renamed.get(value) ?? value]);
+  return new RpcError(error.code, renameIn(error.message, renamed), {
     reason: error.reason,
-    metadata: error.metadata,
-    fieldViolations: violations,
+    metadata: Object.fromEntries(metadata),
+    fieldViolations: error.fieldViolations.map((violation) => ({
+      ...violation,
+      field: violation.field === prefix ? "" : (renamed.get(violation.field) ?? violation.field),
+    })),
     cause: error.cause,
     ...(error.retryDelayMs !== undefined && { retryDelayMs: error.retryDelayMs }),
   });
+}
+
+/** Paths stand at the start of a message, or between spaces and commas; in quotes is what the client sent. */
+function renameIn(message: string, renamed: ReadonlyMap<string, string>): string {
+  // The longest first: job.http is the start of job.http.body.
+  const paths = [...renamed.keys()].sort((a, b) => b.length - a.length).map(escapeRegExp);
+  const pattern = new RegExp(`(?<=^|[ ,])(${paths.join("|")})(?=[,: ]|$)`, "g");
+  return message.replace(pattern, (path) => renamed.get(path) ?? path);
+}
+
+function escapeRegExp(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
 
 function messageOf(violations: readonly FieldViolation[]): string {
@@ -82,68 +103,4 @@ function messageOf(violations: readonly FieldViolation[]): string {
   if (!first) return "the request is not valid";
   const more = others.length > 0 ? ` (and ${others.length} more)` : "";
   return `${first.field === "" ? "" : `${first.field}: `}${first.description}${more}`;
-}
-
-// gRPC carries errors in trailers, and many clients take no more than 8 KiB of
-// them: the message percent-encoded, and once more beside the details in base64,
-// which makes four bytes of three. So 2048 + 4/3 * (1024 + 2560 + 512) bytes at
-// most, and room for the names. A client that sent a thousand bad fields can do
-// with the first ones.
-const maxEncodedMessageBytes = 2048;
-const maxMessageBytes = 1024;
-const maxViolationsBytes = 2560;
-const maxMetadataBytes = 512;
-const maxPathBytes = 256;
-const maxDescriptionBytes = 512;
-const maxMetadataValueBytes = 256;
-// What protobuf adds to two strings in a message of their own.
-const framingBytes = 12;
-
-function boundMessage(message: string): string {
-  // Lone surrogates cannot be sent: encodeURI throws on them.
-  const text = shorten(message.toWellFormed(), maxMessageBytes, Buffer.byteLength);
-  return shorten(text, maxEncodedMessageBytes, (part) => encodeURI(part).length);
-}
-
-function boundViolations(violations: readonly FieldViolation[]): readonly FieldViolation[] {
-  const kept: FieldViolation[] = [];
-  let bytes = 0;
-  for (const violation of violations) {
-    const field = shorten(violation.field.toWellFormed(), maxPathBytes, Buffer.byteLength);
-    const description = shorten(violation.description.toWellFormed(), maxDescriptionBytes, Buffer.byteLength);
-    bytes += Buffer.byteLength(field) + Buffer.byteLength(description) + framingBytes;
-    if (bytes > maxViolationsBytes) break;
-    kept.push({ field, description });
-  }
-  return kept;
-}
-
-function boundMetadata(metadata: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
-  const kept: Record<string, string> = {};
-  let bytes = 0;
-  for (const [key, value] of Object.entries(metadata)) {
-    const text = shorten(value.toWellFormed(), maxMetadataValueBytes, Buffer.byteLength);
-    bytes += Buffer.byteLength(key) + Buffer.byteLength(text) + framingBytes;
-    if (bytes > maxMetadataBytes) break;
-    kept[key] = text;
-  }
-  return kept;
-}
-
-// Percent-encoded, a UTF-16 unit takes nine bytes at most; in UTF-8 three.
-const mostBytesOfUnit = 9;
-const ellipsis = "…";
-
-/** Cuts between characters, so that the text takes no more than `maxBytes` as `sizeOf` counts. */
-function shorten(text: string, maxBytes: number, sizeOf: (part: string) => number): string {
-  if (text.length * mostBytesOfUnit <= maxBytes) return text;
-  if (text.length <= maxBytes && sizeOf(text) <= maxBytes) return text;
-  let bytes = sizeOf(ellipsis);
-  let end = 0;
-  for (const character of text) {
-    bytes += sizeOf(character);
-    if (bytes > maxBytes) break;
-    end += character.length;
-  }
-  return text.slice(0, end) + ellipsis;
 }
