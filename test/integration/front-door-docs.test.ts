@@ -104,6 +104,17 @@ test("the docs page and all that it loads come from this server, under a strict 
     expect(path.startsWith("/docs/")).toBe(true);
     expect((await get(path)).status, path).toBe(200);
   }
+  expect((await get("/docs/nothing")).status).toBe(404);
   expect((await get("/docs/../package.json")).status).toBe(404);
   expect((await get("/docs/constructor")).status).toBe(404);
+});
+
+test("the root leads people to the docs", async () => {
+  const root = await fetch(`http://127.0.0.1:${server.address().port}/`, { redirect: "manual" });
+  expect([root.status, root.headers.get("location")]).toEqual([302, "/docs"]);
+});
+
+test.each(["/", "/docs", "/openapi.json", "/docs/swagger-ui.css"])("%s is there to be read", async (path) => {
+  const answer = await fetch(`http://127.0.0.1:${server.address().port}${path}`, { method: "DELETE" });
+  expect([answer.status, answer.headers.get("allow")]).toEqual([405, "GET, HEAD, OPTIONS"]);
 });

@@ -1,6 +1,6 @@
 import { request as httpRequest } from "node:http";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { type FrontDoor, startFrontDoor } from "../support/front-door.ts";
+import { converse, type FrontDoor, startFrontDoor, statusesIn } from "../support/front-door.ts";
 
 let door: FrontDoor;
 beforeEach(async () => {
@@ -58,6 +58,29 @@ test("a name that was made to point at this machine opens nothing, unless tokens
   await door.server.stop();
   door = await startFrontDoor({ tokens: ["s3cret"] });
   expect(await statusFor("carillon.example", "/healthz")).toBe(200);
+});
+
+test("a target in absolute form is served, and its name counts in place of Host", async () => {
+  const { port } = door.server.address();
+  const statusFor = async (target: string, host = "localhost") =>
+    statusesIn(await converse(door.server, 1, `GET ${target} HTTP/1.1\r\nHost: ${host}\r\n\r\n`))[0];
+  expect(await statusFor(`http://127.0.0.1:${port}/healthz`)).toBe(200);
+  expect(await statusFor(`HTTP://localhost/jobs?page_size=1`, "evil.example")).toBe(200);
+  expect(await statusFor("http://localhost?x")).toBe(404);
+  expect(await statusFor("http://evil.example/jobs")).toBe(403);
+  expect(await statusFor("http://localhost@evil.example/jobs")).toBe(403);
+  expect(await statusFor("http:///jobs")).toBe(404);
+});
+
+test("a page of another site does not pass by an absolute form", async () => {
+  const post = (target: string, origin: string) =>
+    converse(
+      door.server,
+      1,
+      `POST ${target} HTTP/1.1\r\nHost: localhost\r\nOrigin: ${origin}\r\nContent-Length: 0\r\n\r\n`,
+    ).then(statusesIn);
+  expect(await post("http://localhost/jobs/x:pause", "http://evil.example")).toEqual([403]);
+  expect(await post("http://localhost/jobs/x:pause", "http://localhost")).toEqual([404]);
 });
 
 describe("watching", () => {

@@ -142,6 +142,31 @@ test("an unknown job is 404, an unknown path is 404, a wrong verb is 405 with Al
   const options = await door.call("OPTIONS", "/jobs/x");
   expect([options.status, options.headers.get("allow")]).toEqual([204, "DELETE, GET, HEAD, OPTIONS, PATCH"]);
   expect((await door.call("HEAD", "/jobs")).status).toBe(200);
+  const head = await door.call("HEAD", "/jobs/x/executions:watch");
+  expect([head.status, head.headers.get("allow")]).toEqual([405, "GET, OPTIONS"]);
+});
+
+test("a method behind a colon that is not there is 404, whatever the verb", async () => {
+  for (const verb of ["POST", "PUT", "OPTIONS"]) {
+    const answer = await door.call(verb, "/jobs/x:foo");
+    expect([answer.status, reasonOf(answer)], verb).toEqual([404, "UNKNOWN_PATH"]);
+  }
+  expect((await door.call("POST", "/jobs:foo")).status).toBe(404);
+});
+
+test.each(["/healthz", "/readyz", "/metrics"])("%s is there to be read", async (path) => {
+  for (const verb of ["POST", "PUT", "DELETE"]) {
+    const answer = await door.call(verb, path);
+    expect([answer.status, answer.headers.get("allow")]).toEqual([405, "GET, HEAD, OPTIONS"]);
+    expect(reasonOf(answer)).toBe("METHOD_NOT_ALLOWED");
+  }
+  expect((await door.call("OPTIONS", path)).status).toBe(204);
+});
+
+test("a wrong verb on an RPC's path is 405 with Allow, and says so", async () => {
+  const answer = await door.call("GET", "/carillon.v1.JobService/CreateJob");
+  expect([answer.status, answer.headers.get("allow")]).toEqual([405, "OPTIONS, POST"]);
+  expect(reasonOf(answer)).toBe("METHOD_NOT_ALLOWED");
 });
 
 test("path, query and custom verbs become the request", async () => {
@@ -170,6 +195,14 @@ test("a bad query is refused with the parameter's name", async () => {
   ]);
   expect(violationsOf(await door.call("GET", "/jobs?page_size=1001"))).toMatchObject([{ field: "page_size" }]);
   expect((await door.call("GET", "/jobs/%zz")).status).toBe(400);
+});
+
+test("a query parameter under both of its names is refused", async () => {
+  const answer = await door.call("POST", "/jobs?request_id=a&requestId=b", job);
+  expect([answer.status, reasonOf(answer)]).toEqual([400, "DUPLICATE_FIELD"]);
+  expect(violationsOf(answer)).toEqual([
+    { field: "request_id", description: 'is there twice: "request_id" and "requestId"' },
+  ]);
 });
 
 test("a PATCH without a mask changes what its body names", async () => {

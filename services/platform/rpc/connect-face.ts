@@ -14,7 +14,7 @@ import type { CallContext } from "./call.ts";
 import { bodyHeaders, connectRequest } from "./connect-request.ts";
 import { toConnectError } from "./error-details.ts";
 import type { BodyLimit, HttpExchange, HttpFace } from "./http-exchange.ts";
-import { notFound, sendError, sendJson } from "./rest-errors.ts";
+import { notFound, refuseVerb, sendError, sendJson } from "./rest-errors.ts";
 import { RpcError } from "./rpc-error.ts";
 
 /** How the request is read, when it is not connect's to read. */
@@ -75,7 +75,7 @@ async function serve(handler: UniversalHandler, exchange: HttpExchange, maxBytes
     sendError(response, new RpcError("INVALID_ARGUMENT", message, { reason: "UNSUPPORTED_MEDIA_TYPE" }));
     return;
   }
-  if (answer.status === 405) response.setHeader("allow", handler.allowedMethods.join(", "));
+  if (answer.status === 405) return refuseVerb(exchange, [...handler.allowedMethods, "OPTIONS"].sort().join(", "));
   if (answer.status === 401) response.setHeader("www-authenticate", 'Bearer realm="carillon"');
   // It throws when the client is gone; there is nobody left to tell.
   await universalResponseToNodeResponse(answer, response).catch(() => response.destroy());

@@ -4,6 +4,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { HttpFace } from "./http-exchange.ts";
+import { readOnlyVerbs, refuseVerb } from "./rest-errors.ts";
 
 export interface DocsOptions {
   title: string;
@@ -21,7 +22,9 @@ const assets: Readonly<Record<string, string>> = {
   "favicon-32x32.png": "image/png",
 };
 
-/** /openapi.json, and Swagger UI at /docs. Nothing is fetched from elsewhere, and no token is asked for. */
+const paths: ReadonlySet<string> = new Set(["/", "/openapi.json", "/docs", "/docs/", "/docs/start.js"]);
+
+/** /openapi.json, and Swagger UI at /docs, where / leads, too. Nothing is fetched from elsewhere, and no token is asked for. */
 export function createDocsFace({ title, openApi }: DocsOptions): HttpFace {
   const folder = dirname(createRequire(import.meta.url).resolve("swagger-ui-dist/package.json"));
   let document: Buffer | undefined;
@@ -32,9 +35,20 @@ export function createDocsFace({ title, openApi }: DocsOptions): HttpFace {
     return file;
   };
 
-  return async ({ path, request, response }) => {
-    if (request.method !== "GET" && request.method !== "HEAD") return false;
+  return async (exchange) => {
+    const { path, request, response } = exchange;
+    const name = path.startsWith("/docs/") ? path.slice("/docs/".length) : "";
+    const contentType = Object.hasOwn(assets, name) ? assets[name] : undefined;
+    if (contentType === undefined && !paths.has(path)) return false;
+    if (request.method !== "GET" && request.method !== "HEAD") {
+      refuseVerb(exchange, readOnlyVerbs);
+      return true;
+    }
     switch (path) {
+      case "/":
+        // Not for ever: another page may stand here one day.
+        response.writeHead(302, { location: "/docs", "cache-control": "no-store" }).end();
+        return true;
       case "/openapi.json":
         document ??= Buffer.from(JSON.stringify(openApi()));
         send(response, "application/json", document);
@@ -49,8 +63,6 @@ export function createDocsFace({ title, openApi }: DocsOptions): HttpFace {
         send(response, "text/javascript; charset=utf-8", Buffer.from(startScript));
         return true;
     }
-    const name = path.startsWith("/docs/") ? path.slice("/docs/".length) : "";
-    const contentType = Object.hasOwn(assets, name) ? assets[name] : undefined;
     if (contentType === undefined) return false;
     send(response, contentType, await fileOf(name), "public, max-age=3600");
     return true;

@@ -28,7 +28,7 @@ export function createExchange(
   response: ServerResponse,
   shutdown: AbortSignal,
 ): HttpExchange {
-  const url = request.url ?? "/";
+  const url = originForm(request);
   const mark = url.indexOf("?");
   const controller = new AbortController();
   const stop = () => controller.abort(shutdown.reason);
@@ -48,6 +48,21 @@ export function createExchange(
     signal: controller.signal,
   };
 }
+
+/**
+ * The target without the authority that an absolute one has: it takes the place
+ * of Host (RFC 9112, 3.2.2), so that whoever looks at the host sees what was asked for.
+ */
+function originForm(request: IncomingMessage): string {
+  const target = request.url ?? "/";
+  const [, authority, rest = ""] = absoluteForm.exec(target) ?? [];
+  if (authority === undefined) return target;
+  request.headers.host = authority;
+  request.url = rest.startsWith("/") ? rest : `/${rest}`;
+  return request.url;
+}
+
+const absoluteForm = /^https?:\/\/([^/?#]+)(.*)$/is;
 
 /** The context of a REST call; `open` is what a stream does with its headers. */
 export function restContext(exchange: HttpExchange, open: () => void): CallContext {

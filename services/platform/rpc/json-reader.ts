@@ -22,8 +22,7 @@ export function readMessage(desc: DescMessage, json: unknown, path = ""): Messag
     if (!field) throw unknownField(desc, key, path);
     const fieldPath = join(path, field.name);
     const other = seen.get(field);
-    if (other !== undefined)
-      throw invalidField(fieldPath, `is there twice: "${other}" and "${key}"`, "DUPLICATE_FIELD");
+    if (other !== undefined) throw isThereTwice(fieldPath, other, key);
     seen.set(field, key);
     if (value !== null) setField(message, field, readField(field, value, fieldPath));
   }
@@ -42,6 +41,10 @@ export function unknownField(desc: DescMessage, key: string, path: string) {
   );
   const hint = near === undefined ? "" : `; did you mean ${near}?`;
   return invalidField(join(path, key), `unknown field${hint}`, "UNKNOWN_FIELD");
+}
+
+export function isThereTwice(path: string, one: string, other: string) {
+  return invalidField(path, `is there twice: "${one}" and "${other}"`, "DUPLICATE_FIELD");
 }
 
 export function join(path: string, name: string): string {

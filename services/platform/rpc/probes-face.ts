@@ -1,6 +1,6 @@
 import type { Authenticator } from "./authentication.ts";
 import type { HttpFace } from "./http-exchange.ts";
-import { sendError } from "./rest-errors.ts";
+import { readOnlyVerbs, refuseVerb, sendError } from "./rest-errors.ts";
 import { RpcError } from "./rpc-error.ts";
 
 /** What operators and their machines ask for. */
@@ -11,11 +11,18 @@ export interface Probes {
   metrics(): Promise<{ contentType: string; body: string }>;
 }
 
+const paths: ReadonlySet<string> = new Set(["/healthz", "/readyz", "/metrics"]);
+
 /** /healthz (the process answers), /readyz (it does its work), /metrics (with a token, when there are tokens). */
 export function createProbesFace(probes: Probes, authenticate: Authenticator): HttpFace {
-  return async ({ path, request, response }) => {
+  return async (exchange) => {
+    const { path, request, response } = exchange;
     const plain = { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" };
-    if (request.method !== "GET" && request.method !== "HEAD") return false;
+    if (!paths.has(path)) return false;
+    if (request.method !== "GET" && request.method !== "HEAD") {
+      refuseVerb(exchange, readOnlyVerbs);
+      return true;
+    }
     switch (path) {
       case "/healthz":
         response.writeHead(200, plain).end("ok\n");

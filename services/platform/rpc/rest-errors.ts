@@ -1,4 +1,4 @@
-import type { ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { JsonObject } from "@bufbuild/protobuf";
 import { detailsOf } from "./error-details.ts";
 import { writeMessage } from "./json-writer.ts";
@@ -75,7 +75,18 @@ export function notFound(verb: string, path: string): RpcError {
   });
 }
 
-export function methodNotAllowed(verb: string, path: string, allow: string): RpcError {
+/** Answers a verb that the path does not take, and OPTIONS. */
+export function refuseVerb(asked: { request: IncomingMessage; response: ServerResponse; path: string }, allow: string) {
+  const { request, response, path } = asked;
+  response.setHeader("allow", allow);
+  if (request.method === "OPTIONS") response.writeHead(204).end();
+  else sendError(response, methodNotAllowed(request.method ?? "GET", path, allow));
+}
+
+/** Of what is there to be read, as pages and probes are. */
+export const readOnlyVerbs = "GET, HEAD, OPTIONS";
+
+function methodNotAllowed(verb: string, path: string, allow: string): RpcError {
   return new RpcError("UNIMPLEMENTED", `${path} does not take ${verb}; it takes ${allow}`, {
     reason: "METHOD_NOT_ALLOWED",
     metadata: { allow },

@@ -3,7 +3,7 @@ import type { BoundService, BoundStream, BoundUnary } from "./binding.ts";
 import { type BodyLimit, type HttpExchange, type HttpFace, restContext } from "./http-exchange.ts";
 import { readField, writeField, writeMessage } from "./json-writer.ts";
 import { readBody } from "./request-body.ts";
-import { methodNotAllowed, sendError, sendJson } from "./rest-errors.ts";
+import { refuseVerb, sendError, sendJson } from "./rest-errors.ts";
 import { transcodeRequest } from "./rest-request.ts";
 import { allowedVerbs, matchPath, type RestMatch, type RestRoute, routesOf } from "./rest-routes.ts";
 import { createStreamWriter } from "./rest-stream.ts";
@@ -60,7 +60,10 @@ export function createRestFace(deps: { services: readonly BoundService[]; clock:
     const verb = exchange.request.method ?? "GET";
     const match = matches.find(({ route }) => route.verb === (verb === "HEAD" ? "GET" : verb));
     if (!match || (verb === "HEAD" && match.route.method.kind !== "unary")) {
-      refuseVerb(exchange, verb, allowedVerbs(matches));
+      // Behind a colon stands the name of a method: one that is not there is no matter of the verb.
+      if (matches.every(({ route }) => route.template.verb === undefined) && customVerb.test(exchange.path))
+        return false;
+      refuseVerb(exchange, allowedVerbs(matches));
       return true;
     }
     const { method, body } = match.route;
@@ -82,11 +85,7 @@ function toJson(route: RestRoute, answer: Parameters<typeof readField>[0]) {
     : writeMessage(method.desc.output, answer);
 }
 
-function refuseVerb({ request, response, path }: HttpExchange, verb: string, allow: string): void {
-  response.setHeader("allow", allow);
-  if (request.method === "OPTIONS") response.writeHead(204).end();
-  else sendError(response, methodNotAllowed(verb, path, allow));
-}
+const customVerb = /:[^/:]+$/;
 
 // What `curl -d` sends when nobody says otherwise counts: its body must still be JSON.
 const jsonTypes = /^(application\/([\w.-]+\+)?json|text\/(plain|json)|application\/x-www-form-urlencoded)\s*(;|$)/i;

@@ -2,7 +2,7 @@ import { create, type DescField, type DescMessage, type Message, ScalarType } fr
 import { FieldMaskSchema } from "@bufbuild/protobuf/wkt";
 import { FieldBehavior } from "../../../gen/google/api/field_behavior_pb.ts";
 import { hasBehavior } from "./field-behavior.ts";
-import { findField, join, readMessage, readSingle, setField, unknownField } from "./json-reader.ts";
+import { findField, isThereTwice, join, readMessage, readSingle, setField, unknownField } from "./json-reader.ts";
 import { parseJson } from "./json-syntax.ts";
 import { readField } from "./json-writer.ts";
 import type { RestMatch, RestRoute } from "./rest-routes.ts";
@@ -23,7 +23,13 @@ export function transcodeRequest(match: RestMatch, query: URLSearchParams, body:
   for (const [index, name] of route.template.variables.entries()) {
     setFromPath(desc, request, name, decodeSegment(values[index] ?? "", name));
   }
-  for (const [name, items] of group(query)) setFromQuery(route, desc, request, name, items);
+  const names = new Map<string, string>();
+  for (const [name, items] of group(query)) {
+    const path = setFromQuery(route, desc, request, name, items);
+    const other = names.get(path);
+    if (other !== undefined) throw isThereTwice(path, other, name);
+    names.set(path, name);
+  }
   deriveUpdateMask(route, desc, request, json);
   return request;
 }
@@ -51,7 +57,8 @@ function setFromPath(desc: DescMessage, request: Message, name: string, text: st
   setField(owner, field, value);
 }
 
-function setFromQuery(route: RestRoute, desc: DescMessage, request: Message, name: string, items: string[]): void {
+/** Tells the field's path, of which a client may know two names. */
+function setFromQuery(route: RestRoute, desc: DescMessage, request: Message, name: string, items: string[]): string {
   if (route.body === "*") throw unknownParameter(name);
   const { owner, field, path } = locate(desc, request, name);
   const top = path.split(".")[0];
@@ -64,6 +71,7 @@ function setFromQuery(route: RestRoute, desc: DescMessage, request: Message, nam
     throw invalidField(path, "is there more than once", "DUPLICATE_FIELD");
   }
   setField(owner, field, field.fieldKind === "list" ? values : values[0]);
+  return path;
 }
 
 function unknownParameter(name: string): RpcError {

@@ -68,6 +68,7 @@ export function matchPath(routes: readonly RestRoute[], path: string): RestMatch
 /** The verbs of an Allow header. */
 export function allowedVerbs(matches: readonly RestMatch[]): string {
   const verbs = new Set(matches.map(({ route }) => route.verb));
-  if (verbs.has("GET")) verbs.add("HEAD");
+  // What streams has no end that its headers could tell of.
+  if (matches.some(({ route }) => route.verb === "GET" && route.method.kind === "unary")) verbs.add("HEAD");
   return [...verbs, "OPTIONS"].sort().join(", ");
 }
