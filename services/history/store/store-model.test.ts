@@ -48,12 +48,15 @@ class Model {
     }
     if (decider) attempts.set(decider.attempt, decider);
     const ordered = [...attempts.values()].sort((a, b) => a.attempt - b.attempt);
-    const shown = (decider ?? skip ?? ordered.at(-1)) as Result;
+    const last = ordered.at(-1);
+    // Calls that were made and failed are no skip.
+    const shown = (decider ?? last ?? skip) as Result;
+    const open = skip ? FAILED : RETRYING;
     return {
       jobId: shown.jobId,
       second: shown.second,
       run: shown.run,
-      status: (decider ?? skip)?.status ?? RETRYING,
+      status: decider?.status ?? (last ? open : shown.status),
       sentAtMs: shown.sentAtMs,
       attempts: ordered.map(({ attempt, sentAtMs, status }) => [attempt, sentAtMs, status]),
     };

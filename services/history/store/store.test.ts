@@ -96,9 +96,30 @@ describe("the history store", () => {
       store.record([failed({ final: false })]);
       expect(store.record([skipped()]).settled).toHaveLength(1);
       expect(store.find(job, at())).toMatchObject({
-        status: SKIPPED_PAUSED,
-        attempts: [{ attempt: 1, status: FAILED }],
+        status: FAILED,
+        httpStatus: 500,
+        message: "answered 500; not tried again, because the job was paused",
+        attempts: [{ attempt: 1, status: FAILED, message: "answered 500" }],
       });
+    });
+
+    it("tells the same when the skip comes first, over a restart, and of an attempt that comes after that", async () => {
+      const third = failed({ attempt: 3, final: false, message: "answered 503", httpStatus: 503 });
+      const results = [skipped(), failed({ final: false }), third];
+      for (const [i, result] of results.entries()) {
+        expect(store.record([result])).toMatchObject({ news: 1, settled: i === 0 ? [result] : [] });
+        await store.stop();
+        await openStore();
+      }
+      store.record(results.map((result) => ({ ...result, jobId: other })).reverse());
+      expect(store.find(other, at())).toEqual({ ...store.find(job, at()), jobId: other });
+      expect(store.find(job, at())).toMatchObject({
+        status: FAILED,
+        message: "answered 503; not tried again, because the job was paused",
+        attempts: [{ attempt: 1 }, { attempt: 3 }],
+      });
+      expect(store.record(results).news).toBe(0);
+      expect(store.list(job, 5)).toHaveLength(1);
     });
   });
 
