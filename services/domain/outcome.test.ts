@@ -25,4 +25,9 @@ describe("failure", () => {
   it("has no status when there was no answer", () => {
     expect(failure("TIMEOUT", "no answer within 200 ms")).toMatchObject({ reason: "TIMEOUT", httpStatus: 0 });
   });
+
+  it("keeps 512 characters of a message at most", () => {
+    const outcome = failure("TLS_ERROR", "x".repeat(100_000));
+    expect(outcome.kind === "failure" && outcome.message.length).toBeLessThanOrEqual(512);
+  });
 });

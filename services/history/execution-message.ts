@@ -18,6 +18,20 @@ export function toExecution(record: ExecutionRecord): Execution {
   });
 }
 
+// Tags, lengths, timestamps and numbers of either, each at its longest.
+const fixedBytes = 96;
+
+/** What an execution takes at most in an answer: without its text only numbers vary. */
+export function mostBytesOf({ executionId, jobId, reason, message, attempts }: Execution): number {
+  let bytes = fixedBytes + executionId.length + jobId.length + textBytes(reason, message);
+  for (const attempt of attempts) bytes += fixedBytes + textBytes(attempt.reason, attempt.message);
+  return bytes;
+}
+
+function textBytes(reason: string, message: string): number {
+  return Buffer.byteLength(reason) + Buffer.byteLength(message);
+}
+
 function toAttempt(attempt: Attempt): MessageInitShape<typeof AttemptSchema> {
   return create(AttemptSchema, { attempt: attempt.attempt, ...outcomeFields(attempt) });
 }

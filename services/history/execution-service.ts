@@ -1,15 +1,17 @@
-import type { ExecutionService } from "../../gen/carillon/v1/execution_pb.ts";
+import type { Execution, ExecutionService } from "../../gen/carillon/v1/execution_pb.ts";
 import { executionIdOf, parseExecutionId } from "../domain/execution-id.ts";
 import type { ServiceHandlers } from "../platform/rpc/call.ts";
 import { invalidField, RpcError } from "../platform/rpc/rpc-error.ts";
 import type { ExecutionRecord } from "./disposition.ts";
-import { toExecution } from "./execution-message.ts";
+import { mostBytesOf, toExecution } from "./execution-message.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
 import { runOfManual } from "./result.ts";
 import type { HistoryStore } from "./store/store.ts";
 import type { Watchers } from "./watchers.ts";
 
 const defaultPageSize = 5;
+// gRPC clients refuse answers of more than 4 MiB unless told otherwise.
+const pageBytes = 3.5 * 1024 * 1024;
 
 /**
  * What became of each occurrence. History knows executions and no jobs: one it
@@ -40,11 +42,19 @@ export function createExecutionHandlers(deps: {
       const limit = pageSize || defaultPageSize;
       // One more tells whether there is a next page.
       const records = store.list(jobId, limit + 1, after);
-      const page = records.slice(0, limit);
-      const last = page.at(-1);
+      const executions: Execution[] = [];
+      let bytes = 0;
+      for (const record of records.slice(0, limit)) {
+        const execution = toExecution(record);
+        bytes += mostBytesOf(execution);
+        // At least one, or the list would never go on.
+        if (bytes > pageBytes && executions.length > 0) break;
+        executions.push(execution);
+      }
+      const last = records[executions.length - 1];
       return {
-        executions: page.map(toExecution),
-        nextPageToken: last && records.length > limit ? encodePageToken(jobId, last) : "",
+        executions,
+        nextPageToken: last && records.length > executions.length ? encodePageToken(jobId, last) : "",
       };
     },
 
