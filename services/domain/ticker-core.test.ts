@@ -17,7 +17,8 @@ function alone() {
   });
   let elapsedMs = 0;
   let revision = 0;
-  const now = () => ({ wallMs: startMs + elapsedMs, monotonicMs: elapsedMs });
+  let setMs = 0;
+  const now = () => ({ wallMs: startMs + elapsedMs + setMs, monotonicMs: elapsedMs });
   const seen: TickerEffect[] = [];
   /** Takes the effects, and answers those that the broker is to answer. */
   const settle = (answers: { ticks: boolean }) => {
@@ -63,6 +64,11 @@ function alone() {
       }
       return [...seen];
     },
+    /** Sets the wall clock, and nothing else. */
+    setClock(ms: number): void {
+      setMs += ms;
+    },
+    followId: follow.followId,
     jumpMs(ms: number): TickerEffect[] {
       seen.length = 0;
       elapsedMs += ms;
@@ -124,5 +130,73 @@ describe("a ticker", () => {
     expect(silence.some((effect) => effect.kind === "write-claim")).toBe(false);
     world.core.lastTickRead(world.now(), "b", undefined);
     expect(world.pass(250).some((effect) => effect.kind === "write-claim")).toBe(true);
+  });
+
+  it("goes on from now when the wall clock is set back by more than a minute, says so once, and marks what may repeat", () => {
+    const world = alone();
+    world.pass(3_000);
+    world.setClock(-3_600_000);
+    const after = world.pass(2_000);
+    const seconds = dueSeconds(after);
+    // The job took effect in what is the future now; it goes on all the same.
+    expect(seconds).toEqual([-2_597, -2_596, -2_595, -2_594]);
+    expect(after.filter((effect) => effect.kind === "publish-due").every(({ mayRepeat }) => mayRepeat)).toBe(true);
+    const notices = after.flatMap((effect) => (effect.kind === "notice" ? [effect.notice.event] : []));
+    expect(notices).toEqual(["timetable_was_ahead"]);
+    expect(world.core.status().lowestWatermark).toBe(seconds.at(-1));
+  });
+
+  it("waits for the wall clock when it is set back by less, and repeats nothing", () => {
+    const world = alone();
+    world.pass(3_000);
+    const { highestSecond } = world.core.status();
+    world.setClock(-30_000);
+    expect(dueSeconds(world.pass(29_000))).toEqual([]);
+    expect(world.core.status().highestSecond).toBe(highestSecond);
+    expect(dueSeconds(world.pass(3_000))).toEqual([1_005, 1_006]);
+  });
+
+  it("claims again what it holds when the claims are lost, and publishes on meanwhile", () => {
+    const world = alone();
+    world.pass(2_000);
+    world.core.claimsReset();
+    expect(dueSeconds(world.pass(1_000))).toEqual([1_004]);
+    world.core.claimsComplete(world.now());
+    const after = world.pass(250);
+    const [claim] = [...world.seen, ...after].filter((effect) => effect.kind === "write-claim");
+    expect(claim).toMatchObject({ partition: 0, revision: 0, claim: { owner: "a", epoch: 1 } });
+    expect(world.core.status()).toMatchObject({ owned: 1, loaded: 1, settled: true });
+  });
+
+  it("publishes the last minute again when DUE was lost", () => {
+    const world = alone();
+    world.pass(90_000);
+    const horizon = world.core.status().highestSecond ?? 0;
+    world.seen.length = 0;
+    world.core.dueReplaced(world.now());
+    world.settle({ ticks: true });
+    const again = world.seen.filter((effect) => effect.kind === "publish-due");
+    expect(again.map(({ second }) => second)).toEqual(Array.from({ length: 61 }, (_, i) => horizon - 60 + i));
+    expect(again.every(({ mayRepeat }) => mayRepeat)).toBe(true);
+  });
+
+  it("takes a new stream of jobs for filled when nothing has come for a while, not when it stood still", () => {
+    const world = alone();
+    world.core.jobsOpened(world.now(), world.followId, startMs - 86_400_000);
+    world.pass(250);
+    world.core.jobsOpened(world.now(), world.followId, world.now().wallMs);
+    const gone = { kind: "gone", jobId: "another" } as const;
+    // Reached the end of what is there: it is only being filled.
+    world.core.jobsComplete(world.now(), world.followId);
+    world.pass(20_000);
+    expect(world.core.status().jobs).toBe(1);
+    world.core.jobChanged(world.now(), world.followId, 0, 1, gone);
+    world.core.jobsComplete(world.now(), world.followId);
+    world.jumpMs(60_000);
+    expect(world.core.status().jobs).toBe(1);
+    world.pass(14_000, { ticks: true });
+    expect(world.core.status().jobs).toBe(1);
+    world.pass(2_000);
+    expect(world.core.status().jobs).toBe(0);
   });
 });

@@ -1,26 +1,20 @@
 import { Effects } from "./ticker-effects.ts";
 import { Heartbeat } from "./ticker-heartbeat.ts";
 import { PartitionHoldings } from "./ticker-holdings.ts";
-import type { Claim, JobChange, Now, PartitionTick, Tick, TickerEffect, TickerSettings } from "./ticker-model.ts";
+import { JobsIntake } from "./ticker-intake.ts";
+import type {
+  Claim,
+  JobChange,
+  Now,
+  PartitionTick,
+  Tick,
+  TickerEffect,
+  TickerSettings,
+  TickerStatus,
+} from "./ticker-model.ts";
 import { DueOutbox } from "./ticker-outbox.ts";
 import { Ownership } from "./ticker-ownership.ts";
 import type { PartitionRun } from "./ticker-partition.ts";
-
-export interface TickerStatus {
-  /** Partitions. */
-  owned: number;
-  /** Those of them whose jobs are all in the timetable. */
-  loaded: number;
-  jobs: number;
-  lowestWatermark: number | undefined;
-  /** Due messages without an acknowledgement. */
-  outstanding: number;
-  fenced: boolean;
-  /** Knows the claims and the other tickers, and has loaded what it owns. */
-  settled: boolean;
-  /** After `stop`: everything is given back. */
-  stopped: boolean;
-}
 
 /**
  * The ticker without its wires: takes what happened, and says what to do. Each
@@ -36,6 +30,7 @@ export class TickerCore {
   private readonly heartbeat: Heartbeat;
   private readonly outbox: DueOutbox;
   private readonly holdings: PartitionHoldings;
+  private readonly intake: JobsIntake;
   private readonly effects = new Effects();
   private connected = false;
   private claimsLoaded = false;
@@ -50,6 +45,7 @@ export class TickerCore {
     this.heartbeat = new Heartbeat(settings.fenceAfterMs);
     this.outbox = new DueOutbox(settings);
     this.holdings = new PartitionHoldings(settings, this.ownership, this.effects);
+    this.intake = new JobsIntake(settings, this.holdings.runs, this.effects);
   }
 
   takeEffects(): TickerEffect[] {
@@ -57,25 +53,14 @@ export class TickerCore {
   }
 
   status(): TickerStatus {
-    let jobs = 0;
-    let loaded = 0;
-    let lowest: number | undefined;
-    for (const run of this.holdings.runs.values()) {
-      jobs += run.jobs;
-      if (run.loaded) loaded++;
-      const second = run.watermark?.second;
-      if (second !== undefined && (lowest === undefined || second < lowest)) lowest = second;
-    }
+    const totals = this.holdings.totals();
     return {
-      owned: this.holdings.runs.size,
-      loaded,
-      jobs,
-      lowestWatermark: lowest,
+      ...totals,
       outstanding: this.outbox.outstanding,
       fenced: this.heartbeat.fenced,
       settled:
-        this.claimsLoaded && this.ticksLoaded && this.holdings.unanswered === 0 && loaded === this.holdings.runs.size,
-      stopped: this.stopping && this.holdings.runs.size === 0 && this.holdings.unanswered === 0,
+        this.claimsLoaded && this.ticksLoaded && this.holdings.unanswered === 0 && totals.loaded === totals.owned,
+      stopped: this.stopping && totals.owned === 0 && this.holdings.unanswered === 0,
     };
   }
 
@@ -87,6 +72,7 @@ export class TickerCore {
   connectionUp(now: Now): void {
     this.connected = true;
     this.ownership.watch(now);
+    this.intake.heardAgain(now);
     this.step(now);
   }
 
@@ -107,6 +93,12 @@ export class TickerCore {
     this.step(now);
   }
 
+  /** The claims are in another stream from here on: those that stand there follow, then `claimsComplete`. */
+  claimsReset(): void {
+    this.claimsLoaded = false;
+    this.ownership.forgetClaims();
+  }
+
   /** A tick from the ticks stream, in stream order, the own ones included. */
   tickSeen(now: Now, tick: Tick, sequence: number): void {
     this.ownership.learnTick(now, tick, sequence, !this.ticksLoaded);
@@ -117,6 +109,12 @@ export class TickerCore {
   ticksComplete(now: Now): void {
     this.ticksLoaded = true;
     this.step(now);
+  }
+
+  /** The ticks are in another stream from here on: its last ones follow, then `ticksComplete`. */
+  ticksReset(): void {
+    this.ticksLoaded = false;
+    this.ownership.forgetTickSequences();
   }
 
   lastTickRead(now: Now, ticker: string, last: { tick: Tick; sequence: number } | undefined): void {
@@ -145,27 +143,19 @@ export class TickerCore {
     this.step(now);
   }
 
+  /** JOBS, as this follower reads it from here on, was made at this instant. Another call tells of another stream. */
+  jobsOpened(now: Now, followId: number, createdMs: number): void {
+    this.intake.opened(followId, createdMs);
+    this.step(now);
+  }
+
   jobChanged(now: Now, followId: number, partition: number, sequence: number, change: JobChange): void {
-    const run = this.holdings.runs.get(partition);
-    if (run?.followId !== followId) return;
-    const dropped = run.change(change, sequence);
-    if (dropped) {
-      const { droppedFromMs: fromMs, untilMs } = dropped;
-      const notice = { event: "late_occurrences_dropped", partition, jobId: change.jobId, fromMs, untilMs } as const;
-      this.effects.emit({ kind: "notice", notice });
-    }
-    if (run.nextSecond(Number.NEGATIVE_INFINITY) !== undefined) this.publish(now);
+    if (this.intake.changed(now, followId, partition, sequence, change)) this.publish(now);
   }
 
   /** The follower handed in all that JOBS holds for its partitions; the first time it says so they are loaded. */
   jobsComplete(now: Now, followId: number): void {
-    let first = false;
-    for (const run of this.holdings.runs.values()) {
-      if (run.followId !== followId) continue;
-      first ||= !run.loaded;
-      run.reachedEnd();
-    }
-    if (first) this.step(now);
+    if (this.intake.ended(now, followId)) this.step(now);
   }
 
   /** The answer to `publish-due`. */
@@ -173,6 +163,12 @@ export class TickerCore {
     const refused = this.outbox.answered(now, id, stored);
     if (refused) this.effects.emit({ kind: "notice", notice: { event: "due_publish_refused", ...refused } });
     this.finish(now);
+  }
+
+  /** DUE is another stream: what it held and was not taken yet is lost. */
+  dueReplaced(now: Now): void {
+    this.holdings.rewindLost(now);
+    this.step(now);
   }
 
   /** The answer to `publish-tick`. */
@@ -207,6 +203,8 @@ export class TickerCore {
       this.fenceReadId = undefined;
       this.effects.emit({ kind: "notice", notice: { event: "publishing_stopped" } });
     }
+    this.intake.settle(now);
+    this.holdings.rewindAhead(now, this.target(now));
     if (this.connected && this.claimsLoaded && this.ticksLoaded && !this.stopping && !this.heartbeat.fenced)
       this.own(now);
     this.finish(now);
@@ -220,6 +218,7 @@ export class TickerCore {
   }
 
   private own(now: Now): void {
+    this.holdings.reclaim();
     for (const decision of this.ownership.decide(now, this.holdings.summary())) {
       switch (decision.kind) {
         case "ask":

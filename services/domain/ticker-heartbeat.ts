@@ -52,7 +52,8 @@ export class Heartbeat {
     this.underWay = { id, sentMs: now.monotonicMs };
     this.lastSentMs = now.monotonicMs;
     this.isUrgent = false;
-    this.lastSecond = Math.max(this.lastSecond, second);
+    // Also when it is an earlier one than before: the wall clock may have been set back.
+    this.lastSecond = second;
   }
 
   /** The broker's answer. */

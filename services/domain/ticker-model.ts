@@ -83,7 +83,30 @@ export type Notice =
   | { event: "partition_lost"; partition: number; epoch: number; owner: string; newEpoch: number }
   | { event: "publishing_stopped" | "publishing_resumed" }
   | { event: "due_publish_refused"; partition: number; second: number }
+  /** The wall clock was set back, or had run ahead when the timetable was made: it is made anew from now. */
+  | { event: "timetable_was_ahead"; partitions: number; aheadSeconds: number; fromSecond: number }
+  | { event: "due_stream_replaced"; partitions: number; fromSecond: number }
+  | { event: "jobs_stream_replaced"; partitions: number; jobs: number }
+  | { event: "jobs_forgotten"; partition: number; jobs: number }
   | { event: "late_occurrences_dropped"; partition: number; jobId: string; fromMs: number; untilMs: number };
+
+export interface TickerStatus {
+  /** Partitions. */
+  owned: number;
+  /** Those of them whose jobs are all in the timetable. */
+  loaded: number;
+  jobs: number;
+  lowestWatermark: number | undefined;
+  /** The last second that was begun anywhere: in the future by no more than the lead, unless the clock was set back. */
+  highestSecond: number | undefined;
+  /** Due messages without an acknowledgement. */
+  outstanding: number;
+  fenced: boolean;
+  /** Knows the claims and the other tickers, and has loaded what it owns. */
+  settled: boolean;
+  /** After `stop`: everything is given back. */
+  stopped: boolean;
+}
 
 export interface TickerSettings {
   ticker: string;
@@ -100,6 +123,8 @@ export interface TickerSettings {
   fenceAfterMs: number;
   /** How far back the timetable goes when nobody knows what was published. */
   lookbackSeconds: number;
+  /** A young stream of jobs without news for this long is taken for filled. */
+  filledAfterMs: number;
 }
 
 export const defaultTickerSettings = {
@@ -112,7 +137,15 @@ export const defaultTickerSettings = {
   deadAfterMs: 4_000,
   fenceAfterMs: 2_000,
   lookbackSeconds: 3_600,
+  // Well over what a registry takes to start again in the middle of filling it.
+  filledAfterMs: 15_000,
 } as const;
+
+/**
+ * A clock that stepped back by less is waited out: nothing is repeated. By more,
+ * a watermark that lies so far ahead would silence its partition for too long.
+ */
+export const aheadToleratedSeconds = 60;
 
 /** The later of two facts. */
 export function laterWatermark(a: Watermark | undefined, b: Watermark | undefined): Watermark | undefined {

@@ -1,4 +1,5 @@
 import {
+  aheadToleratedSeconds,
   type Claim,
   laterWatermark,
   type Now,
@@ -60,6 +61,20 @@ export class Ownership {
     this.watchingSinceMs = undefined;
   }
 
+  /** Another stream has them from now on: its revisions begin again. */
+  forgetClaims(): void {
+    this.claims.clear();
+    this.freeSince.clear();
+  }
+
+  /** Another stream has them from now on. What the last ones said is still true, and so is who was heard when. */
+  forgetTickSequences(): void {
+    for (const peer of this.peers.values()) {
+      peer.sequence = 0;
+      peer.verified = false;
+    }
+  }
+
   claimOf(partition: number): KnownClaim {
     return this.claims.get(partition) ?? { claim: undefined, revision: 0 };
   }
@@ -117,7 +132,7 @@ export class Ownership {
     const held = new Set([...holdings.owned, ...holdings.pending]);
     let count = held.size - holdings.releasing.size;
     for (const partition of this.leftBehind(held)) {
-      decisions.push(this.take(partition, ticker));
+      decisions.push(this.take(now, partition, ticker));
       count++;
     }
     const share = Math.ceil(partitions / this.liveCount(now));
@@ -134,14 +149,14 @@ export class Ownership {
       if (owner === ticker) continue;
       if (owner === "") {
         if (count >= share && !this.leftLying(now, partition)) continue;
-        decisions.push(this.take(partition, ""));
+        decisions.push(this.take(now, partition, ""));
         count++;
         continue;
       }
       const peer = this.peer(owner);
       if (count >= share || !this.silent(now, peer)) continue;
       if (peer.verified) {
-        decisions.push(this.take(partition, owner));
+        decisions.push(this.take(now, partition, owner));
         count++;
       } else if (!asked.has(owner) && now.monotonicMs - peer.askedMs >= askAgainMs) {
         peer.askedMs = now.monotonicMs;
@@ -152,7 +167,7 @@ export class Ownership {
     return decisions;
   }
 
-  private take(partition: number, from: string): Decision {
+  private take(now: Now, partition: number, from: string): Decision {
     const { claim, revision } = this.claimOf(partition);
     const ticked = from === "" ? undefined : this.tickedWatermark(from, partition);
     return {
@@ -161,8 +176,16 @@ export class Ownership {
       epoch: (claim?.epoch ?? 0) + 1,
       revision,
       from,
-      watermark: laterWatermark(claim?.watermark, ticked),
+      watermark: this.later(now, claim?.watermark, ticked),
     };
+  }
+
+  /** The later one, unless a clock that ran ahead has written it: the other one says more then. */
+  private later(now: Now, claimed: Watermark | undefined, ticked: Watermark | undefined): Watermark | undefined {
+    const latest = (now.wallMs + this.settings.leadMs) / 1000 + aheadToleratedSeconds;
+    if (claimed && ticked && claimed.second > latest !== ticked.second > latest)
+      return claimed.second > latest ? ticked : claimed;
+    return laterWatermark(claimed, ticked);
   }
 
   private tickedWatermark(ticker: string, partition: number): Watermark | undefined {

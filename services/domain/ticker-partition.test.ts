@@ -139,4 +139,109 @@ describe("a partition", () => {
     const dropped = partition.change(active({ timingSequence: 12, effectiveFromMs: 5_000 }), 12);
     expect(dropped).toEqual({ droppedFromMs: 5_000, untilMs: 996_400_000 });
   });
+
+  it("begins from now where its watermark lies in the future, and says that it may repeat", () => {
+    const partition = run({ second: 1_003_600, jobsSequence: 10 }, 1_000_000);
+    expect(partition.watermark).toEqual({ second: 999_999, jobsSequence: 10 });
+    partition.change(active(), 5);
+    partition.reachedEnd();
+    expect(seconds(issueAll(partition, 1_000_001))).toEqual([1_000_000, 1_000_001]);
+    expect([partition.mayRepeat(1_003_600), partition.mayRepeat(1_003_700)]).toEqual([true, false]);
+  });
+
+  it("waits for a clock that was set back by less than a minute", () => {
+    const partition = run({ second: 1_000_050, jobsSequence: 10 }, 1_000_000);
+    partition.change(active(), 5);
+    partition.reachedEnd();
+    expect(partition.rewindWhenAhead(1_000_000, 1_000_001)).toBe(false);
+    expect(issueAll(partition, 1_000_001)).toEqual([]);
+    expect(partition.horizon).toBe(1_000_050);
+  });
+
+  it("that is rewound issues the seconds again, marked, and never claims what was lost", () => {
+    const partition = run();
+    partition.change(active(), 5);
+    partition.reachedEnd();
+    const before = issueAll(partition, 110);
+    for (const { unit } of before.slice(0, -1)) partition.acknowledge(unit);
+    expect(partition.watermark?.second).toBe(109);
+    partition.rewind(105);
+    expect(partition.watermark?.second).toBe(105);
+    // The last one of before is acknowledged only now.
+    for (const { unit } of before.slice(-1)) partition.acknowledge(unit);
+    expect(partition.watermark?.second).toBe(105);
+    expect(partition.mayRepeat(110)).toBe(true);
+    const again = issueAll(partition, 110);
+    expect(seconds(again)).toEqual([106, 107, 108, 109, 110]);
+    for (const { unit } of again) partition.acknowledge(unit);
+    expect(partition.watermark).toEqual({ second: 110, jobsSequence: 5 });
+  });
+
+  it("that is rewound leaves late occurrences to come where they were", () => {
+    const partition = run();
+    partition.reachedEnd();
+    partition.skipTo(110);
+    partition.change(active({ timingSequence: 20, effectiveFromMs: 102_500 }), 20);
+    partition.rewind(105);
+    expect(seconds(issueAll(partition, 107))).toEqual([103, 104, 105, 106, 107]);
+  });
+});
+
+describe("a partition whose JOBS is replaced by another stream", () => {
+  const loaded = () => {
+    const partition = run();
+    partition.change(active(), 5);
+    partition.reachedEnd();
+    for (const { unit } of issueAll(partition, 103)) partition.acknowledge(unit);
+    partition.streamReplaced();
+    return partition;
+  };
+
+  it("publishes on, and repeats nothing of a job that comes again with its timing", () => {
+    const partition = loaded();
+    expect(seconds(issueAll(partition, 104))).toEqual([104]);
+    partition.change(active({ timingSequence: 1 }), 2);
+    partition.reachedEnd();
+    expect(seconds(issueAll(partition, 105))).toEqual([105]);
+  });
+
+  it("owes a timing that it does not know since it took effect, whatever sequence the new stream gives it", () => {
+    for (const timingSequence of [1, 2]) {
+      const partition = loaded();
+      const change = active({ jobId: "other", timingSequence, effectiveFromMs: 101_500 });
+      partition.change(change, 2);
+      expect(seconds(issueAll(partition, 103))).toEqual([102, 103]);
+    }
+  });
+
+  it("tells the next owner no sequence before the new stream is filled", () => {
+    const partition = loaded();
+    expect(partition.watermark?.jobsSequence).toBe(0);
+    partition.change(active({ timingSequence: 1 }), 7);
+    partition.reachedEnd();
+    expect(partition.watermark?.jobsSequence).toBe(0);
+    for (const { unit } of issueAll(partition, 104)) partition.acknowledge(unit);
+    partition.streamFilled();
+    for (const { unit } of issueAll(partition, 105)) partition.acknowledge(unit);
+    expect(partition.watermark?.jobsSequence).toBe(7);
+  });
+
+  it("forgets what the new stream did not bring, and goes on where it was should it come after all", () => {
+    const partition = loaded();
+    partition.change(active({ jobId: "other", timingSequence: 1, effectiveFromMs: 200_000_000 }), 1);
+    partition.reachedEnd();
+    expect(partition.streamFilled()).toBe(1);
+    expect(partition.jobs).toBe(1);
+    expect(issueAll(partition, 106)).toEqual([]);
+    partition.change(active({ timingSequence: 1 }), 9);
+    expect(seconds(issueAll(partition, 107))).toEqual([104, 105, 106, 107]);
+  });
+
+  it("takes over from an owner that may not have known of the new stream as if nothing had been seen", () => {
+    const partition = run({ second: 10_000, jobsSequence: 50_000 }, 10_000);
+    partition.opened(9_990);
+    partition.change(active({ timingSequence: 3, effectiveFromMs: 9_997_500 }), 3);
+    partition.reachedEnd();
+    expect(seconds(issueAll(partition, 10_001))).toEqual([9_998, 9_999, 10_000, 10_001]);
+  });
 });

@@ -1,23 +1,18 @@
 import { type Batch, type BatchLimits, nextBatch, type Pile } from "./batching.ts";
-import type { JobChange, Watermark } from "./ticker-model.ts";
-import { type Slot, Timetable } from "./timetable.ts";
-import { SecondQueue } from "./timetable-seconds.ts";
+import { LateOccurrences } from "./ticker-late.ts";
+import { aheadToleratedSeconds, type JobChange, type Watermark } from "./ticker-model.ts";
+import { JobsKnowledge } from "./ticker-stream.ts";
+import { Timetable } from "./timetable.ts";
 
 /** Something that was issued and moves the watermark once all of it is acknowledged. */
 export interface Unit {
   /** The second that is complete with it; undefined for late occurrences. */
   readonly second: number | undefined;
-  readonly jobsSequence: number;
+  jobsSequence: number;
   published: number;
   unacknowledged: number;
   /** More of it is to be issued. */
   open: boolean;
-}
-
-/** A job whose occurrences up to the horizon are still to be published. */
-interface LateJob {
-  slot: Slot;
-  untilSecond: number;
 }
 
 export interface PartitionRunOptions {
@@ -52,15 +47,13 @@ export class PartitionRun {
   private watermarkNow: Watermark | undefined;
   private publishedNow = 0;
   private readonly timetable: Timetable;
-  private readonly late = new SecondQueue<LateJob>();
+  private readonly late = new LateOccurrences();
   private pile: { pile: Pile; unit: Unit } | undefined;
-  private readonly units: Unit[] = [];
-  private appliedSequence = 0;
-  private settledSequence = 0;
-  /** Timings up to this sequence are published up to `startSecond` already. */
-  private readonly inheritedSequence: number;
-  private readonly startSecond: number;
-  private readonly mayRepeatUntil: number;
+  private units: Unit[] = [];
+  private readonly knowledge: JobsKnowledge;
+  /** Timings that are inherited are published up to here. */
+  private startSecond: number;
+  private mayRepeatUntil: number;
   private readonly lookbackSeconds: number;
   private readonly limits: BatchLimits;
 
@@ -72,9 +65,10 @@ export class PartitionRun {
     this.lookbackSeconds = lookbackSeconds;
     this.watermarkNow = watermark;
     this.startSecond = watermark?.second ?? nowSecond - lookbackSeconds;
-    this.inheritedSequence = watermark?.jobsSequence ?? Number.POSITIVE_INFINITY;
+    this.knowledge = new JobsKnowledge(watermark);
     this.mayRepeatUntil = Math.max(nowSecond + leadSeconds, this.startSecond + predecessorAheadSeconds);
     this.timetable = new Timetable(this.startSecond);
+    this.rewindWhenAhead(nowSecond - 1, nowSecond + leadSeconds);
   }
 
   /** Undefined while nothing is known: no predecessor, and nothing published yet. */
@@ -85,6 +79,11 @@ export class PartitionRun {
   /** Occurrences published for the watermark's second. */
   get published(): number {
     return this.publishedNow;
+  }
+
+  /** The last second that was begun. */
+  get horizon(): number {
+    return this.timetable.horizon;
   }
 
   get loaded(): boolean {
@@ -109,31 +108,98 @@ export class PartitionRun {
    * late and go out at once; with the timing unchanged, only the entry is
    * replaced. Returns from where on late occurrences were not made up for, if any.
    */
-  change(change: JobChange, sequence: number): { droppedFromMs: number; untilMs: number } | undefined {
-    this.appliedSequence = Math.max(this.appliedSequence, sequence);
+  change(
+    change: JobChange,
+    sequence: number,
+    nowMs = Number.POSITIVE_INFINITY,
+  ): { droppedFromMs: number; untilMs: number } | undefined {
+    const { jobId } = change;
+    const known = this.timetable.get(jobId);
+    if (this.knowledge.note(change, sequence, known)) return undefined;
     if (change.kind === "gone") {
-      this.timetable.remove(change.jobId);
+      this.knowledge.remember(jobId);
+      this.timetable.remove(jobId);
       return undefined;
     }
-    const known = this.timetable.get(change.jobId);
     if (known && known.timingGeneration === change.timingGeneration) {
       known.entry = change.entry;
       known.generation = change.generation;
       return undefined;
     }
-    const slot = this.timetable.put(change);
-    const horizon = this.timetable.horizon;
-    const seen = change.timingSequence <= this.inheritedSequence;
-    // A rebuilt JOBS makes old timings look new: they are not owed since the beginning.
-    const boundMs = (seen ? this.startSecond : horizon - this.lookbackSeconds) * 1000;
-    const fromMs = Math.max(change.effectiveFromMs, boundMs);
-    const { occurrences } = slot.group;
-    const first = occurrences.nextAfter(Math.floor(fromMs / 1000));
-    if (first !== undefined && first <= horizon) this.late.add(first, { slot, untilSecond: horizon });
-    if (seen || change.effectiveFromMs >= boundMs) return undefined;
-    const dropped = occurrences.nextAfter(Math.floor(change.effectiveFromMs / 1000));
+    const { horizon } = this.timetable;
+    const owed = this.knowledge.owed(change, this.startSecond, horizon, this.lookbackSeconds);
+    this.knowledge.remember(jobId);
+    const boundMs = owed.afterSecond * 1000;
+    let { effectiveFromMs } = change;
+    // What stands in JOBS has taken effect: a clock that ran ahead said when.
+    if (effectiveFromMs > nowMs + aheadToleratedSeconds * 1000) effectiveFromMs = owed.seen ? boundMs : nowMs;
+    const slot = this.timetable.put({ ...change, effectiveFromMs });
+    this.late.add(slot, Math.max(effectiveFromMs, boundMs), horizon);
+    if (!owed.mayDrop || effectiveFromMs >= boundMs) return undefined;
+    const dropped = slot.group.occurrences.nextAfter(Math.floor(effectiveFromMs / 1000));
     if (dropped === undefined || dropped * 1000 > boundMs) return undefined;
-    return { droppedFromMs: change.effectiveFromMs, untilMs: boundMs };
+    return { droppedFromMs: effectiveFromMs, untilMs: boundMs };
+  }
+
+  /** JOBS is read from a stream that was made at this second. */
+  opened(createdSecond: number): void {
+    if (!this.knowledge.opened(createdSecond, this.watermarkNow)) this.forgetSequences();
+  }
+
+  /** JOBS is another stream from here on, to be filled anew. */
+  streamReplaced(): void {
+    this.knowledge.replaced(this.timetable.jobIds());
+    this.mayRepeatUntil = Math.max(this.mayRepeatUntil, this.timetable.horizon);
+    this.forgetSequences();
+  }
+
+  /** JOBS holds all jobs. Returns how many others were taken out. */
+  streamFilled(): number {
+    const { horizon } = this.timetable;
+    // Up to where nothing waits to be issued, should a job come back after all.
+    const waiting = Math.min(this.pile?.pile.second ?? horizon + 1, this.late.first() ?? horizon + 1);
+    let count = 0;
+    for (const jobId of this.knowledge.streamFilled()) {
+      const slot = this.timetable.get(jobId);
+      if (!slot) continue;
+      this.knowledge.forget(slot, waiting - 1);
+      this.timetable.remove(jobId);
+      count++;
+    }
+    if (count > 0) this.mayRepeatUntil = Math.max(this.mayRepeatUntil, horizon);
+    this.knowledge.settle(horizon);
+    this.complete();
+    return count;
+  }
+
+  /**
+   * Begins again behind a second: what was published since was lost, or the clock
+   * was set back. The occurrences keep their ids, so that those who got them know them.
+   */
+  rewind(second: number): void {
+    const { horizon } = this.timetable;
+    if (second >= horizon) return;
+    this.timetable.rewind(second);
+    this.mayRepeatUntil = Math.max(this.mayRepeatUntil, horizon);
+    this.startSecond = Math.min(this.startSecond, second);
+    // An earlier watermark is as true as a later one.
+    if (this.watermarkNow && this.watermarkNow.second > second) this.watermarkNow = { ...this.watermarkNow, second };
+    this.publishedNow = 0;
+    this.units = this.units.filter((unit) => (unit.second ?? second) <= second);
+    if (this.pile && this.pile.pile.second > second) {
+      this.pile.unit.open = false;
+      this.pile = undefined;
+    }
+    this.late.endAt(second);
+    this.complete();
+  }
+
+  /** Rewinds when the timetable lies too far ahead of what may be published to be waited for. */
+  rewindWhenAhead(second: number, latestSecond: number): boolean {
+    if (this.timetable.horizon <= latestSecond + aheadToleratedSeconds) return false;
+    this.rewind(second);
+    this.timetable.takeEffectAt(second, aheadToleratedSeconds);
+    return true;
   }
 
   /**
@@ -143,7 +209,7 @@ export class PartitionRun {
    */
   reachedEnd(): void {
     this.isLoaded = true;
-    this.settledSequence = this.appliedSequence;
+    this.knowledge.settle(this.timetable.horizon);
     this.complete();
   }
 
@@ -193,16 +259,9 @@ export class PartitionRun {
   private nextPile(): { pile: Pile; unit: Unit } | undefined {
     const late = this.late.take();
     if (late) {
-      const slots: Slot[] = [];
-      for (const job of late.items) {
-        if (job.slot.index < 0) continue;
-        slots.push(job.slot);
-        const next = job.slot.group.occurrences.nextAfter(late.second);
-        if (next !== undefined && next <= job.untilSecond) this.late.add(next, job);
-      }
       const unit = this.unit(undefined, true);
       this.units.push(unit);
-      return { pile: { second: late.second, slots, position: 0 }, unit };
+      return { pile: { ...late, position: 0 }, unit };
     }
     const due = this.timetable.take();
     if (!due) return undefined;
@@ -212,7 +271,13 @@ export class PartitionRun {
   }
 
   private unit(second: number | undefined, open: boolean): Unit {
-    return { second, jobsSequence: this.settledSequence, published: 0, unacknowledged: 0, open };
+    return { second, jobsSequence: this.knowledge.settled, published: 0, unacknowledged: 0, open };
+  }
+
+  /** Those of another stream mean nothing in this one. */
+  private forgetSequences(): void {
+    for (const unit of this.units) unit.jobsSequence = 0;
+    if (this.watermarkNow) this.watermarkNow = { ...this.watermarkNow, jobsSequence: 0 };
   }
 
   private complete(): void {
@@ -229,7 +294,7 @@ export class PartitionRun {
     if (this.isLoaded && this.idle) {
       const second = this.timetable.horizon;
       if (this.watermarkNow?.second !== second) this.publishedNow = 0;
-      this.watermarkNow = { second, jobsSequence: this.settledSequence };
+      this.watermarkNow = { second, jobsSequence: this.knowledge.settled };
     }
   }
 }

@@ -15,7 +15,7 @@ export interface Slot {
   generation: number;
   readonly timingGeneration: number;
   /** Occurrences strictly after this instant are due. */
-  readonly effectiveFromMs: number;
+  effectiveFromMs: number;
   readonly group: Group;
   /** The place among the group's slots; -1 once the job is out of the timetable. */
   index: number;
@@ -42,12 +42,13 @@ export interface SlotDefinition {
  * The jobs of a partition by the second at which they are next due. The work of
  * a second is proportional to what is due in it, never to the number of jobs.
  *
- * The horizon is the last second whose occurrences were taken out; it never goes back.
+ * The horizon is the last second whose occurrences were taken out; it goes back
+ * only when it is rewound.
  */
 export class Timetable {
   private readonly slots = new Map<string, Slot>();
   private readonly groups = new Map<string, Group>();
-  private readonly due = new SecondQueue<Group>();
+  private due = new SecondQueue<Group>();
   private horizonSecond: number;
 
   constructor(horizon: number) {
@@ -64,6 +65,10 @@ export class Timetable {
 
   get(jobId: string): Slot | undefined {
     return this.slots.get(jobId);
+  }
+
+  jobIds(): Iterable<string> {
+    return this.slots.keys();
   }
 
   /** Puts a job in, in place of what it was before. Its occurrences up to the horizon are the caller's business. */
@@ -125,6 +130,20 @@ export class Timetable {
     const next = this.nextSecond();
     if (next !== undefined && next <= second) throw new Error(`second ${next} is due and would be skipped`);
     if (second > this.horizonSecond) this.horizonSecond = second;
+  }
+
+  /** Moves the horizon back: what was taken out since is to be taken out again. */
+  rewind(second: number): void {
+    if (second >= this.horizonSecond) return;
+    this.horizonSecond = second;
+    this.due = new SecondQueue();
+    for (const group of this.groups.values()) this.schedule(group, second);
+  }
+
+  /** Lets jobs take effect at a second that were to do so much later. */
+  takeEffectAt(second: number, toleratedSeconds: number): void {
+    const latestMs = (second + toleratedSeconds) * 1000;
+    for (const slot of this.slots.values()) if (slot.effectiveFromMs > latestMs) slot.effectiveFromMs = second * 1000;
   }
 
   private groupOf(occurrences: Occurrences): Group {

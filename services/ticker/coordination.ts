@@ -17,9 +17,12 @@ export interface StoredClaim {
 
 export interface CoordinationOptions {
   onClaim: (stored: StoredClaim) => void;
-  /** All claims that stood at the start were handed over. */
+  /** The claims are in another stream from here on. */
+  onClaimsReset: () => void;
+  /** All claims that stood at the start, or in the stream that replaced theirs, were handed over. */
   onClaimsComplete: () => void;
   onTick: (tick: Tick, sequence: number) => void;
+  onTicksReset: () => void;
   /** The last tick of each ticker was handed over. */
   onTicksComplete: () => void;
 }
@@ -60,6 +63,7 @@ export function createCoordination(
       options.onClaim({ partition: Number(subject.split(".")[2]), claim, revision: seq });
     },
     onCaughtUp: options.onClaimsComplete,
+    onReset: options.onClaimsReset,
   });
   const tickFollower = createFollower(broker, deps, {
     stream: streams.ticks,
@@ -70,6 +74,7 @@ export function createCoordination(
       if (tick) options.onTick(tick, seq);
     },
     onCaughtUp: options.onTicksComplete,
+    onReset: options.onTicksReset,
   });
 
   const last = async (stream: string, subject: string) => {

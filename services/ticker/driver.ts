@@ -1,5 +1,5 @@
-import { TickerCore, type TickerStatus } from "../domain/ticker-core.ts";
-import type { Now, TickerEffect, TickerSettings } from "../domain/ticker-model.ts";
+import { TickerCore } from "../domain/ticker-core.ts";
+import type { Now, TickerEffect, TickerSettings, TickerStatus } from "../domain/ticker-model.ts";
 import { type Clock, sleep } from "../platform/clock.ts";
 import type { Broker } from "../platform/jetstream/connection.ts";
 import type { Publisher } from "../platform/jetstream/publisher.ts";
@@ -43,6 +43,8 @@ export function createDriver(settings: TickerSettings, deps: DriverDeps): Driver
   const now = (): Now => ({ wallMs: clock.nowMs(), monotonicMs: clock.monotonicMs() });
   let cancelTimer: (() => void) | undefined;
   let endings: (() => void)[] = [];
+  /** The highest sequence of DUE that was acknowledged. */
+  let dueSequence = 0;
   let running = false;
   let stopping: Promise<void> | undefined;
 
@@ -54,14 +56,17 @@ export function createDriver(settings: TickerSettings, deps: DriverDeps): Driver
 
   const coordination: Coordination = createCoordination(broker, deps, {
     onClaim: ({ partition, claim, revision }) => input((at) => core.claimSeen(at, partition, claim, revision)),
+    onClaimsReset: () => input(() => core.claimsReset()),
     onClaimsComplete: () => input((at) => core.claimsComplete(at)),
     onTick: (tick, sequence) => input((at) => core.tickSeen(at, tick, sequence)),
+    onTicksReset: () => input(() => core.ticksReset()),
     onTicksComplete: () => input((at) => core.ticksComplete(at)),
   });
   const jobs: JobsReader = createJobsReader(broker, deps, {
     partitionCount: settings.partitions,
     onChange: (followId, partition, sequence, change) =>
       input((at) => core.jobChanged(at, followId, partition, sequence, change)),
+    onStream: (followId, createdMs) => input((at) => core.jobsOpened(at, followId, createdMs)),
     onEnd: (followId) => input((at) => core.jobsComplete(at, followId)),
   });
 
@@ -103,6 +108,7 @@ export function createDriver(settings: TickerSettings, deps: DriverDeps): Driver
 
   const publishDue = (effect: Extract<TickerEffect, { kind: "publish-due" }>): void => {
     const { id, partition, entries, messageId } = effect;
+    const sequenceBefore = dueSequence;
     void duePublisher
       .publish(subjects.due(partition), encodeDueBatch(effect, entries), { messageId })
       .then((outcome) => {
@@ -112,6 +118,11 @@ export function createDriver(settings: TickerSettings, deps: DriverDeps): Driver
         if (stored) metrics.duePublished.inc(entries.length);
         else log.error({ event: "due_refused", partition, code: outcome.code, description: outcome.description });
         input((at) => core.duePublished(at, id, stored));
+        if (outcome.kind !== "stored" || outcome.duplicate) return;
+        // What was sent after an acknowledgement lies behind it, unless the stream is another one.
+        const replaced = outcome.sequence <= sequenceBefore && sequenceBefore <= dueSequence;
+        dueSequence = replaced ? outcome.sequence : Math.max(dueSequence, outcome.sequence);
+        if (replaced) input((at) => core.dueReplaced(at));
       });
   };
 

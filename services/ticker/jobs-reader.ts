@@ -12,6 +12,8 @@ export interface JobsReaderOptions {
   /** All partitions there are. */
   partitionCount: number;
   onChange: (followId: number, partition: number, sequence: number, change: JobChange) => void;
+  /** Before the first change: when the stream was made. Once more when another one has replaced it. */
+  onStream: (followId: number, createdMs: number) => void;
   /** Everything that JOBS holds for these partitions was handed over. Each time that the end is reached. */
   onEnd: (followId: number) => void;
 }
@@ -58,6 +60,7 @@ export function createJobsReader(
           if (message.info.pending === 0) options.onEnd(followId);
         },
         onCaughtUp: () => options.onEnd(followId),
+        onStream: (createdMs) => options.onStream(followId, createdMs),
       });
       following.set(followId, { partitions: wanted, follower });
       void follower.start();

@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
-import type { TickerStatus } from "../domain/ticker-core.ts";
+import type { TickerStatus } from "../domain/ticker-model.ts";
 import type { Clock } from "../platform/clock.ts";
 
 export interface TickerMetrics {
@@ -31,11 +31,8 @@ export function createTickerMetrics(registry: Registry): TickerMetrics {
 }
 
 /** Gauges that are read when they are asked for. */
-export function registerTickerGauges(
-  registry: Registry,
-  options: { clock: Clock; leadMs: number; status: () => TickerStatus },
-): void {
-  const { clock, status, leadMs } = options;
+export function registerTickerGauges(registry: Registry, options: { clock: Clock; status: () => TickerStatus }): void {
+  const { clock, status } = options;
   const gauge = (name: string, help: string, value: () => number) =>
     new Gauge({
       name,
@@ -50,10 +47,10 @@ export function registerTickerGauges(
   gauge("carillon_publishes_outstanding", "Due messages without an acknowledgement", () => status().outstanding);
   gauge(
     "carillon_watermark_age_seconds",
-    "Now minus the lowest watermark of the owned partitions; negative by up to the lead when all is well",
+    "Now minus the lowest watermark of the owned partitions; negative by up to the lead when all is well, by more when the clock was set back",
     () => {
       const second = status().lowestWatermark;
-      return second === undefined ? 0 : Math.max(-leadMs / 1000, clock.nowMs() / 1000 - second);
+      return second === undefined ? 0 : clock.nowMs() / 1000 - second;
     },
   );
 }

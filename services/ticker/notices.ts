@@ -21,10 +21,14 @@ export function logNotice(log: Log, metrics: TickerMetrics, ticker: string, noti
       break;
     case "partition_lost":
     case "publishing_stopped":
+    case "jobs_stream_replaced":
+    case "jobs_forgotten":
+    case "due_stream_replaced":
       log.warn(notice);
       break;
     case "due_publish_refused":
     case "late_occurrences_dropped":
+    case "timetable_was_ahead":
       log.error(notice);
       break;
     default:

@@ -1,7 +1,6 @@
 import type { Registry } from "prom-client";
 import { partitionCount } from "../domain/partition.ts";
-import type { TickerStatus } from "../domain/ticker-core.ts";
-import { defaultTickerSettings } from "../domain/ticker-model.ts";
+import { defaultTickerSettings, type TickerStatus } from "../domain/ticker-model.ts";
 import type { Clock, Random } from "../platform/clock.ts";
 import type { Address } from "../platform/config.ts";
 import { createBroker } from "../platform/jetstream/connection.ts";
@@ -26,6 +25,8 @@ export interface TickerParts extends Startable {
 // A heartbeat that was not acknowledged by then is sent again, well within the 2 s after which publishing stops.
 const controlAckTimeoutMs = 600;
 const controlWindow = 256;
+// More than clocks are corrected by in passing.
+const aheadToleratedMs = 5_000;
 
 /**
  * Stops in this order:
@@ -63,14 +64,16 @@ export function createTicker(
       nonce: Math.floor(deps.random() * 2 ** 52).toString(36),
     },
   );
-  registerTickerGauges(deps.metrics, { clock, leadMs: defaultTickerSettings.leadMs, status: driver.status });
+  registerTickerGauges(deps.metrics, { clock, status: driver.status });
   const grpc = createGrpcServer({ address: config.grpcAddress }, { services: [], clock, log });
   const ops = createOpsServer({
     address: config.opsAddress,
     metrics: deps.metrics,
     ready: () => {
-      const { settled, fenced } = driver.status();
-      return broker.connected() && settled && !fenced;
+      const { settled, fenced, highestSecond } = driver.status();
+      // After the wall clock was set back nothing is due until it has caught up.
+      const aheadMs = (highestSecond ?? 0) * 1000 - clock.nowMs();
+      return broker.connected() && settled && !fenced && aheadMs <= defaultTickerSettings.leadMs + aheadToleratedMs;
     },
     log,
   });

@@ -76,8 +76,10 @@ export class SimulatedMachine {
     wanted: (key: string) => boolean,
     onEntry: (key: string, value: T, sequence: number) => void,
     onEnd: () => void,
+    onStream: (createdMs: number, another: boolean) => void,
   ): void {
     const { life } = this;
+    let era: number | undefined;
     let place = 0;
     let told = false;
     let under = false;
@@ -98,8 +100,9 @@ export class SimulatedMachine {
         return;
       }
       this.transfer("there", () => {
-        const { entries, atEnd } = log.read(place, wanted, this.dice.between(1, 4));
-        if (entries.length === 0 && told) {
+        const { era: found, createdMs } = log;
+        const { entries, atEnd } = log.read(era === found ? place : 0, wanted, this.dice.between(1, 4));
+        if (entries.length === 0 && told && era === found) {
           under = false;
           // What was appended while this request was on its way was read by it.
           return;
@@ -107,6 +110,12 @@ export class SimulatedMachine {
         this.transfer("back", () => {
           this.mine(0, () => {
             if (this.connection === connection) {
+              if (era !== found) {
+                onStream(createdMs, era !== undefined);
+                era = found;
+                place = 0;
+                told = false;
+              }
               for (const entry of entries) {
                 place = entry.sequence;
                 onEntry(entry.key, entry.value, entry.sequence);

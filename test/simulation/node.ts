@@ -54,6 +54,7 @@ export class SimulatedTicker extends SimulatedMachine {
         this.input((core, now) => core.claimSeen(now, Number(partition), claim, sequence));
       },
       () => this.input((core, now) => core.claimsComplete(now)),
+      (_, another) => another && this.input((core) => core.claimsReset()),
     );
     this.read(
       this.broker.ticks,
@@ -62,6 +63,7 @@ export class SimulatedTicker extends SimulatedMachine {
         this.input((core, now) => core.tickSeen(now, tick, sequence));
       },
       () => this.input((core, now) => core.ticksComplete(now)),
+      (_, another) => another && this.input((core) => core.ticksReset()),
     );
   }
 
@@ -203,6 +205,7 @@ export class SimulatedTicker extends SimulatedMachine {
         );
       },
       () => this.input((core, now) => core.jobsComplete(now, followId)),
+      (createdMs) => this.input((core, now) => core.jobsOpened(now, followId, createdMs)),
     );
   }
 

@@ -34,6 +34,9 @@ interface SimulatedDefinition {
   deleted: boolean;
 }
 
+// What the real one writes for a timing of an earlier stream.
+const longSettled = 1;
+
 export interface RegistryHabits {
   /** Jobs that are created at once at the start. */
   crowd: number;
@@ -72,6 +75,27 @@ export class SimulatedRegistry {
     for (let change = 0; change < habits.changes; change++) {
       timeline.after(Math.floor(dice.next() * spanMs), () => this.change());
     }
+  }
+
+  /** JOBS is another stream: what was published goes out again, bit by bit, behind what waits already. */
+  refill(): void {
+    const { timeline, dice } = this;
+    for (const timing of this.timings) if (timing.sequence !== undefined) timing.sequence = longSettled;
+    let atMs = Math.max(this.relayFreeAtMs, timeline.nowMs) + dice.between(0, 1_500);
+    for (const { current, deleted } of this.jobs) {
+      const { timing } = current;
+      // What was never published comes by itself.
+      if (deleted || timing.sequence === undefined) continue;
+      atMs += dice.between(0, 150);
+      timeline.at(atMs, () => {
+        const { era } = this.broker.jobs;
+        this.broker.jobs.append(`${timing.partition}.${timing.jobId}`, {
+          version: current,
+          timingSequence: timing.sequence ?? era,
+        });
+      });
+    }
+    this.relayFreeAtMs = atMs;
   }
 
   private change(): void {

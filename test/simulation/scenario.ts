@@ -21,11 +21,17 @@ export interface Outcome {
   published: number;
   repeats: number;
   unmarkedRepeats: number;
+  /** Something happened after which a good deal goes out again: a stream was lost, or a clock set by more than a minute. */
+  upset: boolean;
 }
 
 const startMs = 1_000_000_000_000;
 const settlingMs = 26_000;
+// A clock that was set back by a minute and a half makes that many seconds go out again, in narrow windows.
+const settlingOfClocksMs = 90_000;
 const partitions = 4;
+// As long as a ticker may name a sequence of a stream that was replaced.
+const unawareMs = 60_000;
 
 const networks: Record<Weather, Network> = {
   calm: { usualMs: 15, worstMs: 80, loss: 0 },
@@ -51,7 +57,8 @@ export function runScenario(seed: number): Outcome {
     relayMs: { usual: dice.pick([5, 50, 400]), worst: weather === "calm" ? 300 : 3_000 },
     partitions,
   });
-  verdict.judge(registry);
+  // A second in the future is cut down to now.
+  verdict.judge(registry, (second) => Math.min(second * 1000, timeline.nowMs) >= broker.jobs.createdMs + unawareMs);
   const network = { ...networks[weather] };
   const skewMs = weather === "storm" ? 1_500 : 100;
   const tickers = Array.from({ length: weather === "calm" ? 1 : dice.between(1, 3) }, (_, index) => {
@@ -68,7 +75,7 @@ export function runScenario(seed: number): Outcome {
       const atMs = timeline.nowMs + Math.floor(dice.next() * (troubleEndMs - timeline.nowMs));
       const ticker = dice.pick(tickers);
       timeline.at(atMs, () =>
-        weather === "rolling" ? restart(ticker, timeline, dice) : harm(ticker, timeline, dice, broker),
+        weather === "rolling" ? restart(ticker, timeline, dice) : harm(ticker, timeline, dice, broker, registry),
       );
     }
   }
@@ -83,13 +90,14 @@ export function runScenario(seed: number): Outcome {
     ticker.connect();
     if (Math.abs(ticker.wallOffsetMs) > skewMs) ticker.wallOffsetMs = 0;
   }
-  timeline.runUntil(troubleEndMs + settlingMs);
+  timeline.runUntil(troubleEndMs + (verdict.clocksStepped ? settlingOfClocksMs : settlingMs));
   if (!tickers.some((ticker) => ticker.running)) verdict.fail("no ticker is left");
   verdict.complete(Math.floor((timeline.nowMs - skewMs - 1_000) / 1000), weather === "calm");
   if (weather === "calm" && verdict.repeats > 0) verdict.fail(`${verdict.repeats} repeats although nothing failed`);
   if (weather === "rolling" && verdict.unmarkedRepeats > 0) verdict.fail(`${verdict.unmarkedRepeats} unmarked repeats`);
   const { failures, published, repeats, unmarkedRepeats } = verdict;
-  return { seed, weather, failures, published, repeats, unmarkedRepeats };
+  const upset = verdict.clocksStepped || broker.jobs.era > 0;
+  return { seed, weather, failures, published, repeats, unmarkedRepeats, upset };
 }
 
 function settings(ticker: string, dice: Dice, crowded: boolean): TickerSettings {
@@ -100,6 +108,7 @@ function settings(ticker: string, dice: Dice, crowded: boolean): TickerSettings 
     limits: { entries: dice.between(1, crowded ? 2 : 4), bytes: 1_000 },
     maxOutstanding: dice.between(2, crowded ? 3 : 8),
     maxOutstandingBytes: 1_000_000,
+    filledAfterMs: dice.between(300, 5_000),
   };
 }
 
@@ -108,8 +117,14 @@ function restart(ticker: SimulatedTicker, timeline: Timeline, dice: Dice): void 
   timeline.after(dice.between(500, 6_000), () => ticker.start());
 }
 
-function harm(ticker: SimulatedTicker, timeline: Timeline, dice: Dice, broker: SimulatedBroker): void {
-  switch (dice.between(0, 6)) {
+function harm(
+  ticker: SimulatedTicker,
+  timeline: Timeline,
+  dice: Dice,
+  broker: SimulatedBroker,
+  registry: SimulatedRegistry,
+): void {
+  switch (dice.between(0, 8)) {
     case 0:
     case 1:
       ticker.crash();
@@ -123,7 +138,8 @@ function harm(ticker: SimulatedTicker, timeline: Timeline, dice: Dice, broker: S
       ticker.suspend(dice.between(100, 9_000));
       return;
     case 4: {
-      const jumpMs = dice.pick([-20_000, -3_000, 2_000, 12_000]);
+      const jumpMs = dice.pick([-90_000, -20_000, -3_000, 2_000, 12_000, 80_000]);
+      if (Math.abs(jumpMs) > 60_000) broker.verdict.clocksStepped = true;
       const rightMs = Math.abs(ticker.wallOffsetMs) > 1_500 ? 0 : ticker.wallOffsetMs;
       ticker.wallOffsetMs += jumpMs;
       timeline.after(dice.between(500, 5_000), () => {
@@ -133,6 +149,18 @@ function harm(ticker: SimulatedTicker, timeline: Timeline, dice: Dice, broker: S
     }
     case 5:
       broker.forgetMessageIds();
+      return;
+    case 6:
+      broker.jobs.replace(timeline.nowMs);
+      registry.refill();
+      return;
+    case 7:
+      // The broker's disk is lost; what DUE held was taken already.
+      broker.forgetMessageIds();
+      broker.jobs.replace(timeline.nowMs);
+      broker.claims.replace(timeline.nowMs);
+      broker.ticks.replace(timeline.nowMs);
+      registry.refill();
       return;
     default:
       restart(ticker, timeline, dice);
