@@ -30,8 +30,8 @@ export interface CreateJobs {
 /** A request that has been understood, and not yet been decided on. */
 interface Draft {
   definition: Job;
-  /** Whether it came with a job id. */
-  namesItself: boolean;
+  /** What it came with though the server makes it. */
+  madeByServer: readonly FieldProblem[];
   /** Where it stands in the call: "" or "requests[3].". */
   prefix: string;
   requestId: string;
@@ -125,7 +125,16 @@ function draftOf({ job, requestId }: CreateJobRequest, prefix: string): Draft {
   const definition = defineJob(job);
   const fingerprint =
     requestId === "" ? undefined : createHash("sha256").update(toBinary(JobSchema, definition)).digest();
-  return { definition, namesItself: job.jobId !== "", prefix, requestId, fingerprint };
+  return { definition, madeByServer: madeByServer(job, `${prefix}job.`), prefix, requestId, fingerprint };
+}
+
+function madeByServer({ jobId, etag }: Job, prefix: string): readonly FieldProblem[] {
+  if (jobId === "" && etag === "") return [];
+  const description = "is made by the server and must be left out";
+  return [
+    ...(jobId === "" ? [] : [{ field: `${prefix}job_id`, description, reason: "JOB_ID_NOT_ALLOWED" }]),
+    ...(etag === "" ? [] : [{ field: `${prefix}etag`, description, reason: "ETAG_NOT_ALLOWED" }]),
+  ];
 }
 
 function refusalOf(records: readonly JobRecord[], drafts: readonly Draft[]): RpcError | undefined {
@@ -134,10 +143,7 @@ function refusalOf(records: readonly JobRecord[], drafts: readonly Draft[]): Rpc
   for (const [index, { job, jobId, effectiveFromMs }] of records.entries()) {
     const draft = drafts[index];
     const prefix = `${draft?.prefix ?? ""}job.`;
-    if (draft?.namesItself) {
-      const description = "is made by the server and must be left out";
-      problems.push({ field: `${prefix}job_id`, description, reason: "JOB_ID_NOT_ALLOWED" });
-    }
+    if (draft) problems.push(...draft.madeByServer);
     const second = secondOf(effectiveFromMs);
     problems.push(...problemsOfJob(job, { jobId, createdSecond: second, afterSecond: second }, prefix));
     unserved.push(...unservedFields(job, prefix));

@@ -151,6 +151,7 @@ describe("what only a hand-made request can say", () => {
   };
   const cases: [string, string, string, string, string][] = [
     ["an unknown field", '"shedule":"x"', "UNKNOWN_FIELD", "shedule", "unknown field; did you mean schedule?"],
+    ["the same field twice", '"schedule":"bad","schedule":"@yearly"', "DUPLICATE_FIELD", "schedule", "is there twice"],
     ["a wrong type", '"schedule":5', "WRONG_TYPE", "schedule", "expected a string, got the number 5"],
     [
       "a wrong enum value",

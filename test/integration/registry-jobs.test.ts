@@ -59,12 +59,15 @@ describe("JobService, with no broker anywhere", () => {
       expect(await jobs.getJob({ jobId: job.jobId })).toEqual(job);
     });
 
-    it("ignores what only the server sets, and refuses a job id", async () => {
-      const job = await create({ generation: 7, state: JobState.PAUSED, createdAt: seconds(1), etag: "x" });
+    it("ignores what only the server sets, and refuses a job id and an etag", async () => {
+      const job = await create({ generation: 7, state: JobState.PAUSED, createdAt: seconds(1) });
       expect(job).toMatchObject({ generation: 1, state: JobState.ACTIVE });
       const refusal = await refusalOf(create({ jobId: "mine" }));
       expect(refusal).toMatchObject({ code: "INVALID_ARGUMENT", reason: "JOB_ID_NOT_ALLOWED" });
       expect(fieldsOf(refusal)).toEqual(["job.job_id"]);
+      const guarded = await refusalOf(create({ etag: "x" }));
+      expect(guarded).toMatchObject({ code: "INVALID_ARGUMENT", reason: "ETAG_NOT_ALLOWED" });
+      expect(fieldsOf(guarded)).toEqual(["job.etag"]);
     });
 
     it("tells all that is wrong at once", async () => {

@@ -1,8 +1,16 @@
-import { RpcError } from "./rpc-error.ts";
+import { findDuplicateKey } from "./json-duplicates.ts";
+import { invalidField, RpcError } from "./rpc-error.ts";
 
-/** Parses a request body. Throws INVALID_ARGUMENT that tells where the text stops being JSON. */
+/** Parses a request body. Throws INVALID_ARGUMENT that tells where the text stops being JSON, or what it says twice. */
 export function parseJson(bytes: Uint8Array): unknown {
   const text = decodeUtf8(bytes);
+  const json = parseText(text);
+  const twice = findDuplicateKey(text, json);
+  if (twice !== undefined) throw invalidField(twice, "is there twice", "DUPLICATE_FIELD");
+  return json;
+}
+
+function parseText(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {

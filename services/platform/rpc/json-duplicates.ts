@@ -1,0 +1,102 @@
+/**
+ * The path of the first key that stands twice in one object of a valid JSON
+ * text (`http.body`, `requests[3].job`), as it was written; undefined when there
+ * is none. JSON.parse keeps the last one and says nothing, so that one of two
+ * values would be accepted and ignored.
+ *
+ * `json` is the parsed text: with as many keys as the text has names nothing can
+ * be lost. To count them costs 0.3 µs for a small job, 1 µs for a full one.
+ */
+export function findDuplicateKey(text: string, json: unknown): string | undefined {
+  return countNames(text) === countKeys(json) ? undefined : walkToDuplicate(text);
+}
+
+/** In all objects, at any depth; without recursion, since a body may be nested as deep as it is long. */
+function countKeys(json: unknown): number {
+  let count = 0;
+  const open: unknown[] = typeof json === "object" && json !== null ? [json] : [];
+  for (let value = open.pop(); value !== undefined; value = open.pop()) {
+    // for…in makes no array of them; what JSON.parse makes inherits nothing that it would walk.
+    for (const key in value as object) {
+      const item = (value as Record<string, unknown>)[key];
+      if (typeof item === "object" && item !== null) open.push(item);
+      count++;
+    }
+    if (Array.isArray(value)) count -= value.length;
+  }
+  return count;
+}
+
+/** The strings that a colon follows: in valid JSON these are the names of members, and nothing else is. */
+function countNames(text: string): number {
+  let count = 0;
+  for (let at = text.indexOf('"'); at >= 0; ) {
+    const end = endOfString(text, at);
+    if (isName(text, end)) count++;
+    at = text.indexOf('"', end);
+  }
+  return count;
+}
+
+interface Container {
+  /** Names so far; undefined in an array. */
+  names: Set<string> | undefined;
+  /** Where the walk stands in it. */
+  at: string | number;
+}
+
+function walkToDuplicate(text: string): string | undefined {
+  const open: Container[] = [];
+  const structure = /["{}[\],]/g;
+  for (let match = structure.exec(text); match; match = structure.exec(text)) {
+    const [mark] = match;
+    const inside = open.at(-1);
+    if (mark === "{") open.push({ names: new Set(), at: "" });
+    else if (mark === "[") open.push({ names: undefined, at: 0 });
+    else if (mark === "}" || mark === "]") open.pop();
+    else if (mark === "," && typeof inside?.at === "number") inside.at++;
+    else if (mark === '"') {
+      const end = endOfString(text, match.index);
+      structure.lastIndex = end;
+      if (!inside?.names || !isName(text, end)) continue;
+      const name: string = JSON.parse(text.slice(match.index, end));
+      inside.at = name;
+      if (inside.names.has(name)) return pathOf(open);
+      inside.names.add(name);
+    }
+  }
+  return undefined;
+}
+
+/** The index behind the closing quote of the string that begins at `start`. */
+function endOfString(text: string, start: number): number {
+  let end = start;
+  do {
+    end = text.indexOf('"', end + 1);
+  } while (isEscaped(text, end));
+  return end + 1;
+}
+
+function isEscaped(text: string, at: number): boolean {
+  let first = at;
+  while (text.charCodeAt(first - 1) === backslash) first--;
+  return (at - first) % 2 === 1;
+}
+
+function isName(text: string, end: number): boolean {
+  let at = end;
+  let code = text.charCodeAt(at);
+  while (code === 0x20 || code === 0x0a || code === 0x0d || code === 0x09) code = text.charCodeAt(++at);
+  return code === colon;
+}
+
+function pathOf(open: readonly Container[]): string {
+  return open.reduce((path, { at }) => {
+    if (typeof at === "number") return `${path}[${at}]`;
+    if (!/^\w+$/.test(at)) return `${path}[${JSON.stringify(at)}]`;
+    return path === "" ? at : `${path}.${at}`;
+  }, "");
+}
+
+const backslash = 0x5c;
+const colon = 0x3a;
