@@ -65,7 +65,7 @@ describe("gRPC-Web refuses as the other faces do", () => {
 
   test("a message that is too large, also when it was packed", async () => {
     const large = Buffer.alloc(400_000);
-    const tooLarge = { code: "RESOURCE_EXHAUSTED", reason: "REQUEST_TOO_LARGE" };
+    const tooLarge = { code: "RESOURCE_EXHAUSTED", reason: "REQUEST_TOO_LARGE", metadata: { limit_bytes: "300000" } };
     expect((await send(large, "application/grpc-web+proto")).refusal).toMatchObject(tooLarge);
     const packed = { flags: compressedFlag, headers: { "grpc-encoding": "gzip" } };
     expect((await send(gzipSync(large), "application/grpc-web", packed)).refusal).toMatchObject(tooLarge);

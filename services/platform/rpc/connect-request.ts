@@ -27,11 +27,7 @@ export function connectRequest(method: DescMethod, exchange: HttpExchange, maxBy
   const contentType = request.headers["content-type"]?.split(";")[0]?.trim().toLowerCase();
   const body = () => readBody(request, response, maxBytes);
   const envelope = async (encodingHeader: string) =>
-    openEnvelope(
-      await readBody(request, response, maxBytes + envelopeBytes),
-      request.headers[encodingHeader],
-      maxBytes,
-    );
+    openEnvelope(await readBody(request, response, maxBytes, envelopeBytes), request.headers[encodingHeader], maxBytes);
   const readJson = (bytes: Buffer) => readMessage(method.input, bytes.length === 0 ? {} : parseJson(bytes));
   const streams = method.methodKind !== "unary";
   switch (contentType) {

@@ -5,10 +5,17 @@ import { RpcError } from "./rpc-error.ts";
 /**
  * Reads a whole body, unpacked when it is compressed. Throws
  * RESOURCE_EXHAUSTED (REQUEST_TOO_LARGE) past the limit, with the rest unread.
+ * `framingBytes`: what a protocol puts around the message and does not count.
  */
-export async function readBody(request: IncomingMessage, response: ServerResponse, maxBytes: number): Promise<Buffer> {
+export async function readBody(
+  request: IncomingMessage,
+  response: ServerResponse,
+  maxBytes: number,
+  framingBytes = 0,
+): Promise<Buffer> {
+  const mostBytes = maxBytes + framingBytes;
   const asksFirst = request.headers.expect !== undefined;
-  if (Number(request.headers["content-length"] ?? 0) > maxBytes) {
+  if (Number(request.headers["content-length"] ?? 0) > mostBytes) {
     // The client keeps its body back now, and nothing else can follow on this connection.
     if (asksFirst) response.setHeader("connection", "close");
     throw tooLarge(maxBytes);
@@ -19,14 +26,14 @@ export async function readBody(request: IncomingMessage, response: ServerRespons
   try {
     for await (const chunk of request.iterator({ destroyOnReturn: false })) {
       bytes += chunk.length;
-      if (bytes > maxBytes) throw tooLarge(maxBytes);
+      if (bytes > mostBytes) throw tooLarge(maxBytes);
       chunks.push(chunk);
     }
   } catch (error) {
     if (error instanceof RpcError) throw error;
     throw new RpcError("CANCELLED", "the request broke off", { reason: "CANCELLED" });
   }
-  return decompress(Buffer.concat(chunks), request.headers["content-encoding"], maxBytes);
+  return decompress(Buffer.concat(chunks), request.headers["content-encoding"], mostBytes);
 }
 
 /** Undoes a Content-Encoding; an archive that unpacks to more than the limit is refused. */
