@@ -1,5 +1,6 @@
 import { failure, type Outcome } from "../domain/outcome.ts";
 import type { Clock, Random } from "../platform/clock.ts";
+import type { LoadMeter } from "../platform/load.ts";
 import type { Attempt, Caller } from "./attempt.ts";
 import { Origin, type Width } from "./origin.ts";
 import { createTraceIds } from "./trace-ids.ts";
@@ -38,6 +39,8 @@ const slowAfterChecks = 5;
 // A burst on a fast target has gone out by then, or is held up by this process.
 const lateMs = 250;
 const lookEveryMs = 250;
+// Busier than this it is this process that makes calls slow: more connections would make it slower.
+const saturatedAbove = 0.9;
 // What waits longer for a slow target waits in the broker: here it keeps messages from being settled.
 const overdueAfterMs = 5_000;
 const parkedAtOnce = 2_000;
@@ -67,6 +70,7 @@ export function createHttpCaller(
     onEnd: (attempt: Attempt, outcome: Outcome) => void;
     /** The attempt was not made: its target is too slow, and waiting here it would hold up others. */
     park: (attempt: Attempt) => void;
+    load: LoadMeter;
   },
   options: HttpCallerOptions = {},
 ): HttpCaller {
@@ -83,6 +87,7 @@ export function createHttpCaller(
   let cancelCheck: (() => void) | undefined;
   let nextSweepMs = 0;
   let nextLookMs = 0;
+  let saturated = false;
   let scheduledSecond = Number.NaN;
   let scheduledText = "";
 
@@ -107,6 +112,7 @@ export function createHttpCaller(
 
   /** Half of the places stay with those that have not more than their base. */
   const widen = () => {
+    if (saturated) return;
     const lateSecond = (clock.nowMs() - lateMs) / 1000;
     for (const origin of origins.values()) {
       if (inFlight.length * 2 >= maxInFlight) return;
@@ -117,9 +123,10 @@ export function createHttpCaller(
   };
 
   const lookAtOrigins = (now: number) => {
+    saturated = deps.load.utilisation() > saturatedAbove;
     for (const origin of origins.values()) {
       origin.look(now);
-      for (const attempt of origin.takeOverdue(now - overdueAfterMs, parkedAtOnce)) {
+      for (const attempt of origin.takeOverdue(now - overdueAfterMs, parkedAtOnce, saturated)) {
         waiting--;
         deps.park(attempt);
       }
@@ -143,7 +150,7 @@ export function createHttpCaller(
     if (now >= nextSweepMs) {
       nextSweepMs = now + idleSweepMs;
       sweep(idleOriginMs);
-      for (const origin of origins.values()) origin.narrow();
+      for (const origin of origins.values()) origin.narrow(saturated);
     }
     // At rest the timer only sweeps.
     const delayMs = inFlight.length > 0 ? deadlineCheckMs : idleSweepMs;

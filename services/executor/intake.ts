@@ -42,10 +42,11 @@ interface HeldBatch {
   settlement: Settlement;
 }
 
-// What due batches may take in memory. Past it they are given back for a
-// moment: their targets are too slow for what is asked of them.
+// What due batches may take in memory. Past it they are given back for a while:
+// this process does not keep up. Not a short one, since each return costs as
+// much as some calls.
 const maxHeldOccurrences = 400_000;
-const overloadedDelayMs = 2_000;
+const overloadedDelayMs = 5_000;
 
 export function createIntake(deps: IntakeDeps): Intake {
   const { clock, log, caller, states, settlements } = deps;

@@ -74,13 +74,17 @@ describe("job states", () => {
     expect(states.judge(callOf(1), false)).toEqual({ kind: "skip", reason: "JOB_DELETED" });
   });
 
-  it("say how far back they reach, also when old changes are forgotten", () => {
+  it("say how far back they reach, also when old changes are forgotten or new ones missed", () => {
     const states = createJobStates(clock);
     expect(states.completeSinceMs()).toBe(Number.POSITIVE_INFINITY);
     states.markFollowed();
     const followedMs = states.completeSinceMs();
     expect(followedMs).toBeGreaterThanOrEqual(nowMs);
     states.note("a", eventOf({ generation: 2 }));
+    states.markLost();
+    expect(states.completeSinceMs()).toBe(Number.POSITIVE_INFINITY);
+    expect(states.knows("a")).toBe(true);
+    states.markFollowed();
     const notedMs = nowMs;
     nowMs += 11 * minuteMs;
     states.note("b", eventOf({ generation: 2 }));

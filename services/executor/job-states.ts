@@ -22,6 +22,8 @@ export interface JobStates {
   completeSinceMs(): number;
   /** From now on no change is missed. */
   markFollowed(): void;
+  /** Changes may have been missed: JOBS is another stream, which is read from its beginning. What is known stays true. */
+  markLost(): void;
   /** Whether there is nothing to obey at all. */
   empty(): boolean;
   knows(jobId: string): boolean;
@@ -73,6 +75,9 @@ export function createJobStates(clock: Clock): JobStates {
     completeSinceMs: () => sinceMs,
     markFollowed() {
       sinceMs = clock.nowMs() + clockMarginMs;
+    },
+    markLost() {
+      sinceMs = Number.POSITIVE_INFINITY;
     },
     empty: () => changes.size === 0,
     knows: (jobId) => changes.has(jobId),

@@ -80,16 +80,20 @@ export class Origin {
     return true;
   }
 
-  /** Takes back room that was not used since the last time. */
-  narrow(): void {
-    if (this.#peak * 2 <= this.#width) this.#width = Math.max(Math.ceil(this.#width / 2), this.#limits.base);
+  /** Takes back room that was not used since the last time, or that is of no use. */
+  narrow(useless: boolean): void {
+    if (useless || this.#peak * 2 <= this.#width) this.#width = Math.max(Math.ceil(this.#width / 2), this.#limits.base);
     this.#peak = this.active;
   }
 
-  /** Takes back calls that wait since before an instant, because their target is too slow for what is asked of it. */
-  takeOverdue(queuedBeforeMs: number, limit: number): Attempt[] {
+  /**
+   * Takes back calls that wait since before an instant, because their target is
+   * too slow for what is asked of it. `onlyHanging`: a target that answers may
+   * not be the one who is slow.
+   */
+  takeOverdue(queuedBeforeMs: number, limit: number, onlyHanging: boolean): Attempt[] {
     const taken: Attempt[] = [];
-    if (this.hasRoom() || !this.#isSlow()) return taken;
+    if (this.hasRoom() || !this.#isSlow() || (onlyHanging && !this.#hanging)) return taken;
     while (taken.length < limit) {
       const first = this.#queue[this.#head];
       if (!first || first.queuedAtMs >= queuedBeforeMs) break;

@@ -4,6 +4,7 @@ import { createConsumerLoop } from "../platform/jetstream/consumer.ts";
 import { createFollower } from "../platform/jetstream/follower.ts";
 import { createPublisher } from "../platform/jetstream/publisher.ts";
 import { type Startable, startInOrder } from "../platform/lifecycle.ts";
+import { createLoadMeter } from "../platform/load.ts";
 import type { Log } from "../platform/log.ts";
 import { createMetrics } from "../platform/metrics.ts";
 import { createOpsServer } from "../platform/ops-server.ts";
@@ -77,6 +78,7 @@ export function createExecutor(config: ExecutorConfig, deps: { clock: Clock; ran
     admit: executions.admit,
     onEnd: executions.ended,
     park: executions.park,
+    load: createLoadMeter(),
   });
   const shared: Omit<IntakeDeps, "settlements"> = {
     ...deps,
@@ -100,6 +102,7 @@ export function createExecutor(config: ExecutorConfig, deps: { clock: Clock; ran
     from: "new",
     onMessage: (message) => states.note(message.subject.slice(message.subject.lastIndexOf(".") + 1), message.data),
     onCaughtUp: () => states.markFollowed(),
+    onReset: () => states.markLost(),
   });
   const draining: Startable = {
     start: async () => undefined,

@@ -24,11 +24,13 @@ describe("the caller", () => {
   afterEach(async () => {
     caller?.close();
     parked.length = 0;
+    busy = 0;
     await slow.stop();
     await quick.stop();
   });
 
   const parked: Attempt[] = [];
+  let busy = 0;
 
   /** Calls a URL so many times at once, and resolves with all outcomes. */
   const start = (options?: HttpCallerOptions, clock = systemClock) => {
@@ -40,6 +42,7 @@ describe("the caller", () => {
         admit: () => true,
         onEnd: (attempt, outcome) => ended.get(attempt)?.(outcome),
         park: (attempt) => parked.push(attempt),
+        load: { utilisation: () => busy },
       },
       options,
     );
@@ -99,6 +102,21 @@ describe("the caller", () => {
     expect(slow.arrivals()).toHaveLength(4);
     expect(await call(quick.url("/"), 500)).toHaveLength(500);
     expect(parked).toHaveLength(26);
+  });
+
+  it("opens no more connections to a target when it is itself what is slow", async () => {
+    busy = 1;
+    const answers = Promise.withResolvers<void>();
+    slow.on("/", { after: answers.promise });
+    const call = start({ width: { least: 1, base: 4, most: 64 } });
+    await call(slow.url("/first"), 1);
+    const held = call(slow.url("/"), 20);
+    await slow.until(() => slow.arrivals("/").length === 4);
+    // Long enough for it to have widened, had it wanted to.
+    await call(quick.url("/"), 3_000);
+    expect(slow.arrivals("/")).toHaveLength(4);
+    answers.resolve();
+    expect(await held).toHaveLength(20);
   });
 
   it("needs no more connections than its base for calls that are on time", async () => {

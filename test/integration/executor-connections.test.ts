@@ -73,6 +73,7 @@ describe("a connection to a target", () => {
       admit: () => true,
       onEnd: (attempt, outcome) => ended.get(attempt)?.(outcome),
       park: () => undefined,
+      load: { utilisation: () => 0 },
     });
   });
   afterEach(async () => {
