@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { DueBatchSchema, DueEntrySchema, JobEventSchema } from "../../gen/carillon/v1/events_pb.ts";
@@ -7,7 +8,7 @@ import { JobSchema, JobState } from "../../gen/carillon/v1/job_pb.ts";
 import { partitionOf } from "../../services/domain/partition.ts";
 import type { Claim, Tick } from "../../services/domain/ticker-model.ts";
 import { systemClock } from "../../services/platform/clock.ts";
-import { createBroker } from "../../services/platform/jetstream/connection.ts";
+import { type Broker, createBroker } from "../../services/platform/jetstream/connection.ts";
 import { createConsumerLoop } from "../../services/platform/jetstream/consumer.ts";
 import { createFollower } from "../../services/platform/jetstream/follower.ts";
 import { createPublisher } from "../../services/platform/jetstream/publisher.ts";
@@ -37,6 +38,8 @@ export interface TickerRig {
   until(what: string, holds: () => boolean): Promise<void>;
   putJob(state: WrittenJob): Promise<void>;
   spawnTicker(id: string): ChildProcess;
+  /** kill -9 of the broker, which comes back with nothing on its disk. */
+  loseTheDisk(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -46,7 +49,8 @@ export async function startTickerRig(): Promise<TickerRig> {
   const nats = await startNats();
   const log = createLog("rig", "silent");
   const deps = { clock: systemClock, log };
-  const broker = createBroker({ url: nats.url, name: "rig", log });
+  const ensure = (it: Broker) => ensureStreams(it, deps, { replicas: 1 });
+  const broker = createBroker({ url: nats.url, name: "rig", log, ensure });
   await broker.start();
   await ensureStreams(broker, deps, { replicas: 1 });
   const published = new Map<string, number[]>();
@@ -150,6 +154,11 @@ export async function startTickerRig(): Promise<TickerRig> {
       children.add(child);
       child.once("exit", () => children.delete(child));
       return child;
+    },
+    async loseTheDisk() {
+      await nats.kill("SIGKILL");
+      await rm(nats.storeDir, { recursive: true, force: true });
+      await nats.restart();
     },
     async stop() {
       for (const child of children) await killed(child);

@@ -112,4 +112,32 @@ describe("two tickers", () => {
     await rig.until("all jobs going on", () => jobIds.every((id) => reaches(id, now + 2)()));
     for (const id of jobIds) expect(missingSeconds(rig.secondsOf(id), first)).toEqual([]);
   });
+
+  it("keep their shares and miss nothing when the broker loses its disk and JOBS is filled anew", async () => {
+    rig.spawnTicker("a");
+    rig.spawnTicker("b");
+    const createdMs = systemClock.nowMs();
+    const first = secondOf(createdMs) + 1;
+    const put = (id: string, effectiveFromMs: number) =>
+      rig.putJob({ jobId: id, schedule: everySecond, effectiveFromMs });
+    const [fresh = "", ...others] = jobIds;
+    for (const id of others) await put(id, createdMs);
+    const half = (ticker: string) => rig.lastTick(ticker)?.partitions.length === 32;
+    await rig.until("a fair share", () => half("a") && half("b"));
+    await rig.until("each job once", () => others.every((id) => reaches(id, first + 1)()));
+    await rig.loseTheDisk();
+    const lost = secondOf(systemClock.nowMs());
+    for (const id of others) await put(id, createdMs);
+    const freshMs = systemClock.nowMs();
+    await put(fresh, freshMs);
+    // Longer than a ticker is silent before another takes it for dead.
+    await rig.until("all jobs going on", () => jobIds.every((id) => reaches(id, lost + 12)()));
+    for (const id of others) expect(missingSeconds(rig.secondsOf(id), first)).toEqual([]);
+    expect(missingSeconds(rig.secondsOf(fresh), secondOf(freshMs) + 1)).toEqual([]);
+    await rig.until("each with its share", () => half("a") && half("b"));
+    const owners = [...rig.claims.values()].map((claim) => claim?.owner);
+    expect([owners.filter((owner) => owner === "a").length, owners.filter((owner) => owner === "b").length]).toEqual([
+      32, 32,
+    ]);
+  }, 60_000);
 });
