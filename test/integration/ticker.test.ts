@@ -1,7 +1,11 @@
 import { once } from "node:events";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { partitionOf } from "../../services/domain/partition.ts";
-import { secondOf, systemClock } from "../../services/platform/clock.ts";
+import { secondOf, systemClock, systemRandom } from "../../services/platform/clock.ts";
+import { createLog } from "../../services/platform/log.ts";
+import { createMetrics } from "../../services/platform/metrics.ts";
+import { createTicker } from "../../services/ticker/service.ts";
+import { eventually } from "../support/rest.ts";
 import { killed, missingSeconds, startTickerRig, type TickerRig } from "./ticker-rig.ts";
 
 const everySecond = "* * * * * *";
@@ -90,6 +94,66 @@ describe("a ticker", () => {
     await rig.nats.restart();
     await rig.until("going on", reaches(jobId, secondOf(systemClock.nowMs()) + 3));
     expect(missingSeconds(rig.secondsOf(jobId), first)).toEqual([]);
+  });
+});
+
+describe("a ticker whose wall clock is set back", () => {
+  const startWithClock = async () => {
+    let setMs = 0;
+    const metrics = createMetrics("ticker");
+    const anywhere = { host: "127.0.0.1", port: 0 };
+    const ticker = createTicker(
+      {
+        natsUrl: rig.nats.url,
+        replicas: 1,
+        tickerId: "a",
+        grpcAddress: anywhere,
+        opsAddress: anywhere,
+        logLevel: "silent",
+      },
+      {
+        clock: { ...systemClock, nowMs: () => systemClock.nowMs() + setMs },
+        random: systemRandom,
+        log: createLog("ticker", "silent"),
+        metrics,
+      },
+    );
+    await ticker.start();
+    const readiness = async () => (await fetch(`http://127.0.0.1:${ticker.opsAddress().port}/readyz`)).status;
+    const watermarkAge = async () =>
+      (await metrics.getSingleMetric("carillon_watermark_age_seconds")?.get())?.values[0]?.value ?? 0;
+    const setClock = (ms: number) => {
+      setMs += ms;
+    };
+    return { ticker, readiness, watermarkAge, setClock };
+  };
+
+  it("by half a minute is not ready until it has caught up, and shows by how much it waits", async () => {
+    const { ticker, readiness, watermarkAge, setClock } = await startWithClock();
+    await eventually(readiness, (status) => status === 200);
+    setClock(-30_000);
+    expect(await readiness()).toBe(503);
+    expect(await watermarkAge()).toBeLessThan(-20);
+    setClock(30_000);
+    await eventually(readiness, (status) => status === 200);
+    await ticker.stop();
+  });
+
+  it("by an hour fires on at once, and so does the next one behind the watermarks that it left", async () => {
+    const first = await startWithClock();
+    await eventually(first.readiness, (status) => status === 200);
+    await rig.putJob({ jobId, schedule: everySecond, effectiveFromMs: systemClock.nowMs() });
+    await rig.until("the first second", () => rig.secondsOf(jobId).length > 0);
+    first.setClock(-3_600_000);
+    const past = secondOf(systemClock.nowMs()) - 3_600;
+    const fires = (from: number) => () => rig.secondsOf(jobId).some((second) => second > from && second < past + 60);
+    await rig.until("firing on", fires(past + 2));
+    await eventually(first.readiness, (status) => status === 200);
+    await first.ticker.stop();
+    const next = await startWithClock();
+    next.setClock(-3_600_000);
+    await rig.until("the next one firing", fires(secondOf(systemClock.nowMs()) - 3_600 + 2));
+    await next.ticker.stop();
   });
 });
 
