@@ -16,10 +16,19 @@ const info = {
   description: "A job scheduler that fires HTTP calls on the second, at least once.",
 };
 
+// Rarely due: whoever tries it out leaves a job behind.
+const job = { schedule: "@hourly", api_endpoint: "https://example.com/hook", type: "ATLEAST_ONCE" };
+const examples = {
+  "carillon.v1.JobService.CreateJob": job,
+  "carillon.v1.JobService.BatchCreateJobs": { requests: [{ job }, { job: { ...job, schedule: "@daily" } }] },
+  "carillon.v1.JobService.UpdateJob": { display_name: "nightly report" },
+  "carillon.v1.JobService.PreviewSchedule": { schedule: "0 9 * * MON-FRI", time_zone: "Europe/Paris", count: 5 },
+};
+
 /** /openapi.json and /docs of what the front door serves. Nothing is read before the first request. */
 export function createApiDocs(services: readonly BoundService[]): HttpFace {
   return createDocsFace({
     title,
-    openApi: () => describeOpenApi(services, info, readComments(readFileSync(descriptors))),
+    openApi: () => describeOpenApi(services, info, readComments(readFileSync(descriptors)), examples),
   });
 }

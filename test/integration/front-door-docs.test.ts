@@ -86,7 +86,7 @@ test("the schemas tell the comments, bounds and roles of the proto", async () =>
     items: { minimum: 100, maximum: 599 },
   });
   expect(RetryPolicy.properties.max_attempts).toMatchObject({ type: "integer", minimum: 1, maximum: 20 });
-  expect(JobState.enum).toEqual(["UNSPECIFIED", "ACTIVE", "PAUSED", "COMPLETED"]);
+  expect(JobState.enum).toEqual(["ACTIVE", "PAUSED", "COMPLETED"]);
   expect(paths["/jobs/{job_id}"].patch.requestBody.content["application/json"].schema.required).toBeUndefined();
   expect(paths["/jobs"].get.parameters).toMatchObject([
     { name: "page_size", in: "query", schema: { minimum: 0, maximum: 1000 } },

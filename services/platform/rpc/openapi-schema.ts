@@ -37,7 +37,10 @@ export function createSchemaCollector(commentOf: CommentOf): SchemaCollector {
   };
 
   const enumSchema = (desc: DescEnum): JsonObject => {
-    const lines = desc.values.map((value) => ({ name: value.localName, comment: commentOf(value) }));
+    // A field that is not specified is left out: the value for it is nothing to send.
+    const lines = desc.values
+      .filter(({ number }) => number !== 0)
+      .map((value) => ({ name: value.localName, comment: commentOf(value) }));
     const listed = lines
       .filter(({ comment }) => comment !== "")
       .map(({ name, comment }) => `- \`${name}\`: ${comment}`);

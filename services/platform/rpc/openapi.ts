@@ -13,17 +13,25 @@ export interface OpenApiInfo {
   description?: string;
 }
 
-/** The OpenAPI 3.1 document of the REST face, made from the descriptors that serve it. */
+/** Bodies to begin with, by the full name of their RPC: `carillon.v1.JobService.CreateJob`. */
+export type BodyExamples = Readonly<Record<string, JsonObject>>;
+
+/**
+ * The OpenAPI 3.1 document of the REST face, made from the descriptors that
+ * serve it. A form that is filled in from the schema alone has a text in every
+ * field, and is refused: hence the examples.
+ */
 export function describeOpenApi(
   services: readonly BoundService[],
   info: OpenApiInfo,
   commentOf: CommentOf,
+  examples: BodyExamples = {},
 ): JsonObject {
   const collector = createSchemaCollector(commentOf);
   const paths: Record<string, JsonObject> = {};
   for (const route of routesOf(services)) {
     const path = documentedPath(route);
-    paths[path] = { ...paths[path], [route.verb.toLowerCase()]: operationOf(route, collector, commentOf) };
+    paths[path] = { ...paths[path], [route.verb.toLowerCase()]: operationOf(route, collector, commentOf, examples) };
   }
   return {
     openapi: "3.1.0",
@@ -57,8 +65,14 @@ function lastPart(name: string): string {
   return name.slice(name.lastIndexOf(".") + 1);
 }
 
-function operationOf(route: RestRoute, collector: SchemaCollector, commentOf: CommentOf): JsonObject {
+function operationOf(
+  route: RestRoute,
+  collector: SchemaCollector,
+  commentOf: CommentOf,
+  examples: BodyExamples,
+): JsonObject {
   const { desc } = route.method;
+  const example = examples[`${desc.parent.typeName}.${desc.name}`];
   const comment = commentOf(desc);
   const summary = /^[^.]*\./.exec(comment)?.[0].replace(/\s+/g, " ").slice(0, -1) ?? desc.name;
   return {
@@ -67,7 +81,7 @@ function operationOf(route: RestRoute, collector: SchemaCollector, commentOf: Co
     description: comment,
     tags: [desc.parent.name],
     parameters: [...pathParameters(route, collector), ...queryParameters(route, collector)],
-    ...requestBody(route, collector),
+    ...requestBody(route, collector, example),
     responses: { "200": answerOf(route, collector), default: { $ref: "#/components/responses/Error" } },
   };
 }
@@ -107,20 +121,23 @@ function isRequired(field: DescField): boolean {
   return hasBehavior(field, FieldBehavior.REQUIRED);
 }
 
-function requestBody(route: RestRoute, collector: SchemaCollector): JsonObject {
+function requestBody(route: RestRoute, collector: SchemaCollector, example: JsonObject | undefined): JsonObject {
+  if (route.body === undefined) return {};
+  const { required, schema } = bodySchema(route, collector);
+  const content = { "application/json": { schema, ...(example && { example }) } };
+  return { requestBody: { required, content } };
+}
+
+function bodySchema(route: RestRoute, collector: SchemaCollector): { required: boolean; schema: JsonObject } {
   const { body, template, method } = route;
-  if (body === undefined) return {};
-  if (body !== "*" && route.verb === "PATCH" && body.message) {
+  if (body !== undefined && body !== "*") {
+    if (route.verb !== "PATCH" || !body.message) return { required: true, schema: collector.field(body) };
     // A change names what it changes: nothing of the resource is required.
     const { required, ...schema } = collector.object(body.message.fields);
-    return { requestBody: { required: true, content: { "application/json": { schema } } } };
-  }
-  if (body !== "*") {
-    return { requestBody: { required: true, content: { "application/json": { schema: collector.field(body) } } } };
+    return { required: true, schema };
   }
   const fields = method.desc.input.fields.filter(({ name }) => !template.variables.includes(name));
-  const schema = collector.object(fields);
-  return { requestBody: { required: fields.some(isRequired), content: { "application/json": { schema } } } };
+  return { required: fields.some(isRequired), schema: collector.object(fields) };
 }
 
 function answerOf({ method, responseBody }: RestRoute, collector: SchemaCollector): JsonObject {
