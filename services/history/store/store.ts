@@ -159,7 +159,8 @@ function writeResults(keys: JobKeys, segments: Segments, results: readonly Resul
     if (!record || !amended) continue;
     segment.update(jobKey, amended);
     written.news++;
-    if (!isSettled(record) && isSettled(amended)) written.settled.push(result);
+    // As it ended: a skip in place of a retry ends an execution that failed.
+    if (!isSettled(record) && isSettled(amended)) written.settled.push({ ...result, status: amended.status });
   }
   return written;
 }

@@ -16,15 +16,7 @@ export function createErrorNormaliser(log: Log): ErrorNormaliser {
     if (error instanceof RpcError) {
       // A call that the handler made was cancelled along with its own: why this one ended is what counts.
       if (error.code === "CANCELLED" && context.signal.aborted) return abandoned(context.signal.reason);
-      if (error.cause !== undefined) {
-        log.warn({
-          event: "rpc_refused",
-          rpc: nameOf(method),
-          code: error.code,
-          reason: error.reason,
-          err: error.cause,
-        });
-      }
+      tellCause(log, error, method);
       return error;
     }
     if (context.signal.aborted) return abandoned(context.signal.reason);
@@ -35,6 +27,14 @@ export function createErrorNormaliser(log: Log): ErrorNormaliser {
       metadata: { error_id: errorId },
     });
   };
+}
+
+function tellCause(log: Log, { cause, code, reason }: RpcError, method: DescMethod): void {
+  if (cause === undefined) return;
+  const event = { event: "rpc_refused", rpc: nameOf(method), code, reason };
+  // The refusal of another service is no surprise: its words are enough.
+  if (cause instanceof RpcError) log.info({ ...event, cause: cause.message });
+  else log.warn({ ...event, err: cause });
 }
 
 function nameOf(method: DescMethod): string {
