@@ -47,11 +47,23 @@ interface HeldBatch {
 // much as some calls.
 const maxHeldOccurrences = 400_000;
 const overloadedDelayMs = 5_000;
+const maxPostponed = 50_000;
 
 export function createIntake(deps: IntakeDeps): Intake {
   const { clock, log, caller, states, settlements } = deps;
   let heldOccurrences = 0;
   let stopped = false;
+
+  /** Messages that were given back untouched, with how often they had been delivered by then. */
+  const postponed = new Map<number, number>();
+
+  /** Whether nobody else had it since this executor gave it back: then there is nothing to ask history about. */
+  const isOnlyPostponed = ({ seq, info }: JsMsg) => {
+    const known = postponed.get(seq);
+    postponed.delete(seq);
+    if (postponed.size > maxPostponed) postponed.clear();
+    return known === info.deliveryCount - 1;
+  };
 
   const fire = (batch: HeldBatch) => {
     heldOccurrences -= batch.calls.length;
@@ -101,9 +113,10 @@ export function createIntake(deps: IntakeDeps): Intake {
         settlements.postpone(message, 0);
         return;
       }
-      const { redelivered } = message;
+      const redelivered = message.redelivered && !isOnlyPostponed(message);
       if (redelivered) deps.metrics.redelivered();
       if (heldOccurrences + caller.waiting() > maxHeldOccurrences) {
+        if (!redelivered) postponed.set(message.seq, message.info.deliveryCount);
         settlements.postpone(message, overloadedDelayMs);
         return;
       }

@@ -34,10 +34,10 @@ const weekMs = 7 * 24 * 3_600_000;
 const ticksKept = 3_600;
 const workAckWaitMs = 5_000;
 const resultsAckWaitMs = 10_000;
-// Due batches that may be with executors at once; one holds up to 100 occurrences. Four times what
-// one holds in memory, so that calls that take long keep nothing else from being delivered, and
-// not more: what an overloaded executor gives back comes to it again and again.
-const dueMaxAckPending = 16_384;
+// Due batches that may be with executors at once; one holds up to 100 occurrences. Twice what one
+// executor holds in memory, so that calls that take long keep nothing else from being delivered,
+// and not more: what an overloaded executor gives back comes to it again and again.
+const dueMaxAckPending = 8_192;
 // What waits for its retry was delivered and put back for a while, and counts as pending all the
 // time: with a bound long waits would keep short ones from being delivered.
 const unlimited = -1;

@@ -25,6 +25,8 @@ export interface Rig {
   deleteJobs(jobIds: readonly string[]): Promise<void>;
   /** Changes that have not reached the broker yet. */
   outboxDepth(): Promise<number>;
+  /** Messages in a stream, some seconds ago. */
+  backlog(stream: string): Promise<number>;
   report(fromSecond: number, toSecond: number): Promise<Report>;
   forget(): void;
   usage(): Record<string, Usage>;
@@ -47,6 +49,10 @@ export async function startRig(): Promise<Rig> {
   const load = createGrpcLoad(system.grpcAddr);
   const job = (schedule: string) =>
     create(JobSchema, { schedule, apiEndpoint: `http://127.0.0.1:${port}/hook`, type: JobType.ATLEAST_ONCE });
+  const gauge = async (sample: RegExp) => {
+    const metrics = await (await fetch(`${system.httpUrl}/metrics`)).text();
+    return Number(sample.exec(metrics)?.[1]);
+  };
   return {
     async createJobs(count, schedule) {
       const ids: string[] = [];
@@ -76,10 +82,8 @@ export async function startRig(): Promise<Rig> {
         );
       }
     },
-    async outboxDepth() {
-      const metrics = await (await fetch(`${system.httpUrl}/metrics`)).text();
-      return Number(/^carillon_outbox_depth(?:\{[^}]*\})? (\d+)/m.exec(metrics)?.[1]);
-    },
+    outboxDepth: () => gauge(/^carillon_outbox_depth(?:\{[^}]*\})? (\d+)/m),
+    backlog: (stream) => gauge(new RegExp(`^carillon_stream_backlog\\{[^}]*stream="${stream}"[^}]*\\} (\\d+)`, "m")),
     async report(from, to) {
       target.send({ report: from, to });
       const [report] = (await once(target, "message")) as [Report];

@@ -22,6 +22,8 @@ const settleTimeoutMs = 60_000;
 // A rate is sustained when each second's occurrences have arrived this long after it at the latest.
 const keepUpMs = 2_000;
 const relayPollMs = 20;
+const backlogPollMs = 4_000;
+const workOffTimeoutMs = 180_000;
 
 /** Waits until a whole second's occurrences of so many jobs have arrived. */
 async function settled(rig: Rig, jobs: number): Promise<void> {
@@ -143,7 +145,11 @@ export async function measureCreates(
   };
 }
 
-/** The highest rate at which nothing is missed, found by adding jobs in steps and then held for a longer span. */
+/**
+ * The highest rate at which nothing is missed: found by adding jobs in steps, and
+ * then held for a longer span. What a rate that was too high left behind is
+ * worked off before the next one is tried: it is not that one's fault.
+ */
 export async function findSustained(
   rig: Rig,
   options: {
@@ -166,13 +172,26 @@ export async function findSustained(
     jobs.push(...(await rig.createJobs(options.step, everySecond)));
     result = await missedAt(options.probeSeconds);
   }
-  while (jobs.length > 0) {
-    if (result.missed > 0) await rig.deleteJobs(jobs.splice(-options.step));
+  let rate = result.missed === 0 ? jobs.length : jobs.length - options.step;
+  for (; rate > 0; rate -= options.step) {
+    await rig.deleteJobs(jobs.splice(0));
+    await workedOff(rig);
+    jobs.push(...(await rig.createJobs(rate, everySecond)));
     result = await missedAt(options.holdSeconds);
     if (result.missed === 0) break;
   }
   await rig.deleteJobs(jobs);
-  return jobs.length > 0 ? result : undefined;
+  return rate > 0 ? result : undefined;
+}
+
+/** Waits until no due batch is left. */
+async function workedOff(rig: Rig): Promise<void> {
+  const deadline = Date.now() + workOffTimeoutMs;
+  // The gauge is some seconds old: twice in a row means it.
+  for (let empty = 0; empty < 2 && Date.now() < deadline; ) {
+    await sleep(backlogPollMs);
+    empty = (await rig.backlog("DUE")) === 0 ? empty + 1 : 0;
+  }
 }
 
 function round(value: number): number {
