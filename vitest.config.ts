@@ -5,8 +5,8 @@ import { defineConfig } from "vitest/config";
 const heavy = [
   "test/faults/**/*.test.ts",
   "test/browser/**/*.test.ts",
-  "test/integration/launcher*.test.ts",
-  "test/integration/system*.test.ts",
+  "test/integration/launcher/**/*.test.ts",
+  "test/integration/system/**/*.test.ts",
   "test/bench/**/*.test.ts",
 ];
 

@@ -1,4 +1,4 @@
-import { type Address, type Environment, readEnvironment } from "../platform/config.ts";
+import { type Address, type Environment, readEnvironment } from "../platform/process/config.ts";
 
 export interface ExecutorConfig {
   natsUrl: string;

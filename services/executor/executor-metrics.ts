@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
-import type { Outcome } from "../domain/outcome.ts";
+import type { Outcome } from "../domain/delivery/outcome.ts";
 
 export interface ExecutorMetrics {
   /** How late a first attempt was sent after its second. */

@@ -1,8 +1,8 @@
 import { hostname } from "node:os";
-import { systemClock, systemRandom } from "../platform/clock.ts";
-import { ConfigError } from "../platform/config.ts";
-import { runService } from "../platform/lifecycle.ts";
-import { createLog } from "../platform/log.ts";
+import { systemClock, systemRandom } from "../platform/process/clock.ts";
+import { ConfigError } from "../platform/process/config.ts";
+import { runService } from "../platform/process/lifecycle.ts";
+import { createLog } from "../platform/process/log.ts";
 import { readConfig } from "./config.ts";
 import { createExecutor } from "./service.ts";
 

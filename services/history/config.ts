@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import { type Address, type Environment, isLoopback, readEnvironment } from "../platform/config.ts";
-import type { logLevels } from "../platform/log.ts";
+import { type Address, type Environment, isLoopback, readEnvironment } from "../platform/process/config.ts";
+import type { logLevels } from "../platform/process/log.ts";
 
 export interface HistoryConfig {
   natsUrl: string;

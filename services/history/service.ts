@@ -1,23 +1,23 @@
 import type { Registry } from "prom-client";
 import { HistoryService } from "../../gen/carillon/v1/events_pb.ts";
 import { ExecutionService } from "../../gen/carillon/v1/execution_pb.ts";
-import type { Clock } from "../platform/clock.ts";
-import type { Address } from "../platform/config.ts";
-import { createBroker } from "../platform/jetstream/connection.ts";
-import { type Startable, startInOrder } from "../platform/lifecycle.ts";
-import type { Log } from "../platform/log.ts";
-import { createOpsServer } from "../platform/ops-server.ts";
+import { createBroker } from "../platform/jetstream/broker.ts";
+import type { Clock } from "../platform/process/clock.ts";
+import type { Address } from "../platform/process/config.ts";
+import { type Startable, startInOrder } from "../platform/process/lifecycle.ts";
+import type { Log } from "../platform/process/log.ts";
+import { createOpsServer } from "../platform/process/ops-server.ts";
 import { bindService, createCallPipeline } from "../platform/rpc/binding.ts";
-import { createGrpcServer } from "../platform/rpc/grpc-server.ts";
+import { createGrpcServer } from "../platform/rpc/grpc/grpc-server.ts";
 import { ensureStreams } from "../wire/streams.ts";
-import { createBacklogPoll } from "./backlog.ts";
 import type { HistoryConfig } from "./config.ts";
-import { createExecutionHandlers } from "./execution-service.ts";
-import { createHistoryHandlers } from "./history-service.ts";
-import { createHistoryMetrics } from "./metrics.ts";
-import { createRecorder } from "./recorder.ts";
+import { createHistoryMetrics } from "./history-metrics.ts";
+import { createExecutionHandlers } from "./queries/execution-service.ts";
+import { createHistoryHandlers } from "./queries/history-service.ts";
+import { createWatchers, watchersDefaults } from "./queries/watchers.ts";
+import { createBacklogPoll } from "./results/backlog-poll.ts";
+import { createRecorder } from "./results/recorder.ts";
 import { createHistoryStore } from "./store/store.ts";
-import { createWatchers, watchersDefaults } from "./watchers.ts";
 
 export interface HistoryParts extends Startable {
   /** Where gRPC listens; the port is the real one once it has started. */

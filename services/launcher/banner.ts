@@ -1,5 +1,5 @@
-import { type Address, formatAddress } from "../platform/config.ts";
-import { type Addresses, serviceNames } from "./services.ts";
+import { type Address, formatAddress } from "../platform/process/config.ts";
+import { type Addresses, serviceNames } from "./children/services.ts";
 
 export interface BannerFacts {
   addresses: Addresses;

@@ -1,5 +1,11 @@
 import { resolve } from "node:path";
-import { type Address, type Environment, isLoopback, readEnvironment, type VariableName } from "../platform/config.ts";
+import {
+  type Address,
+  type Environment,
+  isLoopback,
+  readEnvironment,
+  type VariableName,
+} from "../platform/process/config.ts";
 
 export interface LauncherConfig {
   /** Absolute. */

@@ -2,18 +2,25 @@ import { randomBytes } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pino } from "pino";
-import type { Clock } from "../platform/clock.ts";
-import { parseNatsUrl } from "../platform/config.ts";
-import type { Log } from "../platform/log.ts";
-import { type AddressPlan, planAddresses } from "./addresses.ts";
-import { type Child, type ChildSpec, createChild } from "./child.ts";
+import type { Clock } from "../platform/process/clock.ts";
+import { parseNatsUrl } from "../platform/process/config.ts";
+import type { Log } from "../platform/process/log.ts";
+import { type AddressPlan, planAddresses } from "./children/addresses.ts";
+import { type Child, type ChildSpec, createChild } from "./children/child.ts";
+import { endOrphans } from "./children/orphans.ts";
+import { serviceReady } from "./children/readiness.ts";
+import {
+  type Addresses,
+  instanceMark,
+  mainFile,
+  serviceEnvironment,
+  serviceNames,
+  stopOrder,
+} from "./children/services.ts";
 import type { LauncherConfig } from "./config.ts";
 import { type DataDir, openDataDir } from "./data-dir.ts";
-import { isNatsWarning, natsConfig, natsReady } from "./nats-server.ts";
-import { findNatsServer } from "./nats-server-binary.ts";
-import { endOrphans } from "./orphans.ts";
-import { serviceReady } from "./readiness.ts";
-import { type Addresses, instanceMark, mainFile, serviceEnvironment, serviceNames, stopOrder } from "./services.ts";
+import { isNatsWarning, natsConfig, natsReady } from "./nats/nats-server.ts";
+import { findNatsServer } from "./nats/nats-server-binary.ts";
 import { stopInOrder } from "./shutdown.ts";
 
 export interface LauncherDeps {

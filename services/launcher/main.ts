@@ -1,5 +1,5 @@
-import { systemClock } from "../platform/clock.ts";
-import { ConfigError } from "../platform/config.ts";
+import { systemClock } from "../platform/process/clock.ts";
+import { ConfigError } from "../platform/process/config.ts";
 import { banner } from "./banner.ts";
 import { type LauncherConfig, readLauncherConfig } from "./config.ts";
 import { createLauncher } from "./launcher.ts";

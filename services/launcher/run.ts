@@ -1,7 +1,7 @@
-import type { Clock } from "../platform/clock.ts";
+import type { Clock } from "../platform/process/clock.ts";
+import type { Addresses } from "./children/services.ts";
 import type { Launcher } from "./launcher.ts";
 import { onParentGone } from "./parent-watch.ts";
-import type { Addresses } from "./services.ts";
 
 export interface RunOptions {
   clock: Clock;

@@ -1,5 +1,5 @@
-import type { Clock } from "../platform/clock.ts";
-import type { Child, StopOutcome } from "./child.ts";
+import type { Clock } from "../platform/process/clock.ts";
+import type { Child, StopOutcome } from "./children/child.ts";
 
 export interface StopStep {
   child: Child;

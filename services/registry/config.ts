@@ -5,7 +5,7 @@ import {
   isLoopback,
   parseAddress,
   readEnvironment,
-} from "../platform/config.ts";
+} from "../platform/process/config.ts";
 
 export interface RegistryConfig {
   natsUrl: string;

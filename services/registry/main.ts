@@ -1,10 +1,10 @@
 // Schedules walk UTC several times faster than any other zone, whatever zone the machine is in.
 process.env.TZ = "UTC";
 
-import { systemClock, systemRandom } from "../platform/clock.ts";
-import { ConfigError } from "../platform/config.ts";
-import { runService } from "../platform/lifecycle.ts";
-import { createLog } from "../platform/log.ts";
+import { systemClock, systemRandom } from "../platform/process/clock.ts";
+import { ConfigError } from "../platform/process/config.ts";
+import { runService } from "../platform/process/lifecycle.ts";
+import { createLog } from "../platform/process/log.ts";
 import { type RegistryConfig, readRegistryConfig } from "./config.ts";
 import { createRegistryService } from "./service.ts";
 

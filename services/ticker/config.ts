@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
-import { type Address, type Environment, readEnvironment } from "../platform/config.ts";
-import type { logLevels } from "../platform/log.ts";
+import { type Address, type Environment, readEnvironment } from "../platform/process/config.ts";
+import type { logLevels } from "../platform/process/log.ts";
 
 export interface TickerConfig {
   natsUrl: string;

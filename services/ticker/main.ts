@@ -1,8 +1,8 @@
-import { systemClock, systemRandom } from "../platform/clock.ts";
-import { ConfigError } from "../platform/config.ts";
-import { runService } from "../platform/lifecycle.ts";
-import { createLog } from "../platform/log.ts";
-import { createMetrics } from "../platform/metrics.ts";
+import { systemClock, systemRandom } from "../platform/process/clock.ts";
+import { ConfigError } from "../platform/process/config.ts";
+import { runService } from "../platform/process/lifecycle.ts";
+import { createLog } from "../platform/process/log.ts";
+import { createMetrics } from "../platform/process/metrics.ts";
 import { readTickerConfig, type TickerConfig } from "./config.ts";
 import { createTicker } from "./service.ts";
 

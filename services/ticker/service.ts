@@ -1,19 +1,19 @@
 import type { Registry } from "prom-client";
-import { partitionCount } from "../domain/partition.ts";
-import { defaultTickerSettings, type TickerStatus } from "../domain/ticker-model.ts";
-import type { Clock, Random } from "../platform/clock.ts";
-import type { Address } from "../platform/config.ts";
-import { createBroker } from "../platform/jetstream/connection.ts";
+import { partitionCount } from "../domain/identity/partition.ts";
+import { createBroker } from "../platform/jetstream/broker.ts";
 import { createPublisher } from "../platform/jetstream/publisher.ts";
-import { type Startable, startInOrder } from "../platform/lifecycle.ts";
-import type { Log } from "../platform/log.ts";
-import { createOpsServer } from "../platform/ops-server.ts";
-import { createGrpcServer } from "../platform/rpc/grpc-server.ts";
+import type { Clock, Random } from "../platform/process/clock.ts";
+import type { Address } from "../platform/process/config.ts";
+import { type Startable, startInOrder } from "../platform/process/lifecycle.ts";
+import type { Log } from "../platform/process/log.ts";
+import { createOpsServer } from "../platform/process/ops-server.ts";
+import { createGrpcServer } from "../platform/rpc/grpc/grpc-server.ts";
 import { maxBatchBytes, maxBatchEntries } from "../wire/due.ts";
 import { ensureStreams } from "../wire/streams.ts";
 import type { TickerConfig } from "./config.ts";
-import { createDriver } from "./driver.ts";
-import { createTickerMetrics, registerTickerGauges } from "./metrics.ts";
+import { defaultTickerSettings, type TickerStatus } from "./core/model.ts";
+import { createDriver } from "./io/driver.ts";
+import { createTickerMetrics, registerTickerGauges } from "./io/ticker-metrics.ts";
 
 export interface TickerParts extends Startable {
   /** Where gRPC listens; the port is the real one once it has started. */

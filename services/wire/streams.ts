@@ -9,9 +9,9 @@ import {
   StorageType,
   type StreamConfig,
 } from "nats";
-import { type Clock, sleep } from "../platform/clock.ts";
-import type { Broker } from "../platform/jetstream/connection.ts";
-import type { Log } from "../platform/log.ts";
+import type { Broker } from "../platform/jetstream/broker.ts";
+import { type Clock, sleep } from "../platform/process/clock.ts";
+import type { Log } from "../platform/process/log.ts";
 
 export const streams = {
   jobs: "JOBS",

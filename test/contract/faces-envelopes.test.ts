@@ -3,10 +3,10 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CreateJobRequestSchema, JobSchema } from "../../gen/carillon/v1/job_pb.ts";
 import { StatusSchema } from "../../gen/google/rpc/status_pb.ts";
-import { fromStatus } from "../../services/platform/rpc/error-details.ts";
-import type { RpcError } from "../../services/platform/rpc/rpc-error.ts";
+import { fromStatus } from "../../services/platform/rpc/errors/error-details.ts";
+import type { RpcError } from "../../services/platform/rpc/errors/rpc-error.ts";
+import { job } from "../support/faces-refusals.ts";
 import { type FrontDoor, startFrontDoor } from "../support/front-door.ts";
-import { job } from "./faces-refusals.ts";
 
 // gRPC-Web by hand: what a client in a browser may send and ours does not.
 

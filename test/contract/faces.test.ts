@@ -2,12 +2,12 @@ import { pino } from "pino";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ExecutionStatus } from "../../gen/carillon/v1/execution_pb.ts";
 import { JobState } from "../../gen/carillon/v1/job_pb.ts";
-import { systemClock } from "../../services/platform/clock.ts";
-import { createGrpcServer, type GrpcServer } from "../../services/platform/rpc/grpc-server.ts";
-import { createHttpServer, type HttpServer } from "../../services/platform/rpc/http-server.ts";
-import { type Caller, createCallers } from "./faces-callers.ts";
-import { job, refusals } from "./faces-refusals.ts";
-import { createFakeBackend, type FakeBackend } from "./faces-service.ts";
+import { systemClock } from "../../services/platform/process/clock.ts";
+import { createGrpcServer, type GrpcServer } from "../../services/platform/rpc/grpc/grpc-server.ts";
+import { createHttpServer, type HttpServer } from "../../services/platform/rpc/http/http-server.ts";
+import { type Caller, createCallers } from "../support/faces-callers.ts";
+import { job, refusals } from "../support/faces-refusals.ts";
+import { createFakeBackend, type FakeBackend } from "../support/faces-service.ts";
 
 // One table of calls, through each way in: what a client learns must not depend
 // on how it asked.

@@ -1,4 +1,4 @@
-import type { Claim, Tick } from "../../services/domain/ticker-model.ts";
+import type { Claim, Tick } from "../../services/ticker/core/model.ts";
 import type { JobVersion } from "./registry.ts";
 import type { Verdict } from "./verdict.ts";
 

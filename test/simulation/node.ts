@@ -1,5 +1,5 @@
-import { TickerCore } from "../../services/domain/ticker-core.ts";
-import type { Now, TickerEffect, TickerSettings } from "../../services/domain/ticker-model.ts";
+import type { Now, TickerEffect, TickerSettings } from "../../services/ticker/core/model.ts";
+import { TickerCore } from "../../services/ticker/core/ticker-core.ts";
 import type { SimulatedBroker } from "./broker.ts";
 import { type Network, SimulatedMachine } from "./machine.ts";
 import type { Dice } from "./random.ts";

@@ -1,4 +1,4 @@
-import type { Occurrences } from "../../services/domain/timetable.ts";
+import type { Occurrences } from "../../services/ticker/core/timetable.ts";
 import type { SimulatedBroker } from "./broker.ts";
 import type { Dice } from "./random.ts";
 import type { Timeline } from "./timeline.ts";

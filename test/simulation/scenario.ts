@@ -1,4 +1,4 @@
-import { defaultTickerSettings, type TickerSettings } from "../../services/domain/ticker-model.ts";
+import { defaultTickerSettings, type TickerSettings } from "../../services/ticker/core/model.ts";
 import { SimulatedBroker } from "./broker.ts";
 import type { Network } from "./machine.ts";
 import { SimulatedTicker } from "./node.ts";

@@ -1,4 +1,4 @@
-import type { Watermark } from "../../services/domain/ticker-model.ts";
+import type { Watermark } from "../../services/ticker/core/model.ts";
 import type { DueMessage } from "./broker.ts";
 import type { JobVersion, SimulatedRegistry, Timing } from "./registry.ts";
 

@@ -1,9 +1,9 @@
 import { connect } from "node:net";
 import { pino } from "pino";
-import { systemClock } from "../../services/platform/clock.ts";
-import { formatAddress } from "../../services/platform/config.ts";
-import { createHttpServer, type HttpServer } from "../../services/platform/rpc/http-server.ts";
-import { createFakeBackend, type FakeBackend } from "../contract/faces-service.ts";
+import { systemClock } from "../../services/platform/process/clock.ts";
+import { formatAddress } from "../../services/platform/process/config.ts";
+import { createHttpServer, type HttpServer } from "../../services/platform/rpc/http/http-server.ts";
+import { createFakeBackend, type FakeBackend } from "./faces-service.ts";
 
 export interface FrontDoor {
   readonly backend: FakeBackend;

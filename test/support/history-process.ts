@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import type { Address } from "../../services/platform/config.ts";
-import { parseAddress } from "../../services/platform/config.ts";
+import type { Address } from "../../services/platform/process/config.ts";
+import { parseAddress } from "../../services/platform/process/config.ts";
 
 export interface HistoryProcess {
   readonly child: ChildProcess;

@@ -3,10 +3,10 @@ import { once } from "node:events";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { natsConfig, natsReady } from "../../services/launcher/nats-server.ts";
-import { findNatsServer } from "../../services/launcher/nats-server-binary.ts";
-import { reservePorts } from "../../services/launcher/ports.ts";
-import { systemClock } from "../../services/platform/clock.ts";
+import { reservePorts } from "../../services/launcher/children/ports.ts";
+import { natsConfig, natsReady } from "../../services/launcher/nats/nats-server.ts";
+import { findNatsServer } from "../../services/launcher/nats/nats-server-binary.ts";
+import { systemClock } from "../../services/platform/process/clock.ts";
 
 export const repositoryDir = resolve(import.meta.dirname, "../..");
 /** One nats-server for all tests, fetched once a clone. */

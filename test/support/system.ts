@@ -4,8 +4,8 @@ import { readFileSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import type { Addresses } from "../../services/launcher/services.ts";
-import { formatAddress } from "../../services/platform/config.ts";
+import type { Addresses } from "../../services/launcher/children/services.ts";
+import { formatAddress } from "../../services/platform/process/config.ts";
 import { natsBinDir, repositoryDir } from "./nats.ts";
 
 export interface SystemOptions {

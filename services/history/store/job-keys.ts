@@ -1,4 +1,4 @@
-import type { Sqlite } from "../../platform/sqlite.ts";
+import type { Sqlite } from "../../platform/sql/sqlite.ts";
 
 export interface JobKeys {
   find(jobId: string): number | undefined;

@@ -1,4 +1,4 @@
-import type { Migration, Sqlite } from "../../platform/sqlite.ts";
+import type { Migration, Sqlite } from "../../platform/sql/sqlite.ts";
 
 /** What all segments share. The tables of a segment are made with it (createSegmentTables). */
 export const migrations: readonly Migration[] = [

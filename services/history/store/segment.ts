@@ -1,7 +1,7 @@
 import { ExecutionStatus, type ExecutionTrigger } from "../../../gen/carillon/v1/execution_pb.ts";
-import type { Sqlite } from "../../platform/sqlite.ts";
-import { type Attempt, begin, type ExecutionRecord } from "../disposition.ts";
-import type { Outcome, Position, Result } from "../result.ts";
+import type { Sqlite } from "../../platform/sql/sqlite.ts";
+import { type Attempt, begin, type ExecutionRecord } from "../results/disposition.ts";
+import type { Outcome, Position, Result } from "../results/result.ts";
 
 interface OutcomeRow {
   status: ExecutionStatus;

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ExecutionStatus, ExecutionTrigger } from "../../../gen/carillon/v1/execution_pb.ts";
-import type { Position, Result } from "../result.ts";
+import type { Position, Result } from "../results/result.ts";
 import { createHistoryStore, type HistoryStore } from "./store.ts";
 
 const { SUCCESS, FAILED, RETRYING, SKIPPED_PAUSED, SKIPPED_SUPERSEDED } = ExecutionStatus;

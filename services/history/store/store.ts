@@ -1,9 +1,9 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import type { Startable } from "../../platform/lifecycle.ts";
-import { openSqlite, type Sqlite } from "../../platform/sqlite.ts";
-import { amend, type ExecutionRecord, isSettled } from "../disposition.ts";
-import type { Position, Result } from "../result.ts";
+import type { Startable } from "../../platform/process/lifecycle.ts";
+import { openSqlite, type Sqlite } from "../../platform/sql/sqlite.ts";
+import { amend, type ExecutionRecord, isSettled } from "../results/disposition.ts";
+import type { Position, Result } from "../results/result.ts";
 import { createJobKeys, type JobKeys } from "./job-keys.ts";
 import { migrations } from "./schema.ts";
 import { createSegments, type Segments } from "./segments.ts";

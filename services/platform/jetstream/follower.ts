@@ -7,11 +7,11 @@ import {
   ReplayPolicy,
   type StreamInfo,
 } from "nats";
-import { type Clock, sleep } from "../clock.ts";
-import type { Startable } from "../lifecycle.ts";
-import type { Log } from "../log.ts";
-import type { Broker } from "./connection.ts";
-import { isMissing, pullExpiresMs, pullHeartbeatMs, watchPull } from "./consumer.ts";
+import { type Clock, sleep } from "../process/clock.ts";
+import type { Startable } from "../process/lifecycle.ts";
+import type { Log } from "../process/log.ts";
+import type { Broker } from "./broker.ts";
+import { isMissing, pullExpiresMs, pullHeartbeatMs, watchPull } from "./consumer-loop.ts";
 
 export interface FollowerOptions {
   stream: string;

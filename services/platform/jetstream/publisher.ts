@@ -1,8 +1,8 @@
 import { headers as createHeaders, createInbox, type Msg, type Subscription } from "nats";
-import type { Clock } from "../clock.ts";
-import type { Startable } from "../lifecycle.ts";
-import type { Log } from "../log.ts";
-import type { Broker } from "./connection.ts";
+import type { Clock } from "../process/clock.ts";
+import type { Startable } from "../process/lifecycle.ts";
+import type { Log } from "../process/log.ts";
+import type { Broker } from "./broker.ts";
 
 /** What became of a published message. A refusal is the broker's answer, and final. */
 export type PublishOutcome =

@@ -1,13 +1,13 @@
 import { create, type DescMessage, type DescMethod, type DescService, type Message } from "@bufbuild/protobuf";
 import type { Registry } from "prom-client";
-import type { Clock } from "../clock.ts";
-import type { Log } from "../log.ts";
-import { type Authenticator, createAuthenticator } from "./authentication.ts";
+import type { Clock } from "../process/clock.ts";
+import type { Log } from "../process/log.ts";
 import type { CallContext, ServiceHandlers } from "./call.ts";
 import { createCallMetrics } from "./call-metrics.ts";
-import { createErrorNormaliser } from "./error-normaliser.ts";
-import { createRequestCheck } from "./request-check.ts";
-import { type RpcCode, RpcError } from "./rpc-error.ts";
+import { type Authenticator, createAuthenticator } from "./checks/authentication.ts";
+import { createRequestCheck } from "./checks/request-check.ts";
+import { createErrorNormaliser } from "./errors/error-normaliser.ts";
+import { type RpcCode, RpcError } from "./errors/rpc-error.ts";
 
 type Handler = (request: Message, context: CallContext) => unknown;
 

@@ -1,7 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Counter, Histogram, type Registry } from "prom-client";
 import type { Face } from "./call.ts";
-import type { RpcCode } from "./rpc-error.ts";
+import type { RpcCode } from "./errors/rpc-error.ts";
 
 export interface CallMetrics {
   /** Counts one finished call. A stream's duration is its client's choice: only unary calls are timed. */

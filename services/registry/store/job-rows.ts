@@ -1,4 +1,4 @@
-import type { Sqlite } from "../../platform/sqlite.ts";
+import type { Sqlite } from "../../platform/sql/sqlite.ts";
 
 /** JobState as it is stored; COMPLETED is derived on reading. */
 export const storedState = { deleted: 0, active: 1, paused: 2 } as const;

@@ -1,4 +1,4 @@
-import type { Sqlite } from "../../platform/sqlite.ts";
+import type { Sqlite } from "../../platform/sql/sqlite.ts";
 
 /**
  * Which rows go first: what changes a job or runs it now waits behind no bulk

@@ -1,4 +1,4 @@
-import type { Sqlite } from "../../platform/sqlite.ts";
+import type { Sqlite } from "../../platform/sql/sqlite.ts";
 
 export type RequestScope = "create" | "run";
 

@@ -1,7 +1,7 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import type { Startable } from "../../platform/lifecycle.ts";
-import { openSqlite, type Sqlite } from "../../platform/sqlite.ts";
+import type { Startable } from "../../platform/process/lifecycle.ts";
+import { openSqlite, type Sqlite } from "../../platform/sql/sqlite.ts";
 import { type Committer, createCommitter } from "./committer.ts";
 import { createJobRows, type JobRows } from "./job-rows.ts";
 import { migrations } from "./migrations.ts";

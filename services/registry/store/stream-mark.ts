@@ -1,4 +1,4 @@
-import type { Sqlite } from "../../platform/sqlite.ts";
+import type { Sqlite } from "../../platform/sql/sqlite.ts";
 
 /** What the registry knows of the JOBS stream that it publishes to. */
 export interface StreamMark {

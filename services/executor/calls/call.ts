@@ -1,0 +1,83 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { type DueEntry, DueEntrySchema } from "../../../gen/carillon/v1/events_pb.ts";
+import { ExecutionTrigger } from "../../../gen/carillon/v1/execution_pb.ts";
+import { HttpMethod } from "../../../gen/carillon/v1/job_pb.ts";
+import type { BackoffPolicy } from "../../domain/delivery/backoff.ts";
+
+/**
+ * A job's HTTP call, made ready once and used for each of its occurrences: only
+ * what differs from execution to execution is added when it is sent.
+ */
+export interface Call extends BackoffPolicy {
+  /** The serialised DueEntry that this was made from. */
+  readonly entry: Uint8Array;
+  readonly jobId: string;
+  readonly generation: number;
+  /** Empty: made from the job and the second. Only a manual run brings its own. */
+  readonly executionId: string;
+  readonly trigger: ExecutionTrigger;
+  /** Scheme, host and port; empty when the URL is none, which fails each attempt. */
+  readonly origin: string;
+  readonly path: string;
+  readonly method: string;
+  /** Names and values in turn: those of the job, then the fixed ones of Carillon. */
+  readonly headers: readonly string[];
+  readonly body: Buffer | null;
+  readonly timeoutMs: number;
+  readonly maxAttempts: number;
+}
+
+export const userAgent = "carillon/0.1.0";
+
+const methods: Readonly<Record<HttpMethod, string>> = {
+  [HttpMethod.UNSPECIFIED]: "POST",
+  [HttpMethod.POST]: "POST",
+  [HttpMethod.GET]: "GET",
+  [HttpMethod.HEAD]: "HEAD",
+  [HttpMethod.PUT]: "PUT",
+  [HttpMethod.DELETE]: "DELETE",
+  [HttpMethod.PATCH]: "PATCH",
+  [HttpMethod.OPTIONS]: "OPTIONS",
+};
+
+// The registry fills in every default; these hold for an entry that lacks one.
+const defaultTimeoutMs = 30_000;
+
+/** Throws when the bytes are no DueEntry. */
+export function decodeCall(entry: Uint8Array): Call {
+  return compileCall(fromBinary(DueEntrySchema, entry), entry);
+}
+
+export function compileCall(due: DueEntry, entry: Uint8Array): Call {
+  const method = methods[due.method] ?? "POST";
+  const url = URL.canParse(due.url) ? new URL(due.url) : undefined;
+  const body = due.body === "" ? null : Buffer.from(due.body);
+  return {
+    // A copy: the bytes are a view into a whole message, which must not live as long as this.
+    entry: entry.slice(),
+    jobId: due.jobId,
+    generation: due.generation,
+    executionId: due.executionId,
+    trigger: due.trigger === ExecutionTrigger.UNSPECIFIED ? ExecutionTrigger.SCHEDULE : due.trigger,
+    origin: url && /^https?:$/.test(url.protocol) ? url.origin : "",
+    path: url ? url.pathname + url.search : "/",
+    method,
+    headers: headersOf(due, method, body !== null),
+    body,
+    timeoutMs: due.timeoutMs || defaultTimeoutMs,
+    maxAttempts: due.maxAttempts || 1,
+    minBackoffMs: due.minBackoffMs,
+    maxBackoffMs: due.maxBackoffMs,
+  };
+}
+
+function headersOf(due: DueEntry, method: string, hasBody: boolean): string[] {
+  const given = Object.entries(due.headers);
+  const has = (name: string) => given.some(([key]) => key.toLowerCase() === name);
+  const headers = given.flat();
+  const sendsContent = hasBody || method === "POST" || method === "PUT" || method === "PATCH";
+  if (sendsContent && !has("content-type")) headers.push("Content-Type", "application/json");
+  if (!has("user-agent")) headers.push("User-Agent", userAgent);
+  headers.push("Carillon-Job-Id", due.jobId);
+  return headers;
+}

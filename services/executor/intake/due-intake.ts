@@ -1,0 +1,157 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import type { JsMsg } from "nats";
+import { type DueBatch, DueBatchSchema } from "../../../gen/carillon/v1/events_pb.ts";
+import { executionIdOf } from "../../domain/identity/execution-id.ts";
+import type { Clock } from "../../platform/process/clock.ts";
+import type { Log } from "../../platform/process/log.ts";
+import { Attempt } from "../calls/attempt.ts";
+import type { Call } from "../calls/call.ts";
+import type { CallCache } from "../calls/call-cache.ts";
+import type { HttpCaller } from "../calls/http-caller.ts";
+import type { ExecutorMetrics } from "../executor-metrics.ts";
+import { createHold } from "./hold.ts";
+import type { JobLookup } from "./job-lookup.ts";
+import type { JobStates } from "./job-states.ts";
+import type { Recorded } from "./recorded.ts";
+import type { Settlement, Settlements } from "./settlement.ts";
+
+export interface IntakeDeps {
+  clock: Clock;
+  log: Log;
+  calls: CallCache;
+  caller: HttpCaller;
+  states: JobStates;
+  lookup: JobLookup;
+  recorded: Recorded;
+  settlements: Settlements;
+  metrics: ExecutorMetrics;
+}
+
+/** Takes in due batches, holds them until their second, and has their calls made. */
+export interface Intake {
+  onMessage(message: JsMsg): void;
+  /** Occurrences held until their second. */
+  held(): number;
+  /** Fires nothing further: what is held is given back, or left to whoever gives its message back. */
+  stop(): void;
+}
+
+interface HeldBatch {
+  second: number;
+  calls: Call[];
+  settlement: Settlement;
+}
+
+// What due batches may take in memory. Past it they are given back for a while:
+// this process does not keep up. Not a short one, since each return costs as
+// much as some calls.
+const maxHeldOccurrences = 400_000;
+const overloadedDelayMs = 5_000;
+const maxPostponed = 50_000;
+
+export function createIntake(deps: IntakeDeps): Intake {
+  const { clock, log, caller, states, settlements } = deps;
+  let heldOccurrences = 0;
+  let stopped = false;
+
+  /** Messages that were given back untouched, with how often they had been delivered by then. */
+  const postponed = new Map<number, number>();
+
+  /** Whether nobody else had it since this executor gave it back: then there is nothing to ask history about. */
+  const isOnlyPostponed = ({ seq, info }: JsMsg) => {
+    const known = postponed.get(seq);
+    postponed.delete(seq);
+    if (postponed.size > maxPostponed) postponed.clear();
+    return known === info.deliveryCount - 1;
+  };
+
+  const fire = (batch: HeldBatch) => {
+    heldOccurrences -= batch.calls.length;
+    if (stopped) return;
+    const { second, settlement } = batch;
+    for (const call of batch.calls) {
+      caller.submit(new Attempt(caller, call, idOf(call, second), second, 1, settlement));
+    }
+  };
+  const hold = createHold<HeldBatch>(clock, (batches) => batches.forEach(fire));
+
+  const keep = (batch: HeldBatch) => {
+    heldOccurrences += batch.calls.length;
+    hold.add(batch.second * 1000, batch);
+  };
+
+  /** What must be known first is asked while the batch is held anyway. */
+  const keepChecked = async (batch: HeldBatch, repeated: boolean, olderThanStates: boolean) => {
+    const [recorded] = await Promise.all([
+      repeated ? deps.recorded.find(batch.calls.map((call) => idOf(call, batch.second))) : undefined,
+      olderThanStates ? deps.lookup.learn(batch.calls.map((call) => call.jobId)) : undefined,
+    ]);
+    if (stopped) return;
+    if (!recorded || recorded.size === 0) return keep(batch);
+    const open = batch.calls.filter((call) => !recorded.has(idOf(call, batch.second)));
+    const known = batch.calls.length - open.length;
+    log.info({ event: "repeats_left_out", second: batch.second, known, fired: open.length });
+    keep({ ...batch, calls: open });
+    for (let i = 0; i < known; i++) batch.settlement.done();
+  };
+
+  const decode = (message: JsMsg): { batch: DueBatch; calls: Call[] } | undefined => {
+    try {
+      const batch = fromBinary(DueBatchSchema, message.data);
+      const calls = batch.entries.flatMap((entry) => readable(log, message.seq, () => deps.calls.get(entry)) ?? []);
+      return { batch, calls };
+    } catch (error) {
+      log.error({ event: "due_batch_malformed", sequence: message.seq, err: error });
+      return undefined;
+    }
+  };
+
+  return {
+    held: () => heldOccurrences,
+    onMessage(message) {
+      if (stopped) {
+        settlements.postpone(message, 0);
+        return;
+      }
+      const redelivered = message.redelivered && !isOnlyPostponed(message);
+      if (redelivered) deps.metrics.redelivered();
+      if (heldOccurrences + caller.waiting() > maxHeldOccurrences) {
+        if (!redelivered) postponed.set(message.seq, message.info.deliveryCount);
+        settlements.postpone(message, overloadedDelayMs);
+        return;
+      }
+      const decoded = decode(message);
+      if (!decoded) {
+        settlements.reject(message);
+        return;
+      }
+      const { batch, calls } = decoded;
+      const settlement = settlements.take(message, calls.length);
+      if (!settlement) return;
+      const kept: HeldBatch = { second: Number(batch.second), calls, settlement };
+      const repeated = redelivered || batch.mayRepeat;
+      const olderThanStates = message.info.timestampNanos / 1e6 < states.completeSinceMs();
+      if (repeated || olderThanStates) void keepChecked(kept, repeated, olderThanStates);
+      else keep(kept);
+    },
+    stop() {
+      stopped = true;
+      for (const { settlement } of hold.drain()) settlement.giveBack();
+      heldOccurrences = 0;
+    },
+  };
+}
+
+function idOf(call: Call, second: number): string {
+  return call.executionId || executionIdOf(call.jobId, second);
+}
+
+/** One entry that cannot be read must not cost the others of its message. */
+export function readable<T>(log: Log, sequence: number, read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    log.error({ event: "entry_malformed", sequence, err: error });
+    return undefined;
+  }
+}

@@ -1,0 +1,60 @@
+import { partitionOf } from "../../domain/identity/partition.ts";
+import type { Broker } from "../../platform/jetstream/broker.ts";
+import type { Log } from "../../platform/process/log.ts";
+import { streams } from "../../wire/streams.ts";
+import { subjects } from "../../wire/subjects.ts";
+import type { JobStates } from "./job-states.ts";
+import { createLimiter } from "./limiter.ts";
+
+/**
+ * Reads the last state of jobs from JOBS, for occurrences that were published
+ * before this executor followed the changes.
+ */
+export interface JobLookup {
+  /** Afterwards the states know these jobs, as far as JOBS could tell. */
+  learn(jobIds: Iterable<string>): Promise<void>;
+}
+
+const maxReads = 32;
+// Enough for the jobs of a backlog; they are read again when they are forgotten.
+const maxAsked = 200_000;
+// That of a held batch; as long as history gets.
+const timeoutMs = 1_000;
+const noMessage = 404;
+
+export function createJobLookup(broker: Broker, states: JobStates, log: Log): JobLookup {
+  const limit = createLimiter(maxReads);
+  // What was read once need not be read again: from then on its changes are followed.
+  const asked = new Map<string, Promise<void>>();
+
+  const read = async (jobId: string) => {
+    try {
+      // The direct get of the last message of a subject: any replica answers.
+      const subject = `$JS.API.DIRECT.GET.${streams.jobs}.${subjects.job(partitionOf(jobId), jobId)}`;
+      const message = await broker.nc.request(subject, undefined, { timeout: timeoutMs });
+      const code = message.headers?.code ?? 0;
+      if (code === 0) states.note(jobId, message.data);
+      else if (code !== noMessage) throw new Error(`JOBS answered ${code} ${message.headers?.description}`);
+    } catch (error) {
+      // The check is a courtesy to changes in the last moments; the occurrence itself must not wait for it.
+      asked.delete(jobId);
+      log.warn({ event: "job_state_not_read", jobId, err: error });
+    }
+  };
+
+  return {
+    async learn(jobIds) {
+      const reads: Promise<void>[] = [];
+      for (const jobId of jobIds) {
+        let reading = asked.get(jobId);
+        if (!reading) {
+          if (asked.size >= maxAsked) asked.clear();
+          reading = limit(() => read(jobId));
+          asked.set(jobId, reading);
+        }
+        reads.push(reading);
+      }
+      await Promise.all(reads);
+    },
+  };
+}

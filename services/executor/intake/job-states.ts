@@ -1,0 +1,116 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { BinaryReader } from "@bufbuild/protobuf/wire";
+import { type JobEvent, JobEventSchema } from "../../../gen/carillon/v1/events_pb.ts";
+import { ExecutionTrigger } from "../../../gen/carillon/v1/execution_pb.ts";
+import { JobState } from "../../../gen/carillon/v1/job_pb.ts";
+import type { SkipReason } from "../../domain/delivery/outcome.ts";
+import type { Clock } from "../../platform/process/clock.ts";
+import { encodeDueEntry } from "../../wire/due.ts";
+import { type Call, decodeCall } from "../calls/call.ts";
+
+/** What is to become of an occurrence, now that its moment has come. */
+export type Verdict = { kind: "fire"; call: Call } | { kind: "skip"; reason: SkipReason };
+
+/**
+ * The recent changes of jobs, so that what was changed after an occurrence was
+ * published is obeyed: a paused or deleted job stops.
+ */
+export interface JobStates {
+  /** A change of a job, in the order of the stream. */
+  note(jobId: string, event: Uint8Array): void;
+  /** Changes before this instant may be missing. Infinity until the changes are followed. */
+  completeSinceMs(): number;
+  /** From now on no change is missed. */
+  markFollowed(): void;
+  /** Changes may have been missed: JOBS is another stream, which is read from its beginning. What is known stays true. */
+  markLost(): void;
+  /** Whether there is nothing to obey at all. */
+  empty(): boolean;
+  knows(jobId: string): boolean;
+  /** `started`: an attempt of it was made already, so that it is no new occurrence. */
+  judge(call: Call, started: boolean): Verdict;
+}
+
+// Due events are a second old when they fire; minutes cover a backlog and redeliveries.
+const keptMs = 10 * 60_000;
+const maxJobs = 100_000;
+// The broker's clock and ours: a message is compared by its time of storage.
+const clockMarginMs = 500;
+
+interface Change {
+  notedAtMs: number;
+  generation: number;
+  /** Decoded when it is asked for: in a bulk change most never are. */
+  bytes: Uint8Array;
+  event?: JobEvent;
+  call?: Call;
+}
+
+export function createJobStates(clock: Clock): JobStates {
+  // In the order of their last change: the oldest come first.
+  const changes = new Map<string, Change>();
+  let sinceMs = Number.POSITIVE_INFINITY;
+
+  const evict = (nowMs: number) => {
+    for (const [jobId, change] of changes) {
+      if (changes.size <= maxJobs && change.notedAtMs > nowMs - keptMs) break;
+      changes.delete(jobId);
+      sinceMs = Math.max(sinceMs, change.notedAtMs + clockMarginMs);
+    }
+  };
+
+  return {
+    note(jobId, bytes) {
+      const generation = generationOf(bytes);
+      // No occurrence is older than a job's creation; a bulk load leaves nothing here.
+      if (generation <= 1) return;
+      const known = changes.get(jobId);
+      if (known && known.generation >= generation) return;
+      const nowMs = clock.nowMs();
+      changes.delete(jobId);
+      // A copy: the message is a view into what the socket delivered.
+      changes.set(jobId, { notedAtMs: nowMs, generation, bytes: bytes.slice() });
+      evict(nowMs);
+    },
+    completeSinceMs: () => sinceMs,
+    markFollowed() {
+      sinceMs = clock.nowMs() + clockMarginMs;
+    },
+    markLost() {
+      sinceMs = Number.POSITIVE_INFINITY;
+    },
+    empty: () => changes.size === 0,
+    knows: (jobId) => changes.has(jobId),
+    judge(call, started) {
+      const change = changes.get(call.jobId);
+      if (!change || change.generation <= call.generation) return { kind: "fire", call };
+      change.event ??= fromBinary(JobEventSchema, change.bytes);
+      return judge(call, started, change, change.event);
+    },
+  };
+}
+
+function judge(call: Call, started: boolean, change: Change, event: JobEvent): Verdict {
+  const { job } = event;
+  if (event.deleted || !job) return { kind: "skip", reason: "JOB_DELETED" };
+  // A manual run has nothing to do with the schedule, and keeps its own id: it fires as it was asked for.
+  if (call.trigger === ExecutionTrigger.MANUAL) return { kind: "fire", call };
+  if (job.state === JobState.PAUSED) return { kind: "skip", reason: "JOB_PAUSED" };
+  // The ticker publishes what the new timing asks for.
+  if (event.timingGeneration > call.generation && !started) return { kind: "skip", reason: "JOB_CHANGED" };
+  change.call ??= decodeCall(encodeDueEntry(job));
+  return { kind: "fire", call: change.call };
+}
+
+/** Field 2 of a JobEvent, without decoding the job in it. */
+function generationOf(bytes: Uint8Array): number {
+  const reader = new BinaryReader(bytes);
+  while (reader.pos < reader.len) {
+    const [field, wireType] = reader.tag();
+    if (field === 2) return reader.uint32();
+    // Fields come in order: past it, it is not there.
+    if (field > 2) break;
+    reader.skip(wireType, field);
+  }
+  return 0;
+}

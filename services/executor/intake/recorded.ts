@@ -1,0 +1,68 @@
+import { HistoryService } from "../../../gen/carillon/v1/events_pb.ts";
+import { ExecutionService, ExecutionStatus } from "../../../gen/carillon/v1/execution_pb.ts";
+import type { Clock } from "../../platform/process/clock.ts";
+import type { Address } from "../../platform/process/config.ts";
+import type { Startable } from "../../platform/process/lifecycle.ts";
+import type { Log } from "../../platform/process/log.ts";
+import { RpcError } from "../../platform/rpc/errors/rpc-error.ts";
+import { createGrpcClient } from "../../platform/rpc/grpc/grpc-client.ts";
+import { createLimiter } from "./limiter.ts";
+
+/**
+ * What history knows, asked before something is fired that may have been fired
+ * before. Where history does not answer the answer is "not recorded": a repeat
+ * is better than a loss.
+ */
+export interface Recorded extends Startable {
+  /** Which of these executions have any attempt or disposition. */
+  find(executionIds: readonly string[]): Promise<ReadonlySet<string>>;
+  /** Whether this attempt, or the end of its execution, is recorded. */
+  hasAttempt(executionId: string, attempt: number): Promise<boolean>;
+}
+
+// A held batch has a second to spare; after that the occurrences are late.
+const timeoutMs = 1_000;
+// Both kinds of question, for all messages together.
+const maxQuestions = 32;
+
+const none: ReadonlySet<string> = new Set();
+
+export function createRecorded(
+  config: { address: Address; token?: string },
+  deps: { clock: Clock; log: Log },
+): Recorded {
+  const target = { ...config, timeoutMs };
+  const history = createGrpcClient(HistoryService, target, deps);
+  const executions = createGrpcClient(ExecutionService, target, deps);
+  const limit = createLimiter(maxQuestions);
+  return {
+    find: (executionIds) =>
+      limit(async () => {
+        try {
+          const answer = await history.findRecorded({ executionIds: [...executionIds] });
+          return new Set(answer.executionIds);
+        } catch (error) {
+          deps.log.warn({ event: "history_not_asked", executions: executionIds.length, err: error });
+          return none;
+        }
+      }),
+    hasAttempt: (executionId, attempt) =>
+      limit(async () => {
+        try {
+          const execution = await executions.getExecution({ executionId });
+          const retrying = execution.status === ExecutionStatus.RETRYING;
+          return !retrying || execution.attempts.some((one) => one.attempt >= attempt);
+        } catch (error) {
+          if (!(error instanceof RpcError) || error.code !== "NOT_FOUND") {
+            deps.log.warn({ event: "history_not_asked", executionId, err: error });
+          }
+          return false;
+        }
+      }),
+    async start() {},
+    async stop() {
+      history.close();
+      executions.close();
+    },
+  };
+}

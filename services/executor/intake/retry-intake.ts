@@ -1,0 +1,130 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import type { JsMsg } from "nats";
+import { RetryBatchSchema, type RetryEntry } from "../../../gen/carillon/v1/events_pb.ts";
+import { Attempt } from "../calls/attempt.ts";
+import type { Call } from "../calls/call.ts";
+import { type Intake, type IntakeDeps, readable } from "./due-intake.ts";
+import { createHold } from "./hold.ts";
+import type { Settlement } from "./settlement.ts";
+
+interface HeldRetry {
+  entry: RetryEntry;
+  call: Call;
+  settlement: Settlement;
+}
+
+// A retry that is due sooner waits in memory, one that is due later in the broker.
+const heldAheadMs = 10_000;
+// The broker forgets how long a message was to wait when it restarts: it is looked at this often.
+const longestPostponementMs = 10 * 60_000;
+// Retries of one instant share a timer.
+const grainMs = 10;
+const maxHeldRetries = 200_000;
+const overloadedDelayMs = 2_000;
+
+/** Takes in what is to be tried later, holds it until then, and has the calls made. */
+export function createRetryIntake(deps: IntakeDeps): Intake {
+  const { clock, log, caller, states, settlements } = deps;
+  let held = 0;
+  let stopped = false;
+
+  const hold = createHold<HeldRetry>(clock, (retries) => {
+    held -= retries.length;
+    if (stopped) return;
+    for (const { entry, call, settlement } of retries) {
+      const { executionId, second, attempt } = entry;
+      caller.submit(new Attempt(caller, call, executionId, Number(second), attempt, settlement));
+    }
+  });
+
+  const keep = (retry: HeldRetry) => {
+    held++;
+    hold.add(Math.ceil(Number(retry.entry.notBeforeMs) / grainMs) * grainMs, retry);
+  };
+
+  const keepUnrecorded = async (retry: HeldRetry) => {
+    const { executionId, attempt } = retry.entry;
+    const recorded = await deps.recorded.hasAttempt(executionId, attempt);
+    if (stopped) return;
+    if (recorded) retry.settlement.done();
+    else keep(retry);
+  };
+
+  /**
+   * First attempts that were parked. The due message that they came in may have
+   * been delivered again before it was acknowledged, and they with it.
+   */
+  const keepParked = async (parked: readonly HeldRetry[]) => {
+    const recorded = await deps.recorded.find(parked.map(({ entry }) => entry.executionId));
+    if (stopped) return;
+    for (const retry of parked) {
+      if (recorded.has(retry.entry.executionId)) retry.settlement.done();
+      else keep(retry);
+    }
+  };
+
+  const decode = (message: JsMsg): Omit<HeldRetry, "settlement">[] | undefined => {
+    try {
+      return fromBinary(RetryBatchSchema, message.data).entries.flatMap((entry) => {
+        const call = readable(log, message.seq, () => deps.calls.get(entry.entry));
+        return call ? [{ entry, call }] : [];
+      });
+    } catch (error) {
+      log.error({ event: "retry_batch_malformed", sequence: message.seq, err: error });
+      return undefined;
+    }
+  };
+
+  const keepAll = async (retries: readonly HeldRetry[], redelivered: boolean, old: boolean) => {
+    if (old) await deps.lookup.learn(retries.map(({ call }) => call.jobId));
+    if (stopped) return;
+    const parked = retries.filter(({ entry }) => entry.attempt === 1);
+    if (parked.length > 0) void keepParked(parked);
+    for (const retry of retries) {
+      if (retry.entry.attempt === 1) continue;
+      if (redelivered) void keepUnrecorded(retry);
+      else keep(retry);
+    }
+  };
+
+  return {
+    held: () => held,
+    onMessage(message) {
+      if (stopped) {
+        settlements.postpone(message, 0);
+        return;
+      }
+      const { redelivered } = message;
+      if (redelivered) deps.metrics.redelivered();
+      if (held > maxHeldRetries) {
+        settlements.postpone(message, overloadedDelayMs);
+        return;
+      }
+      const entries = decode(message);
+      if (!entries || entries.length === 0) {
+        settlements.reject(message);
+        return;
+      }
+      const earliestMs = Math.min(...entries.map(({ entry }) => Number(entry.notBeforeMs)));
+      const waitMs = earliestMs - clock.nowMs();
+      if (waitMs > heldAheadMs) {
+        settlements.postpone(message, Math.min(waitMs - heldAheadMs / 2, longestPostponementMs));
+        return;
+      }
+      const settlement = settlements.take(message, entries.length);
+      if (!settlement) return;
+      const old = message.info.timestampNanos / 1e6 < states.completeSinceMs();
+      void keepAll(
+        entries.map((one) => ({ ...one, settlement })),
+        redelivered,
+        old,
+      );
+    },
+    stop() {
+      stopped = true;
+      // Others of the same message may be on the wire: it goes back when they have ended.
+      hold.drain();
+      held = 0;
+    },
+  };
+}

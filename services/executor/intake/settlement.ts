@@ -1,0 +1,155 @@
+import type { JsMsg } from "nats";
+import type { Clock } from "../../platform/process/clock.ts";
+import type { Startable } from "../../platform/process/lifecycle.ts";
+import type { Log } from "../../platform/process/log.ts";
+
+/**
+ * What is still open of one message. It is acknowledged when each of its
+ * occurrences is settled: its final result is stored by the broker, or its
+ * retry is, and then the result of the failed attempt.
+ */
+export interface Settlement {
+  /** One occurrence is settled. */
+  done(): void;
+  /** One occurrence cannot be settled here: the message is given back once the others have ended. */
+  failed(): void;
+  /** None of it was begun: others may do it, from now on. */
+  giveBack(): void;
+}
+
+/** The one place that acknowledges, gives back and prolongs the messages of one consumer. */
+export interface Settlements extends Startable {
+  /**
+   * Takes a message of so many occurrences into account. Undefined when it
+   * needs no work: it is in work here already, or was settled and its
+   * acknowledgement got lost.
+   */
+  take(message: JsMsg, occurrences: number): Settlement | undefined;
+  /** Not now: to be delivered again after the span. */
+  postpone(message: JsMsg, delayMs: number): void;
+  /** Never again: it cannot be read. */
+  reject(message: JsMsg): void;
+  /** Messages in work. */
+  pending(): number;
+  /** Gives all that is in work back to the consumer, for others to do. */
+  giveBack(): number;
+}
+
+// A third of the consumers' ack wait, so that one lost message does no harm.
+const workingEveryMs = 1_500;
+// Enough for every message that was acknowledged shortly before a broker died.
+const settledRemembered = 16_384;
+// After a refusal of the broker: its reason will not have gone at once.
+const failedDelayMs = 5_000;
+
+interface Work extends Settlement {
+  message: JsMsg;
+  takenAtMs: number;
+}
+
+export function createSettlements(deps: { clock: Clock; log: Log }): Settlements {
+  const { clock, log } = deps;
+  // By the message's place in the stream.
+  const inWork = new Map<number, Work>();
+  // Places whose acknowledgement was sent, with the stored time: a stream that was made anew counts from 1 again.
+  const settled = new Map<number, number>();
+  let cancelTimer: (() => void) | undefined;
+  let stopped = false;
+
+  const remember = (message: JsMsg) => {
+    settled.set(message.seq, message.info.timestampNanos);
+    if (settled.size <= settledRemembered) return;
+    for (const oldest of settled.keys()) {
+      settled.delete(oldest);
+      break;
+    }
+  };
+
+  const createWork = (message: JsMsg, occurrences: number): Work => {
+    let open = occurrences;
+    let lost = 0;
+    const close = (work: Work) => {
+      if (--open > 0) return;
+      // Given back meanwhile: somebody else acknowledges it.
+      if (inWork.get(work.message.seq) !== work) return;
+      inWork.delete(work.message.seq);
+      if (lost > 0) {
+        log.warn({ event: "message_not_settled", stream: work.message.info.stream, sequence: work.message.seq, lost });
+        work.message.nak(failedDelayMs);
+        return;
+      }
+      remember(work.message);
+      work.message.ack();
+    };
+    return {
+      message,
+      takenAtMs: clock.monotonicMs(),
+      done() {
+        close(this);
+      },
+      failed() {
+        lost++;
+        close(this);
+      },
+      giveBack() {
+        if (inWork.get(this.message.seq) !== this) return;
+        inWork.delete(this.message.seq);
+        this.message.nak();
+      },
+    };
+  };
+
+  const keepWorking = () => {
+    cancelTimer = clock.after(workingEveryMs, keepWorking);
+    const before = clock.monotonicMs() - workingEveryMs;
+    for (const work of inWork.values()) if (work.takenAtMs <= before) work.message.working();
+  };
+
+  return {
+    take(message, occurrences) {
+      const { seq } = message;
+      const known = inWork.get(seq);
+      if (known) {
+        if (known.message.info.timestampNanos === message.info.timestampNanos) {
+          // The newest delivery is the one to acknowledge.
+          known.message = message;
+          return undefined;
+        }
+        // The stream was made anew: the old message is gone.
+        inWork.delete(seq);
+      }
+      if (message.redelivered && settled.get(seq) === message.info.timestampNanos) {
+        message.ack();
+        return undefined;
+      }
+      if (stopped) {
+        message.nak();
+        return undefined;
+      }
+      if (occurrences === 0) {
+        message.ack();
+        return undefined;
+      }
+      const work = createWork(message, occurrences);
+      inWork.set(seq, work);
+      return work;
+    },
+    postpone: (message, delayMs) => message.nak(delayMs),
+    reject: (message) => message.term("malformed"),
+    pending: () => inWork.size,
+    giveBack() {
+      const given = inWork.size;
+      for (const work of inWork.values()) work.message.nak();
+      inWork.clear();
+      return given;
+    },
+    async start() {
+      cancelTimer ??= clock.after(workingEveryMs, keepWorking);
+    },
+    /** What is delivered from now on goes back at once. */
+    async stop() {
+      stopped = true;
+      cancelTimer?.();
+    },
+  };
+}

@@ -1,0 +1,69 @@
+import type { Publisher } from "../../platform/jetstream/publisher.ts";
+import type { Clock } from "../../platform/process/clock.ts";
+import type { Startable } from "../../platform/process/lifecycle.ts";
+import type { Log } from "../../platform/process/log.ts";
+import { subjects } from "../../wire/subjects.ts";
+import type { Settlement } from "../intake/settlement.ts";
+import { type AttemptRecord, ResultBatchWriter } from "./result-encoding.ts";
+
+/** Publishes what became of attempts, many to a message. */
+export interface ResultPublisher extends Startable {
+  /** `settlement` is told once the broker has stored the result. */
+  add(record: AttemptRecord, settlement: Settlement): void;
+  /** Results that the broker has not stored yet. */
+  pending(): number;
+  flush(): void;
+}
+
+const maxResults = 200;
+const maxBytes = 256 * 1024;
+// A result waits at most this long for others: the due message behind it waits too.
+const gatherMs = 6;
+
+export function createResultPublisher(
+  publisher: Publisher,
+  deps: { clock: Clock; log: Log },
+  /** Makes message ids unique among all executors and their restarts. */
+  sender: string,
+): ResultPublisher {
+  const writer = new ResultBatchWriter();
+  let settlements: Settlement[] = [];
+  let batches = 0;
+  let unstored = 0;
+  let cancelTimer: (() => void) | undefined;
+
+  const flush = () => {
+    cancelTimer?.();
+    cancelTimer = undefined;
+    if (settlements.length === 0) return;
+    const gathered = settlements;
+    settlements = [];
+    const messageId = `r-${sender}-${(batches++).toString(36)}`;
+    void publisher.publish(subjects.results, writer.take(), { messageId }).then((outcome) => {
+      unstored -= gathered.length;
+      if (outcome.kind === "stored") {
+        for (const settlement of gathered) settlement.done();
+        return;
+      }
+      // Abandoned at a stop: the due messages stay unacknowledged and come again.
+      if (outcome.kind === "abandoned") return;
+      deps.log.error({ event: "results_refused", results: gathered.length, ...outcome });
+      for (const settlement of gathered) settlement.failed();
+    });
+  };
+
+  return {
+    add(record, settlement) {
+      writer.add(record);
+      unstored++;
+      if (settlements.push(settlement) >= maxResults || writer.bytes() >= maxBytes) flush();
+      else cancelTimer ??= deps.clock.after(gatherMs, flush);
+    },
+    pending: () => unstored,
+    flush,
+    async start() {},
+    async stop() {
+      flush();
+    },
+  };
+}

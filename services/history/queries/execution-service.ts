@@ -1,0 +1,89 @@
+import type { Execution, ExecutionService } from "../../../gen/carillon/v1/execution_pb.ts";
+import { executionIdOf, parseExecutionId } from "../../domain/identity/execution-id.ts";
+import type { ServiceHandlers } from "../../platform/rpc/call.ts";
+import { invalidField, RpcError } from "../../platform/rpc/errors/rpc-error.ts";
+import type { ExecutionRecord } from "../results/disposition.ts";
+import { runOfManual } from "../results/result.ts";
+import type { HistoryStore } from "../store/store.ts";
+import { mostBytesOf, toExecution } from "./execution-message.ts";
+import { decodePageToken, encodePageToken } from "./page-token.ts";
+import type { Watchers } from "./watchers.ts";
+
+const defaultPageSize = 5;
+// gRPC clients refuse answers of more than 4 MiB unless told otherwise.
+const pageBytes = 3.5 * 1024 * 1024;
+
+/**
+ * What became of each occurrence. History knows executions and no jobs: one it
+ * never heard of has none. The front door tells whether a job exists.
+ */
+export function createExecutionHandlers(deps: {
+  store: Pick<HistoryStore, "list" | "find" | "findManual">;
+  watchers: Pick<Watchers, "watch">;
+}): ServiceHandlers<typeof ExecutionService> {
+  const { store, watchers } = deps;
+
+  const find = (executionId: string): ExecutionRecord | undefined => {
+    const parts = parseExecutionId(executionId);
+    if (!parts) return undefined;
+    if (parts.kind === "manual") return store.findManual(parts.jobId, runOfManual(parts.unique));
+    const { jobId, second } = parts;
+    // "…-007" names the second 7 but is nobody's id.
+    if (executionIdOf(jobId, second) !== executionId) return undefined;
+    return store.find(jobId, { second, run: "" });
+  };
+
+  return {
+    listExecutions({ jobId, pageSize, pageToken }) {
+      const after = pageToken === "" ? undefined : decodePageToken(jobId, pageToken);
+      if (pageToken !== "" && !after) {
+        throw invalidField("page_token", "is not a next_page_token of this job", "PAGE_TOKEN_INVALID");
+      }
+      const limit = pageSize || defaultPageSize;
+      // One more tells whether there is a next page.
+      const records = store.list(jobId, limit + 1, after);
+      const executions: Execution[] = [];
+      let bytes = 0;
+      for (const record of records.slice(0, limit)) {
+        const execution = toExecution(record);
+        bytes += mostBytesOf(execution);
+        // At least one, or the list would never go on.
+        if (bytes > pageBytes && executions.length > 0) break;
+        executions.push(execution);
+      }
+      const last = records[executions.length - 1];
+      return {
+        executions,
+        nextPageToken: last && records.length > executions.length ? encodePageToken(jobId, last) : "",
+      };
+    },
+
+    getExecution({ executionId }) {
+      const record = find(executionId);
+      if (record) return toExecution(record);
+      throw new RpcError("NOT_FOUND", `no attempt of an execution ${executionId} has been recorded`, {
+        reason: "EXECUTION_NOT_FOUND",
+        metadata: { execution_id: executionId },
+      });
+    },
+
+    async *watchExecutions({ jobId }, context) {
+      const watch = watchers.watch(jobId);
+      const { signal } = context;
+      signal.addEventListener("abort", watch.close, { once: true });
+      try {
+        if (signal.aborted) return;
+        // Not before the watch stands: what ends from here on will be sent.
+        context.open();
+        for await (const record of watch) yield toExecution(record);
+      } finally {
+        signal.removeEventListener("abort", watch.close);
+        watch.close();
+      }
+    },
+
+    auditJob() {
+      throw new RpcError("UNIMPLEMENTED", "AuditJob is not served in this version", { reason: "NOT_IMPLEMENTED" });
+    },
+  };
+}

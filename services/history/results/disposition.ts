@@ -1,0 +1,110 @@
+import { ExecutionStatus, type ExecutionTrigger } from "../../../gen/carillon/v1/execution_pb.ts";
+import { isSkip, type Outcome, type Position, type Result } from "./result.ts";
+
+export interface Attempt extends Outcome {
+  /** From 1. */
+  attempt: number;
+}
+
+/** What is known of one execution; its outcome is that of the attempt, or the skip, that decided it. */
+export interface ExecutionRecord extends Position, Outcome {
+  jobId: string;
+  trigger: ExecutionTrigger;
+  /** The attempt that decided it; 0 while it waits for one, and when it was skipped. */
+  decidedBy: number;
+  /** By number, ascending. */
+  attempts: readonly Attempt[];
+}
+
+/*
+ * Executors deliver at least once: the same attempt may be made twice and end
+ * differently, results come again, and those of two executors in any order.
+ * These rules make one record of them:
+ *
+ * - The first final SUCCESS or FAILED decides the execution for good, whatever
+ *   comes later: what was read once does not change.
+ * - A skip decides only what no attempt has decided; the first of several stays.
+ *   A final attempt that comes after it wins: the call was made.
+ * - Where calls were made a skip took the place of a retry: the execution is
+ *   FAILED as its highest attempt was, with a note of why no other followed, and
+ *   decidedBy is 0. Not so SKIPPED_SUPERSEDED: that is only ever said of an
+ *   occurrence before its first call, and attempts beside it are of a newer timing.
+ * - Of an attempt number the first record stays, unless a later one decides.
+ * - Without a decision the execution waits for its retry: RETRYING, with the
+ *   outcome of its highest attempt.
+ */
+
+/** The record that a result begins. */
+export function begin(result: Result): ExecutionRecord {
+  const { jobId, second, run, trigger } = result;
+  const attempts = result.attempt === 0 ? [] : [attemptOf(result)];
+  const decidedBy = result.final ? result.attempt : 0;
+  const status = result.final ? result.status : ExecutionStatus.RETRYING;
+  return { jobId, second, run, trigger, decidedBy, attempts, ...outcomeOf(result), status };
+}
+
+/** The record with one more result in it; undefined when the result changes nothing. */
+export function amend(record: ExecutionRecord, result: Result): ExecutionRecord | undefined {
+  if (isSkip(result.status)) return amendWithSkip(record, result);
+  const known = record.attempts.some((attempt) => attempt.attempt === result.attempt);
+  const decides = result.final && record.decidedBy === 0;
+  if (known && !decides) return undefined;
+  const attempts = record.attempts
+    .filter((attempt) => attempt.attempt !== result.attempt)
+    .concat(attemptOf(result))
+    .sort((a, b) => a.attempt - b.attempt);
+  if (decides) return { ...record, ...outcomeOf(result), attempts, decidedBy: result.attempt };
+  const note = noteOf(record);
+  if (note !== undefined) return cutShort({ ...record, attempts }, note);
+  if (isSettled(record)) return { ...record, attempts };
+  const latest = attempts.at(-1) ?? attemptOf(result);
+  return { ...record, ...outcomeOf(latest), attempts, status: ExecutionStatus.RETRYING };
+}
+
+function amendWithSkip(record: ExecutionRecord, skip: Outcome): ExecutionRecord | undefined {
+  const open = !isSettled(record) || record.status === ExecutionStatus.SKIPPED_SUPERSEDED;
+  if (open && record.attempts.length > 0 && replacesRetry(skip)) return cutShort(record, noteOfSkip(skip));
+  return isSettled(record) ? undefined : { ...record, ...outcomeOf(skip) };
+}
+
+function cutShort(record: ExecutionRecord, note: string): ExecutionRecord {
+  const last = record.attempts.at(-1);
+  if (!last) return record;
+  return { ...record, ...outcomeOf(last), status: ExecutionStatus.FAILED, message: last.message + note };
+}
+
+/** Why no other attempt followed, when a skip is known that took its place. */
+function noteOf(record: ExecutionRecord): string | undefined {
+  if (record.decidedBy > 0) return undefined;
+  // Cut short before: what stands after its last attempt's message is kept nowhere else.
+  if (record.status === ExecutionStatus.FAILED) return record.message.slice(record.attempts.at(-1)?.message.length);
+  return replacesRetry(record) ? noteOfSkip(record) : undefined;
+}
+
+function replacesRetry({ status }: Outcome): boolean {
+  return isSkip(status) && status !== ExecutionStatus.SKIPPED_SUPERSEDED;
+}
+
+function noteOfSkip({ reason, message }: Outcome): string {
+  switch (reason) {
+    case "JOB_PAUSED":
+      return "; not tried again, because the job was paused";
+    case "JOB_DELETED":
+      return "; not tried again, because the job was deleted";
+    default:
+      return `; not tried again: ${message}`;
+  }
+}
+
+/** Whether the execution has ended, one way or the other. */
+export function isSettled(record: { status: ExecutionStatus }): boolean {
+  return record.status !== ExecutionStatus.RETRYING;
+}
+
+function attemptOf(result: Result): Attempt {
+  return { attempt: result.attempt, ...outcomeOf(result) };
+}
+
+function outcomeOf({ status, sentAtMs, durationMs, httpStatus, reason, message }: Outcome): Outcome {
+  return { status, sentAtMs, durationMs, httpStatus, reason, message };
+}

@@ -1,0 +1,76 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { systemClock } from "../../platform/process/clock.ts";
+import { ConfigError, formatAddress } from "../../platform/process/config.ts";
+import type { Addresses } from "../children/services.ts";
+import { readLauncherConfig } from "../config.ts";
+import { createLauncher } from "../launcher.ts";
+import { runUntilSignal } from "../run.ts";
+import { startDemoTarget } from "./demo-target.ts";
+import { describeExecution, readEvents, type WatchedExecution } from "./demo-watch.ts";
+
+// `npm run demo`: the whole system in a folder of its own, a target, one job
+// that fires each second, and its executions as they happen.
+
+const dataDir = mkdtempSync(join(tmpdir(), "carillon-demo-"));
+const removeDataDir = () => rmSync(dataDir, { recursive: true, force: true });
+const token = process.env.CARILLON_API_TOKENS?.split(",")[0]?.trim();
+const headers = {
+  "content-type": "application/json",
+  ...(token ? { authorization: `Bearer ${token}` } : {}),
+};
+
+console.log("starting Carillon ...");
+const launcher = createLauncher(readConfig(), {
+  clock: systemClock,
+  write: (text) => process.stdout.write(text),
+});
+runUntilSignal(launcher, {
+  clock: systemClock,
+  underNpm: process.env.npm_lifecycle_event !== undefined,
+  onStarted(addresses) {
+    show(`http://${formatAddress(addresses.http)}`, addresses).catch((error: unknown) => {
+      console.error(error instanceof Error ? error.message : String(error));
+      process.kill(process.pid, "SIGTERM");
+    });
+  },
+  beforeExit: removeDataDir,
+});
+
+async function show(url: string, addresses: Addresses): Promise<void> {
+  const target = await startDemoTarget(systemClock);
+  const job = { schedule: "* * * * * *", api_endpoint: target.url, type: "ATLEAST_ONCE" };
+  const created = await fetch(`${url}/jobs`, { method: "POST", headers, body: JSON.stringify(job) });
+  if (!created.ok) throw new Error(`creating the job failed: ${created.status} ${await created.text()}`);
+  const { job_id: jobId } = (await created.json()) as { job_id: string };
+  console.log(`POST ${url}/jobs ${JSON.stringify(job)}`);
+  console.log(
+    `job ${jobId}; gRPC at ${formatAddress(addresses.grpc.registry)}; Ctrl-C ends the demo. Times are UTC.\n`,
+  );
+  const watch = await fetch(`${url}/jobs/${jobId}/executions:watch`, {
+    headers: { ...headers, accept: "text/event-stream" },
+  });
+  if (!watch.ok || !watch.body) throw new Error(`watching the job failed: ${watch.status} ${await watch.text()}`);
+  try {
+    for await (const event of readEvents(watch.body)) {
+      const execution = event as WatchedExecution;
+      console.log(describeExecution(execution, target.takeArrivalMs(execution.execution_id)));
+    }
+  } catch {
+    // The stream breaks off when the system stops: that is how a demo ends.
+  }
+}
+
+function readConfig() {
+  try {
+    // Warnings only: the executions are what there is to see.
+    const env = { CARILLON_LOG_LEVEL: "warn", ...process.env, CARILLON_DATA_DIR: dataDir };
+    return readLauncherConfig(env, process.cwd());
+  } catch (error) {
+    removeDataDir();
+    if (!(error instanceof ConfigError)) throw error;
+    console.error(error.message);
+    process.exit(1);
+  }
+}

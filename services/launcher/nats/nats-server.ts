@@ -1,0 +1,58 @@
+import { connect } from "node:net";
+import { type Clock, sleep } from "../../platform/process/clock.ts";
+
+export interface NatsServerOptions {
+  host: string;
+  port: number;
+  /** Where JetStream keeps its streams. */
+  storeDir: string;
+  /** `always`: an acknowledged message survives a power cut. `default`: the broker flushes every two minutes. */
+  sync: "always" | "default";
+}
+
+/**
+ * The configuration file of an embedded nats-server. JetStream's own bounds
+ * hold otherwise: three quarters of the free disk and of the memory.
+ */
+export function natsConfig(options: NatsServerOptions): string {
+  return [
+    `host: ${JSON.stringify(options.host)}`,
+    `port: ${options.port}`,
+    "max_payload: 1MB",
+    "jetstream {",
+    `  store_dir: ${JSON.stringify(options.storeDir)}`,
+    ...(options.sync === "always" ? ["  sync_interval: always"] : []),
+    "}",
+    "",
+  ].join("\n");
+}
+
+/** nats-server tells much at its start that nobody asked for; what is wrong it marks. */
+export function isNatsWarning(line: string): boolean {
+  return /\[(WRN|ERR|FTL)\]/.test(line) || !/\[[A-Z]{3}\]/.test(line);
+}
+
+const pollMs = 25;
+const attemptTimeoutMs = 1_000;
+
+/**
+ * Resolves when the server greets its clients; it opens its port only after
+ * JetStream has recovered its streams. Resolves early when the signal is aborted.
+ */
+export async function natsReady(host: string, port: number, clock: Clock, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted && !(await greets(host, port))) await sleep(clock, pollMs, signal);
+}
+
+function greets(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect({ host, port, timeout: attemptTimeoutMs });
+    const finish = (greeted: boolean) => {
+      socket.destroy();
+      resolve(greeted);
+    };
+    socket.once("data", (chunk) => finish(chunk.toString("latin1").startsWith("INFO ")));
+    socket.once("error", () => finish(false));
+    socket.once("timeout", () => finish(false));
+    socket.once("close", () => finish(false));
+  });
+}

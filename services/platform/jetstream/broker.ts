@@ -1,0 +1,132 @@
+import { connect, type JetStreamClient, type JetStreamManager, type NatsConnection } from "nats";
+import type { Startable } from "../process/lifecycle.ts";
+import type { Log } from "../process/log.ts";
+
+/** A connection that never gives up: it waits for a broker that is not there yet, and comes back after each loss. */
+export interface Broker extends Startable {
+  readonly nc: NatsConnection;
+  readonly js: JetStreamClient;
+  /** For streams and consumers; created at start. */
+  readonly jsm: JetStreamManager;
+  /** Whether the connection stands at this moment. */
+  connected(): boolean;
+  /** Calls back after each reconnection; the returned function ends that. */
+  onReconnect(callback: () => void): () => void;
+  /** Calls back after each loss of the connection; the returned function ends that. */
+  onDisconnect(callback: () => void): () => void;
+  /** For whoever finds that a stream or consumer is gone: makes sure of all of them again. It does not throw. */
+  ensure(): Promise<void>;
+}
+
+export interface BrokerOptions {
+  /** One URL or several, separated by commas. */
+  url: string;
+  /** Shown in the broker's monitoring. */
+  name: string;
+  log: Log;
+  /** Makes what is to stand on the broker, where it is gone; left out, somebody else is to do it. */
+  ensure?: (broker: Broker) => Promise<void>;
+}
+
+// A local broker is back within a second: ask often, it costs one refused connection each.
+const reconnectWaitMs = 100;
+// A dead peer that keeps the connection open is noticed after two of these.
+const pingIntervalMs = 2_000;
+// How long a request to the JetStream API may take: stream creation with replicas is the slowest.
+const apiTimeoutMs = 10_000;
+
+export function createBroker(options: BrokerOptions): Broker {
+  const { log } = options;
+  const reconnects = new Set<() => void>();
+  const disconnects = new Set<() => void>();
+  let connection: NatsConnection | undefined;
+  let manager: JetStreamManager | undefined;
+  let client: JetStreamClient | undefined;
+  let up = false;
+  let stopped = false;
+  let ensuring: Promise<void> | undefined;
+
+  const follow = async (nc: NatsConnection) => {
+    for await (const status of nc.status()) {
+      if (status.type === "disconnect") {
+        up = false;
+        if (!stopped) log.warn({ event: "broker_disconnected" });
+        for (const callback of disconnects) callback();
+      } else if (status.type === "reconnect") {
+        up = true;
+        log.info({ event: "broker_reconnected", server: status.data });
+        for (const callback of reconnects) callback();
+      }
+    }
+  };
+
+  const started = <T>(value: T | undefined): T => {
+    if (value === undefined) throw new Error("the broker connection is used before it was started");
+    return value;
+  };
+
+  const broker: Broker = {
+    get nc() {
+      return started(connection);
+    },
+    get js() {
+      return started(client);
+    },
+    get jsm() {
+      return started(manager);
+    },
+    connected: () => up,
+    onReconnect(callback) {
+      reconnects.add(callback);
+      return () => reconnects.delete(callback);
+    },
+    onDisconnect(callback) {
+      disconnects.add(callback);
+      return () => disconnects.delete(callback);
+    },
+    async start() {
+      if (connection) return;
+      connection = await connect({
+        servers: options.url.split(",").map((server) => server.trim()),
+        name: options.name,
+        maxReconnectAttempts: -1,
+        reconnectTimeWait: reconnectWaitMs,
+        waitOnFirstConnect: true,
+        pingInterval: pingIntervalMs,
+        maxPingOut: 2,
+      });
+      up = true;
+      void follow(connection);
+      // The port is open before JetStream has recovered its streams: ask until it answers.
+      manager = await connection.jetstreamManager({ timeout: apiTimeoutMs, checkAPI: false });
+      client = connection.jetstream({ timeout: apiTimeoutMs });
+    },
+    async stop() {
+      if (!connection || stopped) return;
+      stopped = true;
+      up = false;
+      // drain() flushes what was published and acknowledged, then closes. It
+      // never ends while the broker is away: there is nothing to flush to then.
+      if (connection.isClosed()) return;
+      await Promise.race([
+        connection.drain().catch(() => undefined),
+        new Promise((resolve) => setTimeout(resolve, 1_000).unref()),
+      ]);
+      await connection.close();
+    },
+    ensure() {
+      // Once for all that find something gone at the same time.
+      ensuring ??= (async () => {
+        try {
+          if (!stopped) await options.ensure?.(broker);
+        } catch (error) {
+          if (!stopped) log.warn({ event: "streams_not_ensured", err: error });
+        } finally {
+          ensuring = undefined;
+        }
+      })();
+      return ensuring;
+    },
+  };
+  return broker;
+}

@@ -1,0 +1,138 @@
+import { type DescMethod, type Message, toBinary, toJson } from "@bufbuild/protobuf";
+import {
+  type ConnectRouter,
+  createConnectRouter,
+  createContextKey,
+  createContextValues,
+  type HandlerContext,
+  type MethodImpl,
+} from "@connectrpc/connect";
+import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
+import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
+import type { BoundMethod, BoundService, BoundStream, BoundUnary, ReadRequest, WriteResponse } from "../binding.ts";
+import type { CallContext } from "../call.ts";
+import { toConnectError } from "../errors/error-details.ts";
+import { RpcError } from "../errors/rpc-error.ts";
+import type { BodyLimit, HttpExchange, HttpFace } from "../http/http-exchange.ts";
+import { notFound, refuseVerb, sendError, sendJson } from "../rest/rest-errors.ts";
+import { bodyHeaders, connectRequest } from "./connect-request.ts";
+
+/** How the request is read, when it is not connect's to read. */
+const readKey = createContextKey<ReadRequest | undefined>(undefined);
+
+const jsonOptions = { alwaysEmitImplicit: true, ignoreUnknownFields: false };
+
+/** Connect (JSON and binary) and gRPC-Web at `/<package.Service>/<Method>`. */
+export function createConnectFace(deps: { services: readonly BoundService[]; limit: BodyLimit }): HttpFace {
+  // Native gRPC needs HTTP/2 and has a port of its own.
+  const router = createConnectRouter({
+    grpc: false,
+    jsonOptions,
+  });
+  for (const { methods } of deps.services) {
+    for (const method of methods) register(router, method, deps.limit(method.desc));
+  }
+  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+  const servicePrefixes = deps.services.map(({ desc }) => `/${desc.typeName}/`);
+
+  return async (exchange) => {
+    const handler = handlers.get(exchange.path);
+    if (handler) {
+      await serve(handler, exchange, deps.limit(handler.method));
+      return true;
+    }
+    if (!servicePrefixes.some((prefix) => exchange.path.startsWith(prefix))) return false;
+    // Connect's own error shape: its clients read the code from the body.
+    sendJson(exchange.response, 404, { code: "unimplemented", message: notFound("POST", exchange.path).message });
+    return true;
+  };
+}
+
+async function serve(handler: UniversalHandler, exchange: HttpExchange, maxBytes: number): Promise<void> {
+  const { request, response } = exchange;
+  if (request.headers.host === undefined) {
+    sendError(
+      response,
+      new RpcError("INVALID_ARGUMENT", "the Host header is missing", { reason: "MALFORMED_REQUEST" }),
+    );
+    return;
+  }
+  const values = createContextValues();
+  const universal = universalRequestFromNodeRequest(request, response, undefined, values);
+  const { read, ...replacement } = connectRequest(handler.method, exchange, maxBytes);
+  values.set(readKey, read);
+  if (replacement.contentType !== undefined) universal.header.set("content-type", replacement.contentType);
+  // The stand-in for a body that we read ourselves is neither compressed nor as long.
+  if (read) for (const name of bodyHeaders) universal.header.delete(name);
+  const answered: UniversalServerRequest = {
+    ...universal,
+    ...(replacement.body !== undefined && { body: replacement.body }),
+    signal: exchange.signal,
+  };
+  const answer = await handler(answered);
+  if (answer.status === 415) {
+    const message = "send application/json, application/proto, or the content type of connect streaming or gRPC-Web";
+    sendError(response, new RpcError("INVALID_ARGUMENT", message, { reason: "UNSUPPORTED_MEDIA_TYPE" }));
+    return;
+  }
+  if (answer.status === 405) return refuseVerb(exchange, [...handler.allowedMethods, "OPTIONS"].sort().join(", "));
+  if (answer.status === 401) response.setHeader("www-authenticate", 'Bearer realm="carillon"');
+  // It throws when the client is gone; there is nobody left to tell.
+  await universalResponseToNodeResponse(answer, response).catch(() => response.destroy());
+}
+
+function register(router: ConnectRouter, method: BoundMethod, readMaxBytes: number): void {
+  const impl = method.kind === "unary" ? unaryImpl(method) : streamImpl(method);
+  // One implementation for all: the pipeline has the types checked.
+  router.rpc(method.desc, impl as unknown as MethodImpl<DescMethod>, { readMaxBytes });
+}
+
+function unaryImpl(method: BoundUnary) {
+  return async (request: Message, context: HandlerContext) => {
+    try {
+      return await method.call(contextOf(context), readOf(context, request), writable(method.desc, context));
+    } catch (error) {
+      throw error instanceof RpcError ? toConnectError(error) : error;
+    }
+  };
+}
+
+function streamImpl(method: BoundStream) {
+  return async function* (request: Message, context: HandlerContext) {
+    try {
+      yield* method.call(contextOf(context), readOf(context, request), writable(method.desc, context));
+    } catch (error) {
+      throw error instanceof RpcError ? toConnectError(error) : error;
+    }
+  };
+}
+
+function readOf(context: HandlerContext, request: Message): ReadRequest {
+  return context.values.get(readKey) ?? (() => request);
+}
+
+/**
+ * connect encodes the answer when we are through with it, and tells its client
+ * in its own words what went wrong. So it is tried here, where that is a
+ * surprise as on the other faces; it costs 2 µs a job.
+ */
+function writable({ output }: DescMethod, context: HandlerContext): WriteResponse<Message> {
+  const isJson = context.responseHeader.get("content-type")?.includes("json") ?? false;
+  return (response) => {
+    if (isJson) toJson(output, response, jsonOptions);
+    else toBinary(output, response);
+    return response;
+  };
+}
+
+function contextOf(context: HandlerContext): CallContext {
+  return {
+    face: context.protocolName === "grpc-web" ? "grpc-web" : "connect",
+    header: (name) => context.requestHeader.get(name) ?? undefined,
+    signal: context.signal,
+    remainingMs: context.timeoutMs,
+    setResponseHeader: (name, value) => context.responseHeader.set(name, value),
+    // connect sends the headers of a stream with its first message.
+    open: () => undefined,
+  };
+}

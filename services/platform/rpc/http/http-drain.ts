@@ -1,0 +1,49 @@
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Clock } from "../../process/clock.ts";
+import type { Log } from "../../process/log.ts";
+
+export interface HttpDrain {
+  /** Notes that a connection is busy until its response is done. */
+  track(request: IncomingMessage, response: ServerResponse): void;
+  /** No new connections; requests in flight may end; what is left after the span is cut off. */
+  drain(drainMs: number, deps: { log: Log; clock: Clock }): Promise<void>;
+}
+
+/**
+ * Node closes those connections that are idle at the moment of asking. One
+ * without any request yet, or one that becomes idle a moment later, would hold
+ * up the stop until the keep-alive timeout.
+ */
+export function createHttpDrain(server: Server): HttpDrain {
+  const idle = new Set<Socket>();
+  let draining = false;
+  server.on("connection", (socket) => {
+    idle.add(socket);
+    socket.once("close", () => idle.delete(socket));
+  });
+  return {
+    track(request, response) {
+      const { socket } = request;
+      idle.delete(socket);
+      response.once("close", () => {
+        if (draining) socket.destroySoon();
+        else if (!socket.destroyed) idle.add(socket);
+      });
+    },
+    drain(drainMs, { log, clock }) {
+      draining = true;
+      return new Promise((resolve) => {
+        const cancel = clock.after(drainMs, () => {
+          log.warn({ event: "http_requests_cut_off", drainMs });
+          server.closeAllConnections();
+        });
+        server.close(() => {
+          cancel();
+          resolve();
+        });
+        for (const socket of idle) socket.destroy();
+      });
+    },
+  };
+}

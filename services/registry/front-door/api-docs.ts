@@ -1,0 +1,34 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { BoundService } from "../../platform/rpc/binding.ts";
+import type { HttpFace } from "../../platform/rpc/http/http-exchange.ts";
+import { readComments } from "../../platform/rpc/openapi/descriptor-comments.ts";
+import { createDocsFace } from "../../platform/rpc/openapi/docs-face.ts";
+import { describeOpenApi } from "../../platform/rpc/openapi/openapi.ts";
+
+const title = "Carillon";
+// The comments of the contract, as `npm run gen` writes them beside the code.
+const descriptors = join(import.meta.dirname, "../../../gen/carillon.binpb");
+
+const info = {
+  title,
+  version: "v1",
+  description: "A job scheduler that fires HTTP calls on the second, at least once.",
+};
+
+// Rarely due: whoever tries it out leaves a job behind.
+const job = { schedule: "@hourly", api_endpoint: "https://example.com/hook", type: "ATLEAST_ONCE" };
+const examples = {
+  "carillon.v1.JobService.CreateJob": job,
+  "carillon.v1.JobService.BatchCreateJobs": { requests: [{ job }, { job: { ...job, schedule: "@daily" } }] },
+  "carillon.v1.JobService.UpdateJob": { display_name: "nightly report" },
+  "carillon.v1.JobService.PreviewSchedule": { schedule: "0 9 * * MON-FRI", time_zone: "Europe/Paris", count: 5 },
+};
+
+/** /openapi.json and /docs of what the front door serves. Nothing is read before the first request. */
+export function createApiDocs(services: readonly BoundService[]): HttpFace {
+  return createDocsFace({
+    title,
+    openApi: () => describeOpenApi(services, info, readComments(readFileSync(descriptors)), examples),
+  });
+}

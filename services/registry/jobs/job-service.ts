@@ -1,0 +1,74 @@
+import { create } from "@bufbuild/protobuf";
+import { EmptySchema } from "@bufbuild/protobuf/wkt";
+import {
+  BatchCreateJobsResponseSchema,
+  type JobService,
+  type ListJobsRequest,
+  ListJobsResponseSchema,
+} from "../../../gen/carillon/v1/job_pb.ts";
+import { createJobIds } from "../../domain/identity/job-id.ts";
+import type { Clock, Random } from "../../platform/process/clock.ts";
+import type { ServiceHandlers } from "../../platform/rpc/call.ts";
+import { invalidField } from "../../platform/rpc/errors/rpc-error.ts";
+import type { Store } from "../store/store.ts";
+import { type ChangePublished, createJobChanges } from "./change-jobs.ts";
+import { answerBytes, createJobCreation } from "./create-jobs.ts";
+import { decodeRecord, viewOf } from "./job-record.ts";
+import { createManualRuns } from "./manual-runs.ts";
+import { decodePageToken, encodePageToken } from "./page-token.ts";
+import { previewSchedule } from "./preview-schedule.ts";
+import { jobNotFound, rpcNotImplemented } from "./refusals.ts";
+
+const defaultPageSize = 50;
+
+/** The RPCs of JobService. Their requests have been checked by the rules of the proto. */
+export function createJobService(deps: {
+  store: Store;
+  clock: Clock;
+  random: Random;
+  published: ChangePublished;
+}): ServiceHandlers<typeof JobService> {
+  const { store, clock, random, published } = deps;
+  const nextJobId = createJobIds({ nowMs: clock.nowMs, random });
+  const creation = createJobCreation({ store, clock, nextJobId });
+  const changes = createJobChanges({ store, clock, published });
+  const run = createManualRuns({ store, clock, random });
+
+  const list = ({ pageSize, pageToken }: ListJobsRequest) => {
+    const afterId = decodePageToken(pageToken);
+    if (afterId === undefined) throw invalidField("page_token", "is not a token of this list", "PAGE_TOKEN_INVALID");
+    const page = store.jobs.page(afterId, pageSize || defaultPageSize, answerBytes);
+    const lastId = page.at(-1)?.jobId ?? "";
+    const goesOn = store.jobs.list(lastId, 1).length > 0;
+    const nowMs = clock.nowMs();
+    return create(ListJobsResponseSchema, {
+      jobs: page.map((row) => viewOf(decodeRecord(row), nowMs)),
+      nextPageToken: lastId !== "" && goesOn ? encodePageToken(lastId) : "",
+    });
+  };
+
+  return {
+    createJob: (request) => creation.one(request),
+    async batchCreateJobs({ requests }) {
+      return create(BatchCreateJobsResponseSchema, { jobs: await creation.batch(requests) });
+    },
+    getJob({ jobId }) {
+      const row = store.jobs.get(jobId);
+      if (!row) throw jobNotFound(jobId);
+      return viewOf(decodeRecord(row), clock.nowMs());
+    },
+    listJobs: list,
+    updateJob: (request) => changes.update(request),
+    async deleteJob({ jobId, etag }) {
+      await changes.remove(jobId, etag);
+      return create(EmptySchema);
+    },
+    pauseJob: ({ jobId }) => changes.pause(jobId),
+    resumeJob: ({ jobId }) => changes.resume(jobId),
+    runJob: (request) => run(request),
+    backfillJob() {
+      throw rpcNotImplemented("BackfillJob");
+    },
+    previewSchedule: (request) => previewSchedule(request, clock),
+  };
+}

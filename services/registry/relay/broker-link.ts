@@ -1,0 +1,109 @@
+import type { Broker } from "../../platform/jetstream/broker.ts";
+import type { Publisher } from "../../platform/jetstream/publisher.ts";
+import { type Clock, sleep } from "../../platform/process/clock.ts";
+import type { Startable } from "../../platform/process/lifecycle.ts";
+import type { Log } from "../../platform/process/log.ts";
+import { allowsAtomicBatches, ensureStreams, streams } from "../../wire/streams.ts";
+import type { RegistryMetrics } from "../registry-metrics.ts";
+import type { Relay } from "./relay.ts";
+
+/** The registry's side towards the broker. */
+export interface BrokerLink extends Startable {
+  /** Whether changes reach the streams at this moment. */
+  up(): boolean;
+}
+
+const watchEveryMs = 3_000;
+const retryDelayMs = 500;
+const watched: ReadonlySet<string> = new Set([streams.jobs, streams.due, streams.retry, streams.results, streams.dead]);
+
+/**
+ * Connects behind the front door's back: a start does not wait for a broker,
+ * and what is created meanwhile waits in the outbox. From then on it watches
+ * the streams: their backlog, that all of them stand, and whether JOBS is still the
+ * one that was filled.
+ */
+export function createBrokerLink(
+  broker: Broker,
+  parts: { publisher: Publisher; relay: Relay; metrics: RegistryMetrics },
+  deps: { clock: Clock; log: Log },
+  config: { replicas: number },
+): BrokerLink {
+  const { clock, log } = deps;
+  const stopping = new AbortController();
+  let publishing = false;
+  let linked = false;
+  let started = false;
+
+  const look = async () => {
+    await parts.relay.checkStream(async () => {
+      const { created, config, state } = await broker.jsm.streams.info(streams.jobs);
+      const atomicBatches = allowsAtomicBatches(config);
+      return { created, lastSequence: state.last_seq, messages: state.messages, atomicBatches };
+    });
+    const missing = new Set<string>(Object.values(streams));
+    for await (const { config: stream, state } of broker.jsm.streams.list()) {
+      missing.delete(stream.name);
+      if (watched.has(stream.name)) parts.metrics.setBacklog(stream.name, state.messages);
+    }
+    if (missing.size > 0) throw new Error(`the broker has no stream ${[...missing].join(", ")}`);
+  };
+
+  /** Makes sure of the streams, then looks; until it goes well or the service stops. */
+  const lookForSure = async () => {
+    while (!stopping.signal.aborted) {
+      try {
+        await look();
+        return;
+      } catch (error) {
+        if (stopping.signal.aborted) return;
+        log.warn({ event: "streams_not_seen", err: error });
+        // Somebody may have deleted them.
+        await ensureStreams(broker, deps, config, stopping.signal).catch(() => undefined);
+        await sleep(clock, retryDelayMs, stopping.signal);
+      }
+    }
+  };
+
+  const run = async () => {
+    await broker.start();
+    // Stopped while it waited for a broker: nobody else will close this.
+    if (stopping.signal.aborted) return broker.stop();
+    await ensureStreams(broker, deps, config, stopping.signal);
+    await parts.publisher.start();
+    publishing = true;
+    await lookForSure();
+    if (stopping.signal.aborted) return;
+    await parts.relay.start();
+    linked = true;
+    let wake: (() => void) | undefined;
+    const endReconnect = broker.onReconnect(() => wake?.());
+    while (!stopping.signal.aborted) {
+      const woken = new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+      await Promise.race([sleep(clock, watchEveryMs, stopping.signal), woken]);
+      if (broker.connected()) await lookForSure();
+    }
+    endReconnect();
+  };
+
+  return {
+    up: () => linked && broker.connected(),
+    async start() {
+      if (started) return;
+      started = true;
+      run().catch((error) => {
+        if (!stopping.signal.aborted) log.error({ event: "broker_link_failed", err: error });
+      });
+    },
+    /** First what reads the outbox, then what publishes, then the connection. */
+    async stop() {
+      stopping.abort();
+      linked = false;
+      await parts.relay.stop();
+      if (publishing) await parts.publisher.stop();
+      await broker.stop();
+    },
+  };
+}

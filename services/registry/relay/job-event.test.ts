@@ -1,0 +1,44 @@
+import { fromBinary, toBinary } from "@bufbuild/protobuf";
+import { describe, expect, it } from "vitest";
+import { JobEventSchema } from "../../../gen/carillon/v1/events_pb.ts";
+import { JobSchema } from "../../../gen/carillon/v1/job_pb.ts";
+import { defineJob } from "../jobs/job-definition.ts";
+import { encodeRecord, newRecord } from "../jobs/job-record.ts";
+import { type JobRow, storedState } from "../store/job-rows.ts";
+import { encodeJobEvent } from "./job-event.ts";
+
+const definition = defineJob({
+  ...fromBinary(JobSchema, new Uint8Array()),
+  schedule: "*/5 * * * * *",
+  apiEndpoint: "http://127.0.0.1:3000/größe",
+  labels: { team: "a" },
+});
+const row = encodeRecord(newRecord("01k0000000000000000000000a", definition, 1_796_083_205_123));
+const eventOf = (given: JobRow, epoch: number) => fromBinary(JobEventSchema, encodeJobEvent(given, epoch));
+
+describe("the event of a job", () => {
+  it("reads back as what was stored, with nothing unknown in it", () => {
+    const event = eventOf({ ...row, generation: 300, timingGeneration: 200 }, 1);
+    expect(event).toMatchObject({
+      jobId: row.jobId,
+      generation: 300,
+      deleted: false,
+      timingGeneration: 200,
+      effectiveFromMs: 1_796_083_205_123n,
+      timingSequence: 0n,
+    });
+    expect(event.job && toBinary(JobSchema, event.job)).toEqual(row.job);
+    expect(event.$unknown).toBeUndefined();
+  });
+
+  it("of a deleted job is a tombstone", () => {
+    expect(eventOf({ ...row, state: storedState.deleted }, 1)).toMatchObject({ deleted: true, jobId: row.jobId });
+    expect(eventOf({ ...row, state: storedState.deleted }, 1).job).toBeUndefined();
+  });
+
+  it("names the sequence of its timing in the stream that it belongs to, and 1 in any later one", () => {
+    const settled = { ...row, timingSequence: 2 ** 40, timingEpoch: 3 };
+    expect(eventOf(settled, 3).timingSequence).toBe(2n ** 40n);
+    expect(eventOf(settled, 4).timingSequence).toBe(1n);
+  });
+});

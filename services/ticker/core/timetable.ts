@@ -1,0 +1,162 @@
+import { SecondQueue } from "./second-queue.ts";
+
+/** When something is due. Equal keys mean equal occurrences. */
+export interface Occurrences {
+  readonly key: string;
+  /** The first due second > second; undefined when there is none. */
+  nextAfter(second: number): number | undefined;
+}
+
+/** A job's place in the timetable. One object a job, a million of them: keep it small. */
+export interface Slot {
+  readonly jobId: string;
+  /** What is published for an occurrence; opaque here. */
+  entry: Uint8Array;
+  generation: number;
+  readonly timingGeneration: number;
+  /** Occurrences strictly after this instant are due. */
+  effectiveFromMs: number;
+  readonly group: Group;
+  /** The place among the group's slots; -1 once the job is out of the timetable. */
+  index: number;
+}
+
+/** All jobs of one schedule: they share its computation. */
+export interface Group {
+  readonly occurrences: Occurrences;
+  readonly slots: Slot[];
+  /** The first occurrence after the timetable's horizon. */
+  next: number | undefined;
+}
+
+export interface SlotDefinition {
+  jobId: string;
+  entry: Uint8Array;
+  generation: number;
+  timingGeneration: number;
+  effectiveFromMs: number;
+  occurrences: Occurrences;
+}
+
+/**
+ * The jobs of a partition by the second at which they are next due. The work of
+ * a second is proportional to what is due in it, never to the number of jobs.
+ *
+ * The horizon is the last second whose occurrences were taken out; it goes back
+ * only when it is rewound.
+ */
+export class Timetable {
+  private readonly slots = new Map<string, Slot>();
+  private readonly groups = new Map<string, Group>();
+  private due = new SecondQueue<Group>();
+  private horizonSecond: number;
+
+  constructor(horizon: number) {
+    this.horizonSecond = horizon;
+  }
+
+  get horizon(): number {
+    return this.horizonSecond;
+  }
+
+  get size(): number {
+    return this.slots.size;
+  }
+
+  get(jobId: string): Slot | undefined {
+    return this.slots.get(jobId);
+  }
+
+  jobIds(): Iterable<string> {
+    return this.slots.keys();
+  }
+
+  /** Puts a job in, in place of what it was before. Its occurrences up to the horizon are the caller's business. */
+  put(definition: SlotDefinition): Slot {
+    this.remove(definition.jobId);
+    const group = this.groupOf(definition.occurrences);
+    const slot: Slot = {
+      jobId: definition.jobId,
+      entry: definition.entry,
+      generation: definition.generation,
+      timingGeneration: definition.timingGeneration,
+      effectiveFromMs: definition.effectiveFromMs,
+      group,
+      index: group.slots.length,
+    };
+    group.slots.push(slot);
+    this.slots.set(slot.jobId, slot);
+    return slot;
+  }
+
+  remove(jobId: string): void {
+    const slot = this.slots.get(jobId);
+    if (!slot) return;
+    this.slots.delete(jobId);
+    const { group } = slot;
+    // The last one moves into the gap: order within a second means nothing.
+    const last = group.slots.pop();
+    if (last && last !== slot) {
+      group.slots[slot.index] = last;
+      last.index = slot.index;
+    }
+    slot.index = -1;
+    if (group.slots.length > 0) return;
+    this.groups.delete(group.occurrences.key);
+    if (group.next !== undefined) this.due.remove(group.next, group);
+  }
+
+  /** The first second after the horizon in which something may be due. */
+  nextSecond(): number | undefined {
+    return this.due.first();
+  }
+
+  /** Takes out the next due second and moves the horizon to it. */
+  take(): { second: number; slots: Slot[] } | undefined {
+    const taken = this.due.take();
+    if (!taken) return undefined;
+    const { second } = taken;
+    const slots: Slot[] = [];
+    this.horizonSecond = second;
+    for (const group of taken.items) {
+      for (const slot of group.slots) if (second * 1000 > slot.effectiveFromMs) slots.push(slot);
+      this.schedule(group, second);
+    }
+    return { second, slots };
+  }
+
+  /** Moves the horizon over seconds in which nothing is due. */
+  skipTo(second: number): void {
+    const next = this.nextSecond();
+    if (next !== undefined && next <= second) throw new Error(`second ${next} is due and would be skipped`);
+    if (second > this.horizonSecond) this.horizonSecond = second;
+  }
+
+  /** Moves the horizon back: what was taken out since is to be taken out again. */
+  rewind(second: number): void {
+    if (second >= this.horizonSecond) return;
+    this.horizonSecond = second;
+    this.due = new SecondQueue();
+    for (const group of this.groups.values()) this.schedule(group, second);
+  }
+
+  /** Lets jobs take effect at a second that were to do so much later. */
+  takeEffectAt(second: number, toleratedSeconds: number): void {
+    const latestMs = (second + toleratedSeconds) * 1000;
+    for (const slot of this.slots.values()) if (slot.effectiveFromMs > latestMs) slot.effectiveFromMs = second * 1000;
+  }
+
+  private groupOf(occurrences: Occurrences): Group {
+    const known = this.groups.get(occurrences.key);
+    if (known) return known;
+    const group: Group = { occurrences, slots: [], next: undefined };
+    this.groups.set(occurrences.key, group);
+    this.schedule(group, this.horizonSecond);
+    return group;
+  }
+
+  private schedule(group: Group, after: number): void {
+    group.next = group.occurrences.nextAfter(after);
+    if (group.next !== undefined) this.due.add(group.next, group);
+  }
+}

@@ -1,0 +1,129 @@
+import { NatsError } from "nats";
+import type { Broker } from "../../platform/jetstream/broker.ts";
+import { createFollower } from "../../platform/jetstream/follower.ts";
+import { type Clock, sleep } from "../../platform/process/clock.ts";
+import type { Startable } from "../../platform/process/lifecycle.ts";
+import type { Log } from "../../platform/process/log.ts";
+import { streams } from "../../wire/streams.ts";
+import { subjects } from "../../wire/subjects.ts";
+import type { Claim, Tick } from "../core/model.ts";
+import { decodeClaim, decodeTick } from "./messages.ts";
+
+export interface StoredClaim {
+  partition: number;
+  claim: Claim | undefined;
+  revision: number;
+}
+
+export interface CoordinationOptions {
+  onClaim: (stored: StoredClaim) => void;
+  /** The claims are in another stream from here on. */
+  onClaimsReset: () => void;
+  /** All claims that stood at the start, or in the stream that replaced theirs, were handed over. */
+  onClaimsComplete: () => void;
+  onTick: (tick: Tick, sequence: number) => void;
+  onTicksReset: () => void;
+  /** The last tick of each ticker was handed over. */
+  onTicksComplete: () => void;
+}
+
+/** What tickers tell each other: claims and ticks, as they are stored. */
+export interface Coordination extends Startable {
+  /** Asked of the stream's leader, until it answers; undefined only when this ticker stops. */
+  readClaims(partitions: readonly number[]): Promise<StoredClaim[] | undefined>;
+  readLastTick(ticker: string): Promise<{ last: { tick: Tick; sequence: number } | undefined } | undefined>;
+}
+
+const retryMs = 250;
+const noMessageFound = 10_037;
+
+export function createCoordination(
+  broker: Broker,
+  deps: { clock: Clock; log: Log },
+  options: CoordinationOptions,
+): Coordination {
+  const { clock, log } = deps;
+  const stopping = new AbortController();
+
+  /** A message that cannot be read is as good as none: it must not stop the ticker. */
+  const readable = <T>(subject: string, read: () => T): T | undefined => {
+    try {
+      return read();
+    } catch (error) {
+      log.error({ event: "coordination_message_invalid", subject, err: error });
+      return undefined;
+    }
+  };
+  const claimFollower = createFollower(broker, deps, {
+    stream: streams.claims,
+    subjects: [subjects.claims],
+    from: "state",
+    onMessage: ({ subject, data, seq }) => {
+      const claim = readable(subject, () => decodeClaim(data));
+      options.onClaim({ partition: Number(subject.split(".")[2]), claim, revision: seq });
+    },
+    onCaughtUp: options.onClaimsComplete,
+    onReset: options.onClaimsReset,
+  });
+  const tickFollower = createFollower(broker, deps, {
+    stream: streams.ticks,
+    subjects: [subjects.ticks],
+    from: "state",
+    onMessage: ({ subject, data, seq }) => {
+      const tick = readable(subject, () => decodeTick(data));
+      if (tick) options.onTick(tick, seq);
+    },
+    onCaughtUp: options.onTicksComplete,
+    onReset: options.onTicksReset,
+  });
+
+  const last = async (stream: string, subject: string) => {
+    try {
+      return await broker.jsm.streams.getMessage(stream, { last_by_subj: subject });
+    } catch (error) {
+      if (error instanceof NatsError && error.api_error?.err_code === noMessageFound) return undefined;
+      throw error;
+    }
+  };
+  const untilAnswered = async <T>(ask: () => Promise<T>): Promise<T | undefined> => {
+    while (!stopping.signal.aborted) {
+      try {
+        return await ask();
+      } catch (error) {
+        if (!stopping.signal.aborted) log.warn({ event: "coordination_read_failed", err: error });
+        await sleep(clock, retryMs, stopping.signal);
+      }
+    }
+    return undefined;
+  };
+
+  return {
+    readClaims: (partitions) =>
+      untilAnswered(() =>
+        Promise.all(
+          // At most the fixed number of partitions.
+          partitions.map(async (partition) => {
+            const subject = subjects.claim(partition);
+            const message = await last(streams.claims, subject);
+            const claim = message && readable(subject, () => decodeClaim(message.data));
+            return { partition, claim, revision: message?.seq ?? 0 };
+          }),
+        ),
+      ),
+    readLastTick: (ticker) =>
+      untilAnswered(async () => {
+        const subject = subjects.tick(ticker);
+        const message = await last(streams.ticks, subject);
+        const tick = message && readable(subject, () => decodeTick(message.data));
+        return { last: message && tick && { tick, sequence: message.seq } };
+      }),
+    async start() {
+      await claimFollower.start();
+      await tickFollower.start();
+    },
+    async stop() {
+      stopping.abort();
+      await Promise.all([claimFollower.stop(), tickFollower.stop()]);
+    },
+  };
+}

@@ -1,0 +1,206 @@
+import type { Broker } from "../../platform/jetstream/broker.ts";
+import type { Publisher } from "../../platform/jetstream/publisher.ts";
+import { type Clock, sleep } from "../../platform/process/clock.ts";
+import type { Startable } from "../../platform/process/lifecycle.ts";
+import type { Log } from "../../platform/process/log.ts";
+import { encodeDueBatch } from "../../wire/due.ts";
+import { subjects } from "../../wire/subjects.ts";
+import type { Now, TickerEffect, TickerSettings, TickerStatus } from "../core/model.ts";
+import { TickerCore } from "../core/ticker-core.ts";
+import { type Coordination, createCoordination } from "./coordination.ts";
+import { createJobsReader, type JobsReader } from "./jobs-reader.ts";
+import { encodeClaim, encodeTick } from "./messages.ts";
+import { logNotice } from "./notices.ts";
+import type { TickerMetrics } from "./ticker-metrics.ts";
+
+export interface DriverDeps {
+  broker: Broker;
+  /** Due messages: a window of their own, so that heartbeats and claims never wait behind a burst. */
+  duePublisher: Publisher;
+  controlPublisher: Publisher;
+  clock: Clock;
+  log: Log;
+  metrics: TickerMetrics;
+  /** Differs from process to process: makes the ids of control messages unique. */
+  nonce: string;
+}
+
+export interface Driver extends Startable {
+  status(): TickerStatus;
+}
+
+// Fences and silences are judged at least this often.
+const longestWaitMs = 250;
+// Of the stop: acknowledgements that did not come by then are the next owner's business.
+const drainMs = 4_000;
+const giveBackMs = 2_000;
+const stopPollMs = 20;
+
+/** Runs the core: turns the clock and the streams into its inputs, and its effects into messages. */
+export function createDriver(settings: TickerSettings, deps: DriverDeps): Driver {
+  const { broker, clock, log, metrics, duePublisher, controlPublisher, nonce } = deps;
+  const core = new TickerCore(settings);
+  const now = (): Now => ({ wallMs: clock.nowMs(), monotonicMs: clock.monotonicMs() });
+  let cancelTimer: (() => void) | undefined;
+  let endings: (() => void)[] = [];
+  /** The highest sequence of DUE that was acknowledged. */
+  let dueSequence = 0;
+  let running = false;
+  let stopping: Promise<void> | undefined;
+
+  /** One input at a time, and at once all that follows from it. */
+  const input = (give: (now: Now) => void): void => {
+    give(now());
+    for (const effect of core.takeEffects()) perform(effect);
+  };
+
+  const coordination: Coordination = createCoordination(broker, deps, {
+    onClaim: ({ partition, claim, revision }) => input((at) => core.claimSeen(at, partition, claim, revision)),
+    onClaimsReset: () => input(() => core.claimsReset()),
+    onClaimsComplete: () => input((at) => core.claimsComplete(at)),
+    onTick: (tick, sequence) => input((at) => core.tickSeen(at, tick, sequence)),
+    onTicksReset: () => input(() => core.ticksReset()),
+    onTicksComplete: () => input((at) => core.ticksComplete(at)),
+  });
+  const jobs: JobsReader = createJobsReader(broker, deps, {
+    partitionCount: settings.partitions,
+    onChange: (followId, partition, sequence, change) =>
+      input((at) => core.jobChanged(at, followId, partition, sequence, change)),
+    onStream: (followId, createdMs) => input((at) => core.jobsOpened(at, followId, createdMs)),
+    onEnd: (followId) => input((at) => core.jobsComplete(at, followId)),
+  });
+
+  const perform = (effect: TickerEffect): void => {
+    switch (effect.kind) {
+      case "publish-due":
+        publishDue(effect);
+        break;
+      case "publish-tick":
+        publishTick(effect);
+        break;
+      case "write-claim":
+        writeClaim(effect);
+        break;
+      case "read-claims":
+        void coordination.readClaims(effect.partitions).then((claims) => {
+          if (claims) input((at) => core.claimsRead(at, effect.id, claims));
+        });
+        break;
+      case "read-last-tick":
+        void coordination.readLastTick(effect.ticker).then((answer) => {
+          if (answer) input((at) => core.lastTickRead(at, effect.ticker, answer.last));
+        });
+        break;
+      case "follow":
+        log.info({ event: "partitions_followed", count: effect.partitions.length, partitions: effect.partitions });
+        jobs.follow(effect.followId, effect.partitions);
+        break;
+      case "unfollow":
+        jobs.unfollow(effect.followId, effect.partition);
+        break;
+      case "notice":
+        logNotice(log, metrics, settings.ticker, effect.notice);
+        break;
+      default:
+        effect satisfies never;
+    }
+  };
+
+  const publishDue = (effect: Extract<TickerEffect, { kind: "publish-due" }>): void => {
+    const { id, partition, entries, messageId } = effect;
+    const sequenceBefore = dueSequence;
+    void duePublisher
+      .publish(subjects.due(partition), encodeDueBatch(effect, entries), { messageId })
+      .then((outcome) => {
+        // Abandoned: the process stops, and the watermark stays where it is.
+        if (outcome.kind === "abandoned") return;
+        const stored = outcome.kind === "stored";
+        if (stored) metrics.duePublished.inc(entries.length);
+        else log.error({ event: "due_refused", partition, code: outcome.code, description: outcome.description });
+        input((at) => core.duePublished(at, id, stored));
+        if (outcome.kind !== "stored" || outcome.duplicate) return;
+        // What was sent after an acknowledgement lies behind it, unless the stream is another one.
+        const replaced = outcome.sequence <= sequenceBefore && sequenceBefore <= dueSequence;
+        dueSequence = replaced ? outcome.sequence : Math.max(dueSequence, outcome.sequence);
+        if (replaced) input((at) => core.dueReplaced(at));
+      });
+  };
+
+  const publishTick = ({ id, tick }: Extract<TickerEffect, { kind: "publish-tick" }>): void => {
+    const complete = tick.partitions.every(({ watermark }) => (watermark?.second ?? 0) >= tick.second);
+    if (complete && tick.partitions.length > 0) {
+      const sinceMs = clock.nowMs() - (tick.second * 1000 - settings.leadMs);
+      metrics.tickSeconds.observe(Math.max(0, sinceMs) / 1000);
+    }
+    const messageId = `tick-${nonce}-${id}`;
+    void controlPublisher.publish(subjects.tick(tick.ticker), encodeTick(tick), { messageId }).then((outcome) => {
+      if (outcome.kind === "abandoned") return;
+      if (outcome.kind === "refused") log.error({ ...outcome, event: "tick_refused" });
+      input((at) => core.tickPublished(at, id, outcome.kind === "stored"));
+    });
+  };
+
+  const writeClaim = (effect: Extract<TickerEffect, { kind: "write-claim" }>): void => {
+    const { id, partition, claim, revision } = effect;
+    const options = { messageId: `claim-${nonce}-${id}`, expectLastSubjectSequence: revision };
+    void controlPublisher.publish(subjects.claim(partition), encodeClaim(claim), options).then((outcome) => {
+      if (outcome.kind === "abandoned") return;
+      input((at) => core.claimWritten(at, id, partition, outcome.kind === "stored" ? outcome.sequence : undefined));
+    });
+  };
+
+  const schedule = () => {
+    // Woken as a second comes within the lead, on the wall clock, which may have jumped meanwhile.
+    const untilSecondMs = 1_000 - ((clock.nowMs() + settings.leadMs) % 1_000);
+    cancelTimer = clock.after(Math.min(longestWaitMs, untilSecondMs), () => {
+      if (!running) return;
+      input((at) => core.clock(at));
+      schedule();
+    });
+  };
+
+  const until = async (done: () => boolean, timeoutMs: number): Promise<boolean> => {
+    const startedMs = clock.monotonicMs();
+    while (!done() && clock.monotonicMs() - startedMs < timeoutMs) await sleep(clock, stopPollMs);
+    return done();
+  };
+
+  const stop = async () => {
+    if (!running) return;
+    input((at) => core.stop(at));
+    const stopped = () => core.status().stopped;
+    if (!(await until(stopped, drainMs))) {
+      log.warn({ event: "acknowledgements_abandoned", outstanding: core.status().outstanding });
+      input((at) => core.giveUp(at));
+      if (!(await until(stopped, giveBackMs))) log.warn({ event: "claims_not_given_back", owned: core.status().owned });
+    }
+    running = false;
+    cancelTimer?.();
+    for (const end of endings) end();
+    await Promise.all([coordination.stop(), jobs.stop()]);
+  };
+
+  return {
+    status: () => core.status(),
+    async start() {
+      if (running || stopping) return;
+      running = true;
+      endings = [
+        broker.onDisconnect(() => input(() => core.connectionLost())),
+        broker.onReconnect(() => input((at) => core.connectionUp(at))),
+      ];
+      if (broker.connected()) input((at) => core.connectionUp(at));
+      await coordination.start();
+      schedule();
+    },
+    /**
+     * In this order: no further second is begun, what is under way is
+     * acknowledged (bounded), each partition is given back with its watermark,
+     * the readers end.
+     */
+    stop() {
+      stopping ??= stop();
+      return stopping;
+    },
+  };
+}

@@ -1,0 +1,80 @@
+import type { Broker } from "../../platform/jetstream/broker.ts";
+import { createFollower, type Follower } from "../../platform/jetstream/follower.ts";
+import type { Clock } from "../../platform/process/clock.ts";
+import type { Log } from "../../platform/process/log.ts";
+import { streams } from "../../wire/streams.ts";
+import { subjects } from "../../wire/subjects.ts";
+import type { JobChange } from "../core/model.ts";
+import { createEntrySlab } from "./entry-slab.ts";
+import { readJobChange } from "./job-change.ts";
+
+export interface JobsReaderOptions {
+  /** All partitions there are. */
+  partitionCount: number;
+  onChange: (followId: number, partition: number, sequence: number, change: JobChange) => void;
+  /** Before the first change: when the stream was made. Once more when another one has replaced it. */
+  onStream: (followId: number, createdMs: number) => void;
+  /** Everything that JOBS holds for these partitions was handed over. Each time that the end is reached. */
+  onEnd: (followId: number) => void;
+}
+
+/**
+ * Reads JOBS for the owned partitions. Partitions that came together share one
+ * follower: 64 of them start as fast as one. A partition that leaves is filtered
+ * out; the follower ends with its last.
+ */
+export interface JobsReader {
+  follow(followId: number, partitions: readonly number[]): void;
+  unfollow(followId: number, partition: number): void;
+  stop(): Promise<void>;
+}
+
+export function createJobsReader(
+  broker: Broker,
+  deps: { clock: Clock; log: Log },
+  options: JobsReaderOptions,
+): JobsReader {
+  const { log } = deps;
+  const keep = createEntrySlab();
+  const following = new Map<number, { partitions: Set<number>; follower: Follower }>();
+  return {
+    follow(followId, partitions) {
+      const wanted = new Set(partitions);
+      const follower = createFollower(broker, deps, {
+        stream: streams.jobs,
+        // One wildcard is cheaper for the broker than all partitions by name.
+        subjects: wanted.size === options.partitionCount ? [subjects.jobs] : partitions.map(subjects.jobsOfPartition),
+        from: "state",
+        onMessage: (message) => {
+          const partition = Number(message.subject.split(".")[2]);
+          if (wanted.has(partition)) {
+            const result = readJobChange(message.data, message.seq, keep);
+            if (result.ok) options.onChange(followId, partition, message.seq, result.change);
+            else {
+              const jobId = message.subject.split(".")[3] ?? result.jobId;
+              log.error({ event: "job_event_invalid", jobId, sequence: message.seq, reason: result.reason });
+              // What it was before is over in any case.
+              options.onChange(followId, partition, message.seq, { kind: "gone", jobId });
+            }
+          }
+          if (message.info.pending === 0) options.onEnd(followId);
+        },
+        onCaughtUp: () => options.onEnd(followId),
+        onStream: (createdMs) => options.onStream(followId, createdMs),
+      });
+      following.set(followId, { partitions: wanted, follower });
+      void follower.start();
+    },
+    unfollow(followId, partition) {
+      const entry = following.get(followId);
+      entry?.partitions.delete(partition);
+      if (!entry || entry.partitions.size > 0) return;
+      following.delete(followId);
+      void entry.follower.stop();
+    },
+    async stop() {
+      await Promise.all([...following.values()].map(({ follower }) => follower.stop()));
+      following.clear();
+    },
+  };
+}

@@ -1,0 +1,294 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pino } from "pino";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { backoffMs, createChild } from "../../../services/launcher/children/child.ts";
+import { createLinePrefixer } from "../../../services/launcher/children/log-prefix.ts";
+import { commandLine, endOrphans } from "../../../services/launcher/children/orphans.ts";
+import { isFree, reservePorts } from "../../../services/launcher/children/ports.ts";
+import { readLauncherConfig } from "../../../services/launcher/config.ts";
+import { openDataDir } from "../../../services/launcher/data-dir.ts";
+import { mainArchive, parseDeb822, parseOneLine, sourceFor } from "../../../services/launcher/nats/apt-sources.ts";
+import { findNatsServer, isNewEnough, parseVersion } from "../../../services/launcher/nats/nats-server-binary.ts";
+import { stopInOrder } from "../../../services/launcher/shutdown.ts";
+import { systemClock } from "../../../services/platform/process/clock.ts";
+
+const log = pino({ level: "silent" });
+let dir: string;
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), "carillon-launcher-"));
+});
+/** Stand-ins that a failed test would leave running. */
+const strays: ChildProcess[] = [];
+afterEach(async () => {
+  for (const stray of strays.splice(0)) stray.kill("SIGKILL");
+  await rm(dir, { recursive: true, force: true });
+});
+
+describe("finding nats-server", () => {
+  const fake = async (where: string, version: string) => {
+    await mkdir(where, { recursive: true });
+    await writeFile(join(where, "nats-server"), `#!/bin/sh\necho "nats-server: v${version}"\n`);
+    await chmod(join(where, "nats-server"), 0o755);
+  };
+
+  it("reads versions, and takes 2.10 and newer only", () => {
+    expect(parseVersion("nats-server: v2.10.27\n")).toEqual([2, 10, 27]);
+    expect(parseVersion("something else")).toBeUndefined();
+    expect(
+      [
+        [2, 9, 25],
+        [2, 10, 0],
+        [2, 12, 1],
+        [3, 0, 0],
+      ].map((v) => isNewEnough(v as [number, number, number])),
+    ).toEqual([false, true, true, true]);
+  });
+
+  it("prefers the PATH, passes over one that is too old, and then takes the cached copy", async () => {
+    await fake(join(dir, "old"), "2.9.10");
+    await fake(join(dir, "new"), "2.11.0");
+    await fake(join(dir, "bin"), "2.10.27");
+    const find = (searchPath: string) => findNatsServer({ searchPath, binDir: join(dir, "bin"), say: () => {} }, []);
+    expect(await find(`${dir}/old:${dir}/new`)).toBe(join(dir, "new/nats-server"));
+    expect(await find(`${dir}/old`)).toBe(join(dir, "bin/nats-server"));
+  });
+
+  it("fetches where there is none, and says what to install and why when that fails", async () => {
+    const options = { searchPath: "", binDir: join(dir, "bin"), say: () => {} };
+    const failing = async () => ({ ok: false as const, reason: "no network" });
+    await expect(findNatsServer(options, [failing])).rejects.toThrow(/Install it[\s\S]*no network/);
+    const fetching = async () => {
+      await fake(join(dir, "bin"), "2.10.27");
+      return { ok: true as const };
+    };
+    expect(await findNatsServer(options, [failing, fetching])).toBe(join(dir, "bin/nats-server"));
+  });
+});
+
+describe("the system's apt sources", () => {
+  it("are read in both styles, and give a source of one suite with the same mirror and keys", () => {
+    const deb822 = [
+      "Types: deb",
+      "# a comment",
+      "URIs: http://mirror.example/debian",
+      "Suites: bookworm bookworm-updates",
+      "Components: main",
+      "Signed-By: /usr/share/keyrings/a.gpg",
+      "",
+      "Types: deb",
+      "URIs: http://mirror.example/other",
+      "Suites: bookworm",
+      "Components: main",
+      "Enabled: no",
+    ].join("\n");
+    const found = mainArchive(parseDeb822(deb822), "bookworm");
+    expect(found?.uris).toEqual(["http://mirror.example/debian"]);
+    expect(found && sourceFor(found, "trixie")).toBe(
+      "Types: deb\nURIs: http://mirror.example/debian\nSuites: trixie\nComponents: main\nSigned-By: /usr/share/keyrings/a.gpg\n",
+    );
+    const lines =
+      "deb-src http://x y main\ndeb [arch=amd64 signed-by=/k.gpg] http://m/debian bookworm main contrib # c\n";
+    expect(parseOneLine(lines)).toEqual([
+      { uris: ["http://m/debian"], suites: ["bookworm"], components: ["main", "contrib"], signedBy: "/k.gpg" },
+    ]);
+  });
+});
+
+describe("the data folder", () => {
+  it("refuses a second launcher, naming the first, and is free again after release", () => {
+    const first = openDataDir(dir);
+    first.writePid("launcher", 4242);
+    expect(() => openDataDir(dir)).toThrow(/in use by another launcher \(process 4242\)/);
+    first.release();
+    openDataDir(dir).release();
+  });
+
+  it("is free again when its launcher was killed", async () => {
+    const module = join(import.meta.dirname, "../../../services/launcher/data-dir.ts");
+    const script = `import { openDataDir } from ${JSON.stringify(module)}; openDataDir(${JSON.stringify(dir)}); console.log("held"); setInterval(() => {}, 1000);`;
+    const holder = spawn(process.execPath, ["--input-type=module-typescript", "-e", script], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    strays.push(holder);
+    await once(holder.stdout, "data");
+    expect(() => openDataDir(dir)).toThrow(/in use/);
+    holder.kill("SIGKILL");
+    await once(holder, "exit");
+    openDataDir(dir).release();
+  });
+});
+
+describe("ports", () => {
+  it("reserved with one seed at the same time never collide, and lie below the ephemeral range", async () => {
+    const blocks = await Promise.all(Array.from({ length: 4 }, () => reservePorts("same seed")));
+    const taken = blocks.flatMap((block) => Array.from({ length: 10 }, () => block.take()));
+    expect(new Set(taken).size).toBe(40);
+    expect(Math.max(...taken)).toBeLessThan(32_768);
+    await Promise.all(blocks.map((block) => block.release()));
+  });
+
+  it("that are in use or excepted are not given out", async () => {
+    const probe = await reservePorts("another seed");
+    const [used, excepted] = [probe.take(), probe.take()];
+    await probe.release();
+    const server = createServer().listen(used, "127.0.0.1");
+    await once(server, "listening");
+    expect(await isFree("127.0.0.1", used)).toBe(false);
+    const block = await reservePorts("another seed", new Set([excepted]));
+    const given = Array.from({ length: 13 }, () => block.take());
+    expect(given).not.toContain(used);
+    expect(given).not.toContain(excepted);
+    await block.release();
+    server.close();
+  });
+});
+
+describe("a supervised child", () => {
+  const deaths: number[] = [];
+  const pids: number[] = [];
+  let output = "";
+  const child = (script: string, name = "stand-in") =>
+    createChild(
+      { name, command: process.execPath, args: ["-e", script], env: process.env, channel: true, stopSignal: "SIGTERM" },
+      {
+        clock: systemClock,
+        log,
+        prefix: `${name} | `,
+        write: (text) => {
+          output += text;
+        },
+        onSpawn: (pid) => pids.push(pid),
+        onGone: () => {},
+        onDeath: (count) => deaths.push(count),
+      },
+    );
+  const live = "process.on('SIGTERM', () => process.exit(0)); setInterval(() => {}, 1000); console.log('up');";
+  const never = new AbortController().signal;
+  beforeEach(() => {
+    deaths.length = 0;
+    pids.length = 0;
+    output = "";
+  });
+  const ups = (count: number) =>
+    vi.waitFor(() => expect(output.split("up\n").length - 1).toBe(count), { timeout: 30_000 });
+
+  it("starts again after each kill, with a new process, and drains on stop", async () => {
+    const supervised = child(live);
+    supervised.start();
+    await ups(1);
+    process.kill(pids[0] ?? 0, "SIGKILL");
+    await ups(2);
+    expect(new Set(pids).size).toBe(2);
+    expect(deaths).toEqual([1]);
+    expect(await supervised.stop(never)).toBe("drained");
+    expect(output).toBe("stand-in | up\nstand-in | up\n");
+  });
+
+  it("waits longer after each death, up to five seconds", () => {
+    expect([1, 2, 3, 6, 7, 50].map(backoffMs)).toEqual([100, 200, 400, 3_200, 5_000, 5_000]);
+  });
+
+  it("that will not stop is killed at its deadline, and that counts", async () => {
+    const deaf = child("process.on('SIGTERM', () => {}); setInterval(() => {}, 1000); console.log('up');");
+    deaf.start();
+    await ups(1);
+    expect(await deaf.stop(AbortSignal.timeout(200))).toBe("killed");
+  });
+
+  it("stops in the order given, each only after the one before is gone", async () => {
+    const file = join(dir, "order");
+    const noting = (name: string) =>
+      child(
+        `process.on('SIGTERM', () => setTimeout(() => { require('fs').appendFileSync(${JSON.stringify(file)}, '${name} '); process.exit(0); }, 50)); setInterval(() => {}, 1000); console.log('up');`,
+        name,
+      );
+    const all = ["ticker", "executor", "history"].map(noting);
+    for (const one of all) one.start();
+    await ups(3);
+    const steps = all.map((one) => ({ child: one, untilMs: 30_000 }));
+    expect(await stopInOrder(steps, systemClock, never)).toBe(true);
+    expect(await readFile(file, "utf8")).toBe("ticker executor history ");
+  });
+
+  it("is killed at once when the stop is forced, and so are those after it", async () => {
+    const all = [1, 2].map(() =>
+      child("process.on('SIGTERM', () => {}); setInterval(() => {}, 1000); console.log('up');"),
+    );
+    for (const one of all) one.start();
+    await ups(2);
+    const force = new AbortController();
+    const stopped = stopInOrder(
+      all.map((one) => ({ child: one, untilMs: 60_000 })),
+      systemClock,
+      force.signal,
+    );
+    force.abort();
+    expect(await stopped).toBe(false);
+  });
+});
+
+describe("what a killed launcher left behind", () => {
+  const sleeper = async (mark: string): Promise<ChildProcess> => {
+    const process_ = spawn(process.execPath, ["-e", "console.log(1); setInterval(() => {}, 1000)", "--", mark], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    strays.push(process_);
+    await once(process_.stdout, "data");
+    return process_;
+  };
+
+  it("is ended by its command line, and a stranger with the noted process id is left alone", async () => {
+    const [ours, stranger] = await Promise.all([sleeper(`--of=${dir}`), sleeper("--of=elsewhere")]);
+    const gone = once(ours, "exit");
+    const suspects = [ours, stranger].map(({ pid }) => ({
+      name: "x",
+      pid,
+      mark: `--of=${dir}`,
+      stopSignal: "SIGTERM" as const,
+    }));
+    await endOrphans(suspects, systemClock, log);
+    await gone;
+    expect(await commandLine(stranger.pid ?? 0)).toContain("--of=elsewhere");
+    stranger.kill("SIGKILL");
+    await once(stranger, "exit");
+  });
+});
+
+describe("the log prefix", () => {
+  it("stands before each whole line, however the chunks fall, and drops refused lines", () => {
+    let written = "";
+    const lines = createLinePrefixer({
+      prefix: "p | ",
+      keep: (line) => line !== "no",
+      write: (text) => (written += text),
+    });
+    for (const chunk of ["a", "b\nno\nc\n", "tail"]) lines.push(chunk);
+    lines.flush();
+    expect(written).toBe("p | ab\np | c\np | tail\n");
+  });
+});
+
+describe("the launcher's configuration", () => {
+  it("names everything that is wrong at once, with a suggestion for a misspelt variable", () => {
+    const env = {
+      CARILLON_HTTP_ADR: "x",
+      CARILLON_GRPC_ADDR: "nonsense",
+      CARILLON_REPLICAS: "3",
+      CARILLON_OPS_ADDR: "a:1",
+    };
+    const read = () => readLauncherConfig(env, dir);
+    expect(read).toThrow(/did you mean CARILLON_HTTP_ADDR/);
+    for (const name of ["CARILLON_GRPC_ADDR", "CARILLON_REPLICAS", "CARILLON_OPS_ADDR"]) expect(read).toThrow(name);
+  });
+
+  it("refuses to listen beyond this machine without a token", () => {
+    const env = { CARILLON_HTTP_ADDR: "0.0.0.0:8080" };
+    expect(() => readLauncherConfig(env, dir)).toThrow(/CARILLON_API_TOKENS/);
+    expect(readLauncherConfig({ ...env, CARILLON_API_TOKENS: "secret" }, dir).http.host).toBe("0.0.0.0");
+  });
+});

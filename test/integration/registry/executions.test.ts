@@ -1,0 +1,186 @@
+import { once } from "node:events";
+import { ConnectError, createClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { ExecutionService, ExecutionStatus } from "../../../gen/carillon/v1/execution_pb.ts";
+import { systemClock } from "../../../services/platform/process/clock.ts";
+import type { Address } from "../../../services/platform/process/config.ts";
+import { createLog } from "../../../services/platform/process/log.ts";
+import { createMetrics } from "../../../services/platform/process/metrics.ts";
+import { bindService, createCallPipeline } from "../../../services/platform/rpc/binding.ts";
+import { fromConnectError } from "../../../services/platform/rpc/errors/error-details.ts";
+import { RpcError } from "../../../services/platform/rpc/errors/rpc-error.ts";
+import { createGrpcServer, type GrpcServer } from "../../../services/platform/rpc/grpc/grpc-server.ts";
+import { everyHour, type Registry, removeDir, startRegistry, tempDir } from "../../support/registry.ts";
+
+const log = createLog("test", "silent");
+const internalToken = "between-us";
+
+interface Watch {
+  events: EventTarget;
+  opened?: () => void;
+  ended?: () => void;
+}
+
+/** History's port, with executions that the test makes. */
+async function startHistory(address: Address, watch: Watch): Promise<GrpcServer> {
+  const pipeline = createCallPipeline(
+    { tokens: [internalToken] },
+    { metrics: createMetrics("history"), log, clock: systemClock },
+  );
+  const executions = bindService(
+    ExecutionService,
+    {
+      listExecutions: ({ jobId, pageSize, pageToken }) => ({
+        executions: [{ executionId: `${jobId}-${pageSize}-${pageToken}`, jobId, status: ExecutionStatus.SUCCESS }],
+        nextPageToken: "next",
+      }),
+      getExecution({ executionId }) {
+        throw new RpcError("NOT_FOUND", `there is no execution ${executionId}`, { reason: "EXECUTION_NOT_FOUND" });
+      },
+      async *watchExecutions({ jobId }, context) {
+        const first = once(watch.events, "execution", { signal: context.signal });
+        context.open();
+        watch.opened?.();
+        await first;
+        yield { executionId: `${jobId}-1`, jobId };
+        await once(context.signal, "abort");
+        watch.ended?.();
+      },
+      auditJob: () => ({}),
+    },
+    pipeline,
+  );
+  const server = createGrpcServer({ address, drainMs: 100 }, { services: [executions], log, clock: systemClock });
+  await server.start();
+  return server;
+}
+
+describe("ExecutionService at the front door", () => {
+  let dataDir: string;
+  let history: GrpcServer;
+  let registry: Registry;
+  let jobId: string;
+  const watch: Watch = { events: new EventTarget() };
+
+  beforeEach(async () => {
+    dataDir = await tempDir();
+    history = await startHistory({ host: "127.0.0.1", port: 0 }, watch);
+    const natsUrl = "nats://127.0.0.1:9";
+    registry = await startRegistry({ dataDir, natsUrl, historyAddress: history.address(), internalToken });
+    jobId = (await registry.jobs.createJob({ job: everyHour })).jobId;
+  });
+  afterEach(async () => {
+    await registry.stop();
+    await history.stop();
+    await removeDir(dataDir);
+  });
+
+  it("passes questions and answers on", async () => {
+    const page = await registry.executions.listExecutions({ jobId, pageSize: 7, pageToken: "t" });
+    expect(page).toMatchObject({ executions: [{ executionId: `${jobId}-7-t` }], nextPageToken: "next" });
+  });
+
+  it("passes history's refusals on as they are", async () => {
+    const refusal = registry.executions.getExecution({ executionId: "x-1" });
+    await expect(refusal).rejects.toMatchObject({ code: "NOT_FOUND", reason: "EXECUTION_NOT_FOUND" });
+  });
+
+  it("opens a watch before there is anything to tell, and ends history's when the client goes", async () => {
+    const ended = new Promise<void>((resolve) => {
+      watch.ended = resolve;
+    });
+    const client = new AbortController();
+    const { http } = registry.addresses;
+    const response = await fetch(`http://127.0.0.1:${http.port}/jobs/${jobId}/executions:watch`, {
+      headers: { accept: "text/event-stream" },
+      signal: client.signal,
+    });
+    expect(response.status).toBe(200);
+    watch.events.dispatchEvent(new Event("execution"));
+    const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+    let text = "";
+    while (!text.includes(`${jobId}-1`)) text += (await reader?.read())?.value ?? "";
+    client.abort();
+    await ended;
+  });
+
+  it("ends the watches of a job that was deleted, after what was still to be told", async () => {
+    const url = `http://127.0.0.1:${registry.addresses.http.port}/jobs/${jobId}`;
+    const opened = new Promise<void>((resolve) => {
+      let count = 0;
+      watch.opened = () => ++count === 2 && resolve();
+    });
+    const overGrpc = (async () => {
+      const seen: string[] = [];
+      for await (const { executionId } of registry.executions.watchExecutions({ jobId })) seen.push(executionId);
+      return seen;
+    })();
+    const overRest = fetch(`${url}/executions:watch`).then((response) => response.text());
+    await opened;
+    await registry.jobs.deleteJob({ jobId });
+    watch.events.dispatchEvent(new Event("execution"));
+    expect(await overGrpc).toEqual([`${jobId}-1`]);
+    expect((await overRest).match(/^event: .*$/gm)).toEqual(["event: execution"]);
+    expect((await fetch(`${url}/executions:watch`)).status).toBe(404);
+  });
+
+  it("tells its watchers on each face that it stops, not that history's stream was cancelled", async () => {
+    const url = `http://127.0.0.1:${registry.addresses.http.port}`;
+    const overConnect = createClient(ExecutionService, createConnectTransport({ baseUrl: url, httpVersion: "1.1" }));
+    const opened = new Promise<void>((resolve) => {
+      let count = 0;
+      watch.opened = () => ++count === 3 && resolve();
+    });
+    const refusalOf = async (stream: AsyncIterable<unknown>, first: () => void) => {
+      try {
+        for await (const _ of stream) first();
+        return "it ended without a word";
+      } catch (error) {
+        return error instanceof ConnectError ? fromConnectError(error) : error;
+      }
+    };
+    const firsts = [Promise.withResolvers<void>(), Promise.withResolvers<void>()] as const;
+    const grpc = refusalOf(registry.executions.watchExecutions({ jobId }), firsts[0].resolve);
+    const connect = refusalOf(overConnect.watchExecutions({ jobId }), firsts[1].resolve);
+    const events = fetch(`${url}/jobs/${jobId}/executions:watch`).then((response) => response.text());
+    await opened;
+    watch.events.dispatchEvent(new Event("execution"));
+    await Promise.all(firsts.map(({ promise }) => promise));
+    await registry.stop();
+    const stopping = { code: "UNAVAILABLE", reason: "SERVER_STOPPING" };
+    expect(await grpc).toMatchObject(stopping);
+    expect(await connect).toMatchObject(stopping);
+    expect(await events).toMatch(/event: error\ndata: .*"status":"UNAVAILABLE".*"reason":"SERVER_STOPPING"/);
+  });
+
+  it("finds a history that was restarted with the next call", async () => {
+    const address = history.address();
+    await history.stop();
+    const refused = registry.executions.listExecutions({ jobId });
+    await expect(refused).rejects.toMatchObject({ code: "UNAVAILABLE", reason: "HISTORY_UNAVAILABLE" });
+    history = await startHistory(address, watch);
+    expect((await registry.executions.listExecutions({ jobId })).executions).toHaveLength(1);
+  });
+
+  it("is served with its docs, and with the metrics of peers, up or down", async () => {
+    const door = (path: string) => fetch(`http://127.0.0.1:${registry.addresses.http.port}${path}`);
+    const openApi = (await (await door("/openapi.json")).json()) as { paths: Record<string, unknown> };
+    expect(Object.keys(openApi.paths)).toContain("/jobs/{job_id}/executions");
+    expect((await door("/docs")).status).toBe(200);
+
+    const other = await startRegistry({
+      dataDir: `${dataDir}/other`,
+      natsUrl: "nats://127.0.0.1:9",
+      metricsPeers: [registry.addresses.ops, { host: "127.0.0.1", port: 9 }],
+    });
+    const page = await fetch(`http://127.0.0.1:${other.addresses.http.port}/metrics`).then((answer) => answer.text());
+    await other.stop();
+    expect(page).toContain(`carillon_peer_up{peer="127.0.0.1:${registry.addresses.ops.port}"} 1`);
+    expect(page).toContain('carillon_peer_up{peer="127.0.0.1:9"} 0');
+    expect(page.match(/^# TYPE carillon_jobs gauge$/gm)).toHaveLength(1);
+    const samples = page.match(/^carillon_jobs\{.*state="active"/gm);
+    const peer = `carillon_jobs{peer="127.0.0.1:${registry.addresses.ops.port}",state="active"`;
+    expect(samples).toEqual(['carillon_jobs{state="active"', peer]);
+  });
+});
