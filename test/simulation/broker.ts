@@ -16,17 +16,17 @@ export class CompactedLog<T> {
   /** Counts the streams that this log was so far. */
   era = 0;
   createdMs = Number.NEGATIVE_INFINITY;
-  private entries: Entry<T>[] = [];
-  private readonly lastOf = new Map<string, Entry<T>>();
-  private readonly watchers = new Set<() => void>();
+  #entries: Entry<T>[] = [];
+  readonly #lastOf = new Map<string, Entry<T>>();
+  readonly #watchers = new Set<() => void>();
 
   append(key: string, value: T): number {
     const entry = { sequence: ++this.lastSequence, key, value, replaced: false };
-    const before = this.lastOf.get(key);
+    const before = this.#lastOf.get(key);
     if (before) before.replaced = true;
-    this.lastOf.set(key, entry);
-    this.entries.push(entry);
-    for (const watcher of this.watchers) watcher();
+    this.#lastOf.set(key, entry);
+    this.#entries.push(entry);
+    for (const watcher of this.#watchers) watcher();
     return entry.sequence;
   }
 
@@ -35,20 +35,20 @@ export class CompactedLog<T> {
     this.era++;
     this.createdMs = nowMs;
     this.lastSequence = 0;
-    this.entries = [];
-    this.lastOf.clear();
-    for (const watcher of this.watchers) watcher();
+    this.#entries = [];
+    this.#lastOf.clear();
+    for (const watcher of this.#watchers) watcher();
   }
 
   last(key: string): Entry<T> | undefined {
-    return this.lastOf.get(key);
+    return this.#lastOf.get(key);
   }
 
   /** What a reader at this place gets, and whether it is then at the end. */
   read(after: number, wanted: (key: string) => boolean, limit: number): { entries: Entry<T>[]; atEnd: boolean } {
     const found: Entry<T>[] = [];
-    for (let at = after; at < this.entries.length; at++) {
-      const entry = this.entries[at] as Entry<T>;
+    for (let at = after; at < this.#entries.length; at++) {
+      const entry = this.#entries[at] as Entry<T>;
       if (entry.replaced || !wanted(entry.key)) continue;
       if (found.length === limit) return { entries: found, atEnd: false };
       found.push(entry);
@@ -57,8 +57,8 @@ export class CompactedLog<T> {
   }
 
   watch(callback: () => void): () => void {
-    this.watchers.add(callback);
-    return () => this.watchers.delete(callback);
+    this.#watchers.add(callback);
+    return () => this.#watchers.delete(callback);
   }
 }
 
@@ -80,7 +80,7 @@ export class SimulatedBroker {
   readonly jobs = new CompactedLog<SimulatedJob>();
   readonly ticks = new CompactedLog<Tick>();
   readonly claims = new CompactedLog<Claim>();
-  private readonly storedIds = new Map<string, string>();
+  readonly #storedIds = new Map<string, string>();
   readonly verdict: Verdict;
 
   constructor(verdict: Verdict) {
@@ -89,17 +89,17 @@ export class SimulatedBroker {
 
   /** What a broker may do that restarts: repeats are no longer recognised. */
   forgetMessageIds(): void {
-    this.storedIds.clear();
+    this.#storedIds.clear();
   }
 
   storeDue(message: DueMessage): void {
     const contents = this.verdict.describe(message);
-    const stored = this.storedIds.get(message.messageId);
+    const stored = this.#storedIds.get(message.messageId);
     if (stored !== undefined) {
       if (stored !== contents) this.verdict.fail(`${message.messageId} names two contents: ${stored} and ${contents}`);
       return;
     }
-    this.storedIds.set(message.messageId, contents);
+    this.#storedIds.set(message.messageId, contents);
     this.verdict.stored(message);
   }
 

@@ -12,15 +12,15 @@ const pollMs = 250;
 export class SimulatedTicker extends SimulatedMachine {
   readonly name: string;
   wallOffsetMs: number;
-  private core: TickerCore | undefined;
-  private readonly monotonicOffsetMs: number;
+  #core: TickerCore | undefined;
+  readonly #monotonicOffsetMs: number;
   /** What each follower handed over last, by job. */
-  private delivered = new Map<number, Map<string, Uint8Array>>();
-  private followed = new Map<number, Set<number>>();
+  #delivered = new Map<number, Map<string, Uint8Array>>();
+  #followed = new Map<number, Set<number>>();
 
-  private readonly broker: SimulatedBroker;
-  private readonly verdict: Verdict;
-  private readonly settings: TickerSettings;
+  readonly #broker: SimulatedBroker;
+  readonly #verdict: Verdict;
+  readonly #settings: TickerSettings;
 
   constructor(
     world: { timeline: Timeline; broker: SimulatedBroker; verdict: Verdict; dice: Dice; network: Network },
@@ -28,102 +28,102 @@ export class SimulatedTicker extends SimulatedMachine {
     wallOffsetMs: number,
   ) {
     super(world);
-    this.broker = world.broker;
-    this.verdict = world.verdict;
-    this.settings = settings;
+    this.#broker = world.broker;
+    this.#verdict = world.verdict;
+    this.#settings = settings;
     this.name = settings.ticker;
     this.wallOffsetMs = wallOffsetMs;
-    this.monotonicOffsetMs = world.dice.between(0, 1_000_000);
+    this.#monotonicOffsetMs = world.dice.between(0, 1_000_000);
   }
 
   get running(): boolean {
-    return this.core !== undefined;
+    return this.#core !== undefined;
   }
 
   start(): void {
-    if (this.core) return;
-    this.core = new TickerCore(this.settings);
-    this.delivered = new Map();
-    this.followed = new Map();
+    if (this.#core) return;
+    this.#core = new TickerCore(this.#settings);
+    this.#delivered = new Map();
+    this.#followed = new Map();
     this.connect();
-    this.poll();
+    this.#poll();
     this.read(
-      this.broker.claims,
+      this.#broker.claims,
       () => true,
       (partition, claim, sequence) => {
-        this.input((core, now) => core.claimSeen(now, Number(partition), claim, sequence));
+        this.#input((core, now) => core.claimSeen(now, Number(partition), claim, sequence));
       },
-      () => this.input((core, now) => core.claimsComplete(now)),
-      (_, another) => another && this.input((core) => core.claimsReset()),
+      () => this.#input((core, now) => core.claimsComplete(now)),
+      (_, another) => another && this.#input((core) => core.claimsReset()),
     );
     this.read(
-      this.broker.ticks,
+      this.#broker.ticks,
       () => true,
       (_, tick, sequence) => {
-        this.input((core, now) => core.tickSeen(now, tick, sequence));
+        this.#input((core, now) => core.tickSeen(now, tick, sequence));
       },
-      () => this.input((core, now) => core.ticksComplete(now)),
-      (_, another) => another && this.input((core) => core.ticksReset()),
+      () => this.#input((core, now) => core.ticksComplete(now)),
+      (_, another) => another && this.#input((core) => core.ticksReset()),
     );
   }
 
   crash(): void {
     this.die();
-    this.core = undefined;
+    this.#core = undefined;
   }
 
   stop(): void {
-    this.input((core, now) => core.stop(now));
-    this.mine(3_000, () => this.input((core, now) => core.giveUp(now)));
+    this.#input((core, now) => core.stop(now));
+    this.mine(3_000, () => this.#input((core, now) => core.giveUp(now)));
     this.mine(5_000, () => this.crash());
   }
 
   disconnect(): void {
-    if (!this.core || !this.setConnected(false)) return;
-    this.input((core) => core.connectionLost());
+    if (!this.#core || !this.setConnected(false)) return;
+    this.#input((core) => core.connectionLost());
   }
 
   connect(): void {
-    if (!this.core || !this.setConnected(true)) return;
-    this.input((core, now) => core.connectionUp(now));
+    if (!this.#core || !this.setConnected(true)) return;
+    this.#input((core, now) => core.connectionUp(now));
     this.resendAll();
   }
 
-  private now(): Now {
+  #now(): Now {
     const { nowMs } = this.timeline;
-    return { wallMs: nowMs + this.wallOffsetMs, monotonicMs: nowMs + this.monotonicOffsetMs };
+    return { wallMs: nowMs + this.wallOffsetMs, monotonicMs: nowMs + this.#monotonicOffsetMs };
   }
 
-  private input(give: (core: TickerCore, now: Now) => void): void {
-    if (!this.core) return;
-    give(this.core, this.now());
-    const { outstanding } = this.core.status();
-    if (outstanding > this.settings.maxOutstanding) this.verdict.fail(`${outstanding} messages under way`);
-    for (const effect of this.core.takeEffects()) this.perform(effect);
-    if (this.core.status().stopped) this.crash();
+  #input(give: (core: TickerCore, now: Now) => void): void {
+    if (!this.#core) return;
+    give(this.#core, this.#now());
+    const { outstanding } = this.#core.status();
+    if (outstanding > this.#settings.maxOutstanding) this.#verdict.fail(`${outstanding} messages under way`);
+    for (const effect of this.#core.takeEffects()) this.#perform(effect);
+    if (this.#core.status().stopped) this.crash();
   }
 
-  private poll(): void {
-    this.input((core, now) => core.clock(now));
-    const wall = this.now().wallMs;
-    this.mine(Math.min(pollMs, 1_000 - (wall % 1_000)), () => this.poll());
+  #poll(): void {
+    this.#input((core, now) => core.clock(now));
+    const wall = this.#now().wallMs;
+    this.mine(Math.min(pollMs, 1_000 - (wall % 1_000)), () => this.#poll());
   }
 
-  private perform(effect: TickerEffect): void {
-    const { broker } = this;
+  #perform(effect: TickerEffect): void {
+    const broker = this.#broker;
     switch (effect.kind) {
       case "publish-due": {
-        this.checkEntries(effect);
+        this.#checkEntries(effect);
         this.request(
           () => broker.storeDue(effect),
-          () => this.input((core, now) => core.duePublished(now, effect.id, true)),
+          () => this.#input((core, now) => core.duePublished(now, effect.id, true)),
         );
         break;
       }
       case "publish-tick":
         this.request(
           () => broker.storeTick(effect.tick),
-          () => this.input((core, now) => core.tickPublished(now, effect.id, true)),
+          () => this.#input((core, now) => core.tickPublished(now, effect.id, true)),
         );
         break;
       case "write-claim": {
@@ -135,7 +135,7 @@ export class SimulatedTicker extends SimulatedMachine {
             answer = { revision: broker.storeClaim(effect.partition, effect.claim, effect.revision) };
             return answer;
           },
-          (stored) => this.input((core, now) => core.claimWritten(now, effect.id, effect.partition, stored.revision)),
+          (stored) => this.#input((core, now) => core.claimWritten(now, effect.id, effect.partition, stored.revision)),
         );
         break;
       }
@@ -146,7 +146,7 @@ export class SimulatedTicker extends SimulatedMachine {
               const last = broker.claims.last(String(partition));
               return { partition, claim: last?.value, revision: last?.sequence ?? 0 };
             }),
-          (claims) => this.input((core, now) => core.claimsRead(now, effect.id, claims)),
+          (claims) => this.#input((core, now) => core.claimsRead(now, effect.id, claims)),
         );
         break;
       case "read-last-tick":
@@ -154,36 +154,36 @@ export class SimulatedTicker extends SimulatedMachine {
           () => broker.ticks.last(effect.ticker),
           (last) => {
             const found = last && { tick: last.value, sequence: last.sequence };
-            this.input((core, now) => core.lastTickRead(now, effect.ticker, found));
+            this.#input((core, now) => core.lastTickRead(now, effect.ticker, found));
           },
         );
         break;
       case "follow":
-        this.follow(effect.followId, effect.partitions);
+        this.#follow(effect.followId, effect.partitions);
         break;
       case "unfollow":
-        this.followed.get(effect.followId)?.delete(effect.partition);
+        this.#followed.get(effect.followId)?.delete(effect.partition);
         return;
       case "notice":
         return;
     }
   }
 
-  private follow(followId: number, partitions: number[]): void {
+  #follow(followId: number, partitions: number[]): void {
     const wanted = new Set(partitions.map(String));
     const followed = new Set(partitions);
-    this.followed.set(followId, followed);
+    this.#followed.set(followId, followed);
     const delivered = new Map<string, Uint8Array>();
-    this.delivered.set(followId, delivered);
+    this.#delivered.set(followId, delivered);
     this.read(
-      this.broker.jobs,
+      this.#broker.jobs,
       (key) => wanted.has(key.slice(0, key.indexOf("."))),
       (_, { version, timingSequence }, sequence) => {
         const { timing, generation, entry } = version;
         const { jobId, partition, effectiveFromMs, occurrences } = timing;
         if (!followed.has(partition)) return;
         delivered.set(jobId, entry);
-        this.input((core, now) =>
+        this.#input((core, now) =>
           core.jobChanged(
             now,
             followId,
@@ -204,22 +204,22 @@ export class SimulatedTicker extends SimulatedMachine {
           ),
         );
       },
-      () => this.input((core, now) => core.jobsComplete(now, followId)),
-      (createdMs) => this.input((core, now) => core.jobsOpened(now, followId, createdMs)),
+      () => this.#input((core, now) => core.jobsComplete(now, followId)),
+      (createdMs) => this.#input((core, now) => core.jobsOpened(now, followId, createdMs)),
     );
   }
 
   /** What a job became after the ticker had seen otherwise must not go out any more. */
-  private checkEntries(effect: Extract<TickerEffect, { kind: "publish-due" }>): void {
+  #checkEntries(effect: Extract<TickerEffect, { kind: "publish-due" }>): void {
     for (const entry of effect.entries) {
-      const { timing } = this.verdict.version(entry);
+      const { timing } = this.#verdict.version(entry);
       let current = false;
-      for (const [followId, partitions] of this.followed) {
-        if (partitions.has(effect.partition) && this.delivered.get(followId)?.get(timing.jobId) === entry)
+      for (const [followId, partitions] of this.#followed) {
+        if (partitions.has(effect.partition) && this.#delivered.get(followId)?.get(timing.jobId) === entry)
           current = true;
       }
       if (!current || !timing.active)
-        this.verdict.fail(`${timing.jobId} went out in a state that ${this.name} knew was over`);
+        this.#verdict.fail(`${timing.jobId} went out in a state that ${this.name} knew was over`);
     }
   }
 }

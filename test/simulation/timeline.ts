@@ -7,8 +7,8 @@ interface Step {
 /** Simulated time: steps in order of time, and of their planning within one instant. */
 export class Timeline {
   nowMs: number;
-  private readonly heap: Step[] = [];
-  private order = 0;
+  readonly #heap: Step[] = [];
+  #order = 0;
 
   constructor(startMs: number) {
     this.nowMs = startMs;
@@ -19,8 +19,8 @@ export class Timeline {
   }
 
   at(atMs: number, run: () => void): void {
-    const { heap } = this;
-    const step = { atMs: Math.max(atMs, this.nowMs), order: this.order++, run };
+    const heap = this.#heap;
+    const step = { atMs: Math.max(atMs, this.nowMs), order: this.#order++, run };
     let place = heap.length;
     heap.push(step);
     while (place > 0) {
@@ -34,16 +34,16 @@ export class Timeline {
   }
 
   runUntil(endMs: number): void {
-    for (let step = this.heap[0]; step && step.atMs <= endMs; step = this.heap[0]) {
-      this.pop();
+    for (let step = this.#heap[0]; step && step.atMs <= endMs; step = this.#heap[0]) {
+      this.#pop();
       this.nowMs = step.atMs;
       step.run();
     }
     this.nowMs = endMs;
   }
 
-  private pop(): void {
-    const { heap } = this;
+  #pop(): void {
+    const heap = this.#heap;
     const last = heap.pop();
     if (!last || heap.length === 0) return;
     let place = 0;

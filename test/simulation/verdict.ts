@@ -10,13 +10,13 @@ export class Verdict {
   unmarkedRepeats = 0;
   /** A clock was set by more than is waited out. */
   clocksStepped = false;
-  private registry: SimulatedRegistry | undefined;
-  private isTrusted = (_second: number) => true;
+  #registry: SimulatedRegistry | undefined;
+  #isTrusted = (_second: number) => true;
 
   /** `isTrusted`: whether a new owner takes the sequence of a watermark of this second for one of the stream that it reads. */
   judge(registry: SimulatedRegistry, isTrusted: (second: number) => boolean): void {
-    this.registry = registry;
-    this.isTrusted = isTrusted;
+    this.#registry = registry;
+    this.#isTrusted = isTrusted;
   }
 
   fail(what: string): void {
@@ -50,8 +50,8 @@ export class Verdict {
 
   /** A watermark that anybody may start from must be true at the moment at which it is stored. */
   watermark(partition: number, watermark: Watermark | undefined, by: string): void {
-    if (!watermark || !this.isTrusted(watermark.second)) return;
-    for (const timing of this.registry?.timings ?? []) {
+    if (!watermark || !this.#isTrusted(watermark.second)) return;
+    for (const timing of this.#registry?.timings ?? []) {
       if (timing.partition !== partition || !timing.active || timing.replacedAtMs !== undefined) continue;
       if (timing.sequence === undefined || timing.sequence > watermark.jobsSequence) continue;
       const missing = firstMissing(timing, watermark.second);
@@ -69,7 +69,7 @@ export class Verdict {
    * publishing them before.
    */
   complete(untilSecond: number, calm: boolean): void {
-    for (const timing of this.registry?.timings ?? []) {
+    for (const timing of this.#registry?.timings ?? []) {
       if (!timing.active || timing.storedAtMs === undefined) continue;
       let until = untilSecond;
       if (timing.replacedAtMs !== undefined) {
@@ -84,7 +84,7 @@ export class Verdict {
   }
 
   version(entry: Uint8Array): JobVersion {
-    const version = this.registry?.versions.get(entry);
+    const version = this.#registry?.versions.get(entry);
     if (!version) throw new Error("an entry that nobody made");
     return version;
   }

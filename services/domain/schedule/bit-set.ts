@@ -2,15 +2,15 @@
  * A set of small numbers (0..59) as two 30-bit words: both stay small integers in V8, so a pattern
  * costs tens of bytes where croner's own arrays cost 83 KB.
  */
-const WORD_BITS = 30;
+const wordBits = 30;
 
 export class BitSet {
   low = 0;
   high = 0;
 
   add(value: number): void {
-    if (value < WORD_BITS) this.low |= 1 << value;
-    else this.high |= 1 << (value - WORD_BITS);
+    if (value < wordBits) this.low |= 1 << value;
+    else this.high |= 1 << (value - wordBits);
   }
 
   get size(): number {
@@ -28,15 +28,15 @@ export class BitSet {
 
 /** The smallest member >= from, or -1. */
 export function nextBit(low: number, high: number, from: number): number {
-  if (from < WORD_BITS) {
+  if (from < wordBits) {
     const rest = (low >>> from) << from;
     if (rest !== 0) return lowestBit(rest);
-    return high === 0 ? -1 : WORD_BITS + lowestBit(high);
+    return high === 0 ? -1 : wordBits + lowestBit(high);
   }
-  if (from >= 2 * WORD_BITS) return -1;
-  const shift = from - WORD_BITS;
+  if (from >= 2 * wordBits) return -1;
+  const shift = from - wordBits;
   const rest = (high >>> shift) << shift;
-  return rest === 0 ? -1 : WORD_BITS + lowestBit(rest);
+  return rest === 0 ? -1 : wordBits + lowestBit(rest);
 }
 
 function lowestBit(word: number): number {

@@ -31,7 +31,7 @@ const spec = (name: string, min: number, max: number, names = ""): FieldSpec => 
   names: names === "" ? [] : names.split(" "),
 });
 
-export const FIELDS = {
+export const cronFields = {
   second: spec("second", 0, 59),
   minute: spec("minute", 0, 59),
   hour: spec("hour", 0, 23),
@@ -69,7 +69,7 @@ export function parseField(spec: FieldSpec, text: string, jobId: string): CronFi
   return field;
 }
 
-const isDay = (spec: FieldSpec) => spec === FIELDS.dayOfMonth || spec === FIELDS.dayOfWeek;
+const isDay = (spec: FieldSpec) => spec === cronFields.dayOfMonth || spec === cronFields.dayOfWeek;
 
 /** Adds one item to the field; answers with the reason when it cannot. */
 function addItem(field: CronField, spec: FieldSpec, item: string, items: number, jobId: string) {
@@ -85,32 +85,32 @@ function addItem(field: CronField, spec: FieldSpec, item: string, items: number,
     return addHashed(field.bits, spec, item, jobId);
   }
   const special =
-    spec === FIELDS.dayOfMonth
+    spec === cronFields.dayOfMonth
       ? addSpecialDay(field, item, items)
-      : spec === FIELDS.dayOfWeek
+      : spec === cronFields.dayOfWeek
         ? addSpecialWeekday(field, item)
         : undefined;
-  if (special !== undefined) return special === ADDED ? undefined : special;
+  if (special !== undefined) return special === added ? undefined : special;
   return addPlain(field, spec, item);
 }
 
 /** An item that was recognised and taken. */
-const ADDED = Symbol("added");
+const added = Symbol("added");
 
 function addSpecialDay(field: CronField, item: string, items: number) {
   const upper = item.toUpperCase();
   if (upper === "L" || upper === "LW") {
     if (upper === "LW" && items > 1) return '"LW" must stand alone, not in a list';
     field.specials.add(upper);
-    return ADDED;
+    return added;
   }
   if (upper.startsWith("L-")) return `"${item}" (days before the last) is not supported`;
   const nearest = /^(\d+)W$/.exec(upper);
   if (!nearest) return undefined;
-  const day = readValue(FIELDS.dayOfMonth, nearest[1] ?? "");
+  const day = readValue(cronFields.dayOfMonth, nearest[1] ?? "");
   if (typeof day === "string") return day;
   field.specials.add(`${day}W`);
-  return ADDED;
+  return added;
 }
 
 function addSpecialWeekday(field: CronField, item: string) {
@@ -118,11 +118,11 @@ function addSpecialWeekday(field: CronField, item: string) {
   if (upper === "L") return '"L" needs a day in front of it, such as FRIL or 5L (the last Friday)';
   const nth = /^(\w+)#(.*)$/.exec(upper) ?? /^(\w+?)(L)$/.exec(upper);
   if (!nth) return undefined;
-  const day = readValue(FIELDS.dayOfWeek, nth[1] ?? "");
+  const day = readValue(cronFields.dayOfWeek, nth[1] ?? "");
   if (typeof day === "string") return day;
   if (!/^([1-5]|L)$/.test(nth[2] ?? "")) return `"${item}": after # comes 1-5 or L`;
   field.specials.add(`${day % 7}#${nth[2]}`);
-  return ADDED;
+  return added;
 }
 
 /** `H`, `H/step`, `H(from-to)`, `H(from-to)/step`, after the Jenkins manual, "Cron syntax". */
@@ -169,7 +169,7 @@ function addPlain(field: CronField, spec: FieldSpec, item: string) {
   let to = readValue(spec, ends[1] ?? "");
   if (typeof to === "string") return to;
   // A week that ends on Sunday: SAT-SUN is 6-7.
-  if (spec === FIELDS.dayOfWeek && to === 0 && from > 0) to = 7;
+  if (spec === cronFields.dayOfWeek && to === 0 && from > 0) to = 7;
   if (from > to) {
     const split = `${from}-${spec.wildcardMax},${spec.min}-${to}`;
     return `the range ${base} runs backwards; write ${split}`;

@@ -1,5 +1,5 @@
 import { Cron } from "croner";
-import { type CronField, FIELDS } from "./cron-field.ts";
+import { type CronField, cronFields } from "./cron-field.ts";
 import { RecentMap } from "./recent-map.ts";
 
 /**
@@ -17,17 +17,17 @@ export interface DayRule {
   nextDay(day: number): number | undefined;
 }
 
-export const SECONDS_PER_DAY = 86_400;
+export const secondsPerDay = 86_400;
 
 /** A croner object takes 83 KB and 0.1 to 0.3 ms to make, so only so many are kept. */
-const MAX_WALKERS = 128;
-const MAX_RULES = 4_096;
-const LONGEST_MONTH = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+const maxWalkers = 128;
+const maxRules = 4_096;
+const longestMonth = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
-const walkers = new RecentMap<string, Cron>(MAX_WALKERS);
-const rules = new RecentMap<string, DayRule>(MAX_RULES);
+const walkers = new RecentMap<string, Cron>(maxWalkers);
+const rules = new RecentMap<string, DayRule>(maxRules);
 
-const EVERY_DAY: DayRule = { key: "* * *", nextDay: (day) => day };
+const everyDay: DayRule = { key: "* * *", nextDay: (day) => day };
 
 /**
  * The rule of the three day fields, or the reason why it can never fall on a day.
@@ -51,26 +51,26 @@ export function dayRule(dom: CronField, month: CronField, dow: CronField): DayRu
     if (problem !== undefined) return problem;
   }
   const key = `${domText} ${monthText} ${dowText}`;
-  if (key === EVERY_DAY.key) return EVERY_DAY;
+  if (key === everyDay.key) return everyDay;
   return rules.getOrMake(key, () => new CronerDays(key));
 }
 
 class CronerDays implements DayRule {
   readonly key: string;
   /** The last answer: every day in [from, next] has `next` as its answer. */
-  private from = 0;
-  private next: number | undefined = -1;
+  #from = 0;
+  #next: number | undefined = -1;
 
   constructor(key: string) {
     this.key = key;
   }
 
   nextDay(day: number): number | undefined {
-    if (day >= this.from && (this.next === undefined || day <= this.next)) return this.next;
-    const found = walker(this.key).nextRun(new Date((day * SECONDS_PER_DAY - 1) * 1000));
-    this.from = day;
-    this.next = found === null ? undefined : found.getTime() / 1000 / SECONDS_PER_DAY;
-    return this.next;
+    if (day >= this.#from && (this.#next === undefined || day <= this.#next)) return this.#next;
+    const found = walker(this.key).nextRun(new Date((day * secondsPerDay - 1) * 1000));
+    this.#from = day;
+    this.#next = found === null ? undefined : found.getTime() / 1000 / secondsPerDay;
+    return this.#next;
   }
 }
 
@@ -93,7 +93,7 @@ function neverComes(dom: CronField, month: CronField): string | undefined {
   const nearest = [...dom.specials].map((special) => Number.parseInt(special, 10));
   const earliest = Math.min(...dom.bits.values(), ...nearest);
   const months = month.bits.values();
-  if (months.some((m) => earliest <= (LONGEST_MONTH[m - 1] ?? 0))) return undefined;
-  const names = months.map((m) => FIELDS.month.names[m - 1]).join(", ");
+  if (months.some((m) => earliest <= (longestMonth[m - 1] ?? 0))) return undefined;
+  const names = months.map((m) => cronFields.month.names[m - 1]).join(", ");
   return `day of month: never fires, since ${names} has no day ${earliest}`;
 }

@@ -1,19 +1,19 @@
 /** `@at`: one instant, RFC 3339 with an offset, to the second. */
 
-const RFC3339 = /^(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})(\.\d+)?(Z|[+-]\d{2}:\d{2})?$/i;
-const EXAMPLE = "such as 2026-12-01T09:00:00Z";
+const rfc3339 = /^(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})(\.\d+)?(Z|[+-]\d{2}:\d{2})?$/i;
+const example = "such as 2026-12-01T09:00:00Z";
 
 /**
  * The instant in unix seconds; else the reason. A fraction of zero is taken (Date.toISOString always
  * writes one), any other is refused rather than rounded.
  */
 export function parseInstant(text: string): number | string {
-  if (text === "") return `@at needs an instant, ${EXAMPLE}`;
-  const match = RFC3339.exec(text);
-  if (!match) return `@at ${text}: not an RFC 3339 instant, ${EXAMPLE}`;
+  if (text === "") return `@at needs an instant, ${example}`;
+  const match = rfc3339.exec(text);
+  if (!match) return `@at ${text}: not an RFC 3339 instant, ${example}`;
   const [year, month, day, hour, minute, second] = match.slice(1, 7).map(Number) as Six;
   const [fraction = "", zone] = match.slice(7);
-  if (zone === undefined) return `@at ${text}: needs Z or an offset, ${EXAMPLE}`;
+  if (zone === undefined) return `@at ${text}: needs Z or an offset, ${example}`;
   if (/[1-9]/.test(fraction)) return `@at ${text}: fractions of a second are not supported`;
   const wallMs = Date.UTC(year, month - 1, day);
   const date = new Date(wallMs);

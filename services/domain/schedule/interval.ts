@@ -1,10 +1,10 @@
 /** `@every`: a fixed number of seconds, counted in real time, whatever clocks and zones do. */
 
 /** 366 days: the longest period that still makes sense beside `@yearly`. */
-export const MAX_INTERVAL_SECONDS = 366 * 86_400;
+export const maxIntervalSeconds = 366 * 86_400;
 
-const UNIT_SECONDS: Readonly<Record<string, number>> = { h: 3600, m: 60, s: 1 };
-const FINER_UNITS = ["ms", "us", "µs", "μs", "ns"];
+const secondsOfUnit: Readonly<Record<string, number>> = { h: 3600, m: 60, s: 1 };
+const finerUnits = ["ms", "us", "µs", "μs", "ns"];
 
 /**
  * A duration in Go's syntax (time.ParseDuration: `90s`, `1h30m`), in whole seconds; else the reason.
@@ -19,13 +19,13 @@ export function parseInterval(text: string): number | string {
   let seconds = 0;
   for (const [part, digits = "", unit = ""] of text.matchAll(/(\d+)(\D*)/g)) {
     if (unit === "") return `@every ${text}: ${part} has no unit (h, m or s)`;
-    if (FINER_UNITS.includes(unit)) return `@every ${text}: ${unit} is finer than a second`;
-    const unitSeconds = UNIT_SECONDS[unit];
+    if (finerUnits.includes(unit)) return `@every ${text}: ${unit} is finer than a second`;
+    const unitSeconds = secondsOfUnit[unit];
     if (unitSeconds === undefined) return `@every ${text}: unknown unit "${unit}" (h, m or s)`;
     seconds += Number(digits) * unitSeconds;
   }
   if (seconds < 1) return `@every ${text}: shorter than 1s`;
-  if (seconds > MAX_INTERVAL_SECONDS) return `@every ${text}: longer than 8784h (366 days)`;
+  if (seconds > maxIntervalSeconds) return `@every ${text}: longer than 8784h (366 days)`;
   return seconds;
 }
 

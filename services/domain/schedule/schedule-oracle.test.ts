@@ -20,7 +20,7 @@ function schedule(text: string, timeZone: string) {
   return parsed.schedule;
 }
 
-const DAY = 86_400;
+const daySeconds = 86_400;
 const at = (text: string) => Date.parse(text) / 1000;
 
 describe("the next occurrence is the one that trying every instant finds", () => {
@@ -31,14 +31,14 @@ describe("the next occurrence is the one that trying every instant finds", () =>
       const text = `0 0 0 ${days.join(" ")}`;
       const from = at(`${random.int(1971, 2090)}-0${random.int(1, 9)}-01T00:00:00Z`);
       const expected: number[] = [];
-      for (let t = from; t < from + 5 * 365 * DAY && expected.length < 40; t += DAY) {
+      for (let t = from; t < from + 5 * 365 * daySeconds && expected.length < 40; t += daySeconds) {
         if (matches(text.split(" "), wallOf(t))) expected.push(t);
       }
       const found = schedule(text, "UTC");
       const actual = found ? previewOccurrences(found, from - 1, expected.length) : [];
       expect({ text, from, actual }).toEqual({ text, from, actual: expected });
       const beyond = found?.nextAfter((expected.at(-1) ?? from) - (expected.length > 0 ? 0 : 1));
-      if (expected.length < 40) expect(beyond ?? Infinity).toBeGreaterThanOrEqual(from + 5 * 365 * DAY);
+      if (expected.length < 40) expect(beyond ?? Infinity).toBeGreaterThanOrEqual(from + 5 * 365 * daySeconds);
     }
   });
 
@@ -47,9 +47,9 @@ describe("the next occurrence is the one that trying every instant finds", () =>
     for (let i = 0; i < 60; i++) {
       const time = [randomField(random, 0, 59), randomField(random, 0, 59), randomField(random, 0, 23)];
       const text = `${time.join(" ")} * * *`;
-      const from = at("2026-02-28T00:00:00Z") + random.int(0, DAY);
+      const from = at("2026-02-28T00:00:00Z") + random.int(0, daySeconds);
       const expected: number[] = [];
-      for (let t = from; t < from + DAY / 2 && expected.length < 30; t++) {
+      for (let t = from; t < from + daySeconds / 2 && expected.length < 30; t++) {
         if (matches(text.split(" "), wallOf(t))) expected.push(t);
       }
       const found = schedule(text, "UTC");
@@ -79,9 +79,9 @@ describe("the next occurrence is the one that trying every instant finds", () =>
 
   it.each(windows)("minute by minute, in %s around %s", (zone, date) => {
     const random = generator(date.length + zone.length);
-    const from = at(`${date}T00:00:00Z`) - 1.5 * DAY;
-    const to = from + 3 * DAY;
-    const walls = wallMinutes(zone, from - DAY, to);
+    const from = at(`${date}T00:00:00Z`) - 1.5 * daySeconds;
+    const to = from + 3 * daySeconds;
+    const walls = wallMinutes(zone, from - daySeconds, to);
     for (let i = 0; i < 60; i++) {
       const hour = random.pick(["*", "*/2", "1", "2", "0", "1,2", "0-3", randomField(random, 0, 23)]);
       const days = random.pick([["*", "*", "*"], ["*", "*", "*"], randomDays(random)]);

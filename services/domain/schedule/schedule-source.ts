@@ -39,38 +39,38 @@ export function parseSource(
 
 class IntervalSource implements Source {
   readonly kind = "interval";
-  private readonly seconds: number;
-  private readonly phase: number;
+  readonly #seconds: number;
+  readonly #phase: number;
 
   constructor(seconds: number, anchor: number) {
-    this.seconds = seconds;
+    this.#seconds = seconds;
     // Jobs made at different times share a schedule when their grids are the same.
-    this.phase = ((anchor % seconds) + seconds) % seconds;
+    this.#phase = ((anchor % seconds) + seconds) % seconds;
   }
 
   get key(): string {
-    return `${this.seconds}s + ${this.phase}`;
+    return `${this.#seconds}s + ${this.#phase}`;
   }
 
   next(after: number): number {
-    return nextOnGrid(this.seconds, this.phase, after);
+    return nextOnGrid(this.#seconds, this.#phase, after);
   }
 }
 
 class OnceSource implements Source {
   readonly kind = "once";
-  private readonly at: number;
+  readonly #at: number;
 
   constructor(at: number) {
-    this.at = at;
+    this.#at = at;
   }
 
   get key(): string {
-    return String(this.at);
+    return String(this.#at);
   }
 
   next(after: number): number | undefined {
-    return this.at > after ? this.at : undefined;
+    return this.#at > after ? this.#at : undefined;
   }
 }
 

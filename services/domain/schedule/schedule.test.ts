@@ -2,10 +2,10 @@ import { describe, expect, it } from "vitest";
 import { parseSchedule, previewOccurrences, type ScheduleOptions } from "./schedule.ts";
 
 const at = (text: string) => Date.parse(text) / 1000;
-const CREATED = at("2026-11-24T00:00:07Z");
+const created = at("2026-11-24T00:00:07Z");
 
 function parse(text: string, options: Partial<ScheduleOptions> = {}) {
-  return parseSchedule(text, { timeZone: "UTC", jobId: "a", anchorSecond: CREATED, ...options });
+  return parseSchedule(text, { timeZone: "UTC", jobId: "a", anchorSecond: created, ...options });
 }
 
 function schedule(text: string, options: Partial<ScheduleOptions> = {}) {
@@ -244,7 +244,7 @@ describe("H", () => {
 
   it("chooses a day that each month has", () => {
     for (const job of jobs.slice(0, 300)) {
-      const days = previewOccurrences(hashed("0 0 H * *", job), CREATED, 12);
+      const days = previewOccurrences(hashed("0 0 H * *", job), created, 12);
       expect(new Set(days.map((s) => new Date(s * 1000).getUTCMonth())).size).toBe(12);
     }
   });

@@ -45,21 +45,21 @@ export type ParsedSchedule =
 
 export type ScheduleField = "schedule" | "time_zone" | "start_time" | "end_time";
 
-const MAX_TEXT_CHARS = 512;
+const maxTextChars = 512;
 /** 2999-12-31T23:59:59Z: croner walks no further, and so nothing is due later. */
-const LAST_SECOND = 32_503_679_999;
+const lastSecond = 32_503_679_999;
 /** 9999-12-31T23:59:59Z, the end of a protobuf Timestamp: an end_time that means "never". */
-const LAST_END_SECOND = 253_402_300_799;
-const MAX_SHARED = 16_384;
+const lastEndSecond = 253_402_300_799;
+const maxShared = 16_384;
 
-const shared = new RecentMap<string, Schedule>(MAX_SHARED);
+const shared = new RecentMap<string, Schedule>(maxShared);
 
 /** Reads a schedule; see the files cron-field, cron-pattern, interval and schedule-once for each form. */
 export function parseSchedule(text: string, options: ScheduleOptions): ParsedSchedule {
   const given = text.trim();
   if (given === "") return refused("schedule", "is empty");
-  if (given.length > MAX_TEXT_CHARS) {
-    return refused("schedule", `is longer than ${MAX_TEXT_CHARS} characters`);
+  if (given.length > maxTextChars) {
+    return refused("schedule", `is longer than ${maxTextChars} characters`);
   }
   const zone = zoneTable(options.timeZone);
   const source = parseSource(given, zone, options);
@@ -68,16 +68,16 @@ export function parseSchedule(text: string, options: ScheduleOptions): ParsedSch
 
   const start = options.startSecond;
   const end = options.endSecond;
-  if (start !== undefined && !isSecond(start, LAST_SECOND)) {
+  if (start !== undefined && !isSecond(start, lastSecond)) {
     return refused("start_time", "must be a whole second from 1970 to 2999");
   }
-  if (end !== undefined && !isSecond(end, LAST_END_SECOND)) {
+  if (end !== undefined && !isSecond(end, lastEndSecond)) {
     return refused("end_time", "must be a whole second from 1970 to 9999");
   }
   if (start !== undefined && end !== undefined && end <= start) {
     return refused("end_time", "must be after start_time");
   }
-  const bounded = new RememberingSchedule(source, start ?? 0, Math.min(end ?? Infinity, LAST_SECOND + 1));
+  const bounded = new RememberingSchedule(source, start ?? 0, Math.min(end ?? Infinity, lastSecond + 1));
   const schedule = shared.getOrMake(bounded.key, () => bounded);
   if (neverDue(source, schedule, start, end)) {
     const field = source.kind === "once" ? "schedule" : "end_time";
@@ -101,39 +101,39 @@ export function previewOccurrences(schedule: Schedule, afterSecond: number, coun
 
 /** Puts bounds around a source, and remembers its last answer. */
 class RememberingSchedule implements Schedule {
-  private readonly source: Source;
-  private readonly start: number;
-  private readonly end: number;
+  readonly #source: Source;
+  readonly #start: number;
+  readonly #end: number;
   /** For each second in [askedFrom, answer) the answer is `answer`, or none from `end` on. */
-  private askedFrom = 0;
-  private answer = 0;
+  #askedFrom = 0;
+  #answer = 0;
 
   constructor(source: Source, start: number, end: number) {
-    this.source = source;
-    this.start = start;
-    this.end = end;
+    this.#source = source;
+    this.#start = start;
+    this.#end = end;
   }
 
   get kind(): Schedule["kind"] {
-    return this.source.kind;
+    return this.#source.kind;
   }
 
   /** Made when asked for: kept, it would be a third of what a schedule costs. */
   get key(): string {
-    const from = this.start > 0 ? ` from ${this.start}` : "";
-    const until = this.end <= LAST_SECOND ? ` until ${this.end}` : "";
-    return `${this.source.kind} ${this.source.key}${from}${until}`;
+    const from = this.#start > 0 ? ` from ${this.#start}` : "";
+    const until = this.#end <= lastSecond ? ` until ${this.#end}` : "";
+    return `${this.#source.kind} ${this.#source.key}${from}${until}`;
   }
 
   nextAfter(second: number): number | undefined {
-    const after = Math.max(Math.floor(second), this.start - 1);
-    if (after >= this.end) return undefined;
-    if (after < this.askedFrom || after >= this.answer) {
-      const next = this.source.next(after);
-      this.answer = next === undefined || next >= this.end ? this.end : next;
-      this.askedFrom = after;
+    const after = Math.max(Math.floor(second), this.#start - 1);
+    if (after >= this.#end) return undefined;
+    if (after < this.#askedFrom || after >= this.#answer) {
+      const next = this.#source.next(after);
+      this.#answer = next === undefined || next >= this.#end ? this.#end : next;
+      this.#askedFrom = after;
     }
-    return this.answer < this.end ? this.answer : undefined;
+    return this.#answer < this.#end ? this.#answer : undefined;
   }
 }
 

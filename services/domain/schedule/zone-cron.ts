@@ -1,5 +1,5 @@
 import type { CronPattern } from "./cron-pattern.ts";
-import { MAX_SHIFT, type ZoneSpan, type ZoneTable } from "./zone-table.ts";
+import { maxShift, type ZoneSpan, type ZoneTable } from "./zone-table.ts";
 
 /**
  * From wall clock to instants: what a cron pattern means on the days when the clocks change.
@@ -22,7 +22,7 @@ export function nextInZone(pattern: CronPattern, zone: ZoneTable, after: number)
 }
 
 /** Clocks change a few times a year; a walk that takes more steps than this is a bug. */
-const MAX_SPANS = 1_000;
+const maxSpans = 1_000;
 
 function nextFixedTime(pattern: CronPattern, zone: ZoneTable, after: number): number | undefined {
   let span = zone.spanAt(after);
@@ -39,10 +39,10 @@ function nextFixedTime(pattern: CronPattern, zone: ZoneTable, after: number): nu
 function nextKeepingCadence(pattern: CronPattern, zone: ZoneTable, after: number): number | undefined {
   let span = zone.spanAt(after);
   let wall = pattern.nextWall(after + span.offset);
-  for (let i = 0; i < MAX_SPANS && wall !== undefined; i++) {
+  for (let i = 0; i < maxSpans && wall !== undefined; i++) {
     if (wall - span.offset < span.end) return wall - span.offset;
     // A change right ahead may repeat times that lie before `after`, so that one is not jumped over.
-    const near = span.end - after > MAX_SHIFT ? nearTo(wall, span, zone) : span;
+    const near = span.end - after > maxShift ? nearTo(wall, span, zone) : span;
     if (near !== span) {
       span = near;
       continue;
@@ -56,6 +56,6 @@ function nextKeepingCadence(pattern: CronPattern, zone: ZoneTable, after: number
 
 /** The span shortly before a wall time that lies far ahead; between here and there nothing is due. */
 function nearTo(wall: number, span: ZoneSpan, zone: ZoneTable): ZoneSpan {
-  const near = wall - span.offset - MAX_SHIFT;
+  const near = wall - span.offset - maxShift;
   return near >= span.end ? zone.spanAt(near) : span;
 }

@@ -20,18 +20,18 @@ export interface ZoneTable {
   spanAt(second: number): ZoneSpan;
 }
 
-const DAY = 86_400;
-const WINDOW = 366 * DAY;
+const daySeconds = 86_400;
+const windowSeconds = 366 * daySeconds;
 /** Further than a clock has ever been moved (a day and a bit: Samoa and Kwajalein). */
-export const MAX_SHIFT = 2 * DAY;
+export const maxShift = 2 * daySeconds;
 /**
  * Two changes that undo each other within one step would go unseen. The closest since 1970 are 13
  * days apart (Tucuman, 2004); zone-table.test.ts compares with a finer step.
  */
-const PROBE_STEP = 4 * DAY;
-const MAX_WINDOWS = 128;
+const probeStep = 4 * daySeconds;
+const maxWindows = 128;
 
-const UTC: ZoneTable = {
+const utcTable: ZoneTable = {
   name: "UTC",
   isUtc: true,
   spanAt: () => ({ start: -Infinity, end: Infinity, offset: 0, before: 0 }),
@@ -41,14 +41,14 @@ const UTC: ZoneTable = {
  * Names of three letters that IANA has. ICU takes more of them, some with a surprise: to ICU, BST is
  * Bangladesh and IST is India.
  */
-const SHORT_NAMES = new Set("UTC GMT UCT EST MST HST WET CET MET EET ROC ROK PRC".split(" "));
+const shortNames = new Set("UTC GMT UCT EST MST HST WET CET MET EET ROC ROK PRC".split(" "));
 
 /** By lower-case name; only names that exist get in, so there are some 600 at most. */
 const tablesByName = new Map<string, ZoneTable>();
 
 /** The table of an IANA zone ('' is UTC, the default), or the reason why there is none. */
 export function zoneTable(name: string): ZoneTable | { readonly reason: string } {
-  if (name === "" || name === "UTC") return UTC;
+  if (name === "" || name === "UTC") return utcTable;
   const known = tablesByName.get(name.toLowerCase());
   if (known !== undefined) return known;
   const example = "such as Europe/London";
@@ -57,13 +57,15 @@ export function zoneTable(name: string): ZoneTable | { readonly reason: string }
       reason: `"${name}" is an offset; give an IANA time zone name, ${example}`,
     };
   }
-  const abbreviation = /^[a-z]{3}$/i.test(name) && !SHORT_NAMES.has(name.toUpperCase());
+  const abbreviation = /^[a-z]{3}$/i.test(name) && !shortNames.has(name.toUpperCase());
   const clock = abbreviation ? undefined : wallClock(name);
   if (clock === undefined) {
     return { reason: `"${name}" is not an IANA time zone name, ${example}` };
   }
   const resolved = clock.resolvedOptions().timeZone;
-  const table = isUtcName(resolved) ? UTC : (tablesByName.get(resolved.toLowerCase()) ?? new IntlZone(resolved, clock));
+  const table = isUtcName(resolved)
+    ? utcTable
+    : (tablesByName.get(resolved.toLowerCase()) ?? new IntlZone(resolved, clock));
   tablesByName.set(resolved.toLowerCase(), table);
   tablesByName.set(name.toLowerCase(), table);
   return table;
@@ -96,58 +98,58 @@ function wallClock(timeZone: string): Intl.DateTimeFormat | undefined {
 class IntlZone implements ZoneTable {
   readonly name: string;
   readonly isUtc = false;
-  private readonly clock: Intl.DateTimeFormat;
-  private readonly windows = new Map<number, readonly ZoneSpan[]>();
+  readonly #clock: Intl.DateTimeFormat;
+  readonly #windows = new Map<number, readonly ZoneSpan[]>();
   /** The last answer; most questions of a day have the same. */
-  private recent: ZoneSpan = { start: 0, end: 0, offset: 0, before: 0 };
-  private recentWindow = 0;
+  #recent: ZoneSpan = { start: 0, end: 0, offset: 0, before: 0 };
+  #recentWindow = 0;
 
   constructor(name: string, clock: Intl.DateTimeFormat) {
     this.name = name;
-    this.clock = clock;
+    this.#clock = clock;
   }
 
   spanAt(second: number): ZoneSpan {
-    const window = Math.floor(second / WINDOW);
-    const recent = this.recent;
-    if (window === this.recentWindow && second >= recent.start && second < recent.end) {
+    const window = Math.floor(second / windowSeconds);
+    const recent = this.#recent;
+    if (window === this.#recentWindow && second >= recent.start && second < recent.end) {
       return recent;
     }
-    let spans = this.windows.get(window);
+    let spans = this.#windows.get(window);
     if (spans === undefined) {
       // Far years are asked for one at a time and rarely: starting over is simple and bounded.
-      if (this.windows.size >= MAX_WINDOWS) this.windows.clear();
-      spans = this.survey(window * WINDOW);
-      this.windows.set(window, spans);
+      if (this.#windows.size >= maxWindows) this.#windows.clear();
+      spans = this.#survey(window * windowSeconds);
+      this.#windows.set(window, spans);
     }
     const span = spans.find((candidate) => second < candidate.end);
     if (span === undefined) throw new Error(`zone ${this.name}: no span at ${second}`);
-    this.recent = span;
-    this.recentWindow = window;
+    this.#recent = span;
+    this.#recentWindow = window;
     return span;
   }
 
   /**
-   * The spans of one window. The survey begins MAX_SHIFT before it, so that a change shortly before
+   * The spans of one window. The survey begins maxShift before it, so that a change shortly before
    * the window is seen as the start of the first span: a repeated hour may reach into the window.
    */
-  private survey(windowStart: number): ZoneSpan[] {
+  #survey(windowStart: number): ZoneSpan[] {
     const spans: ZoneSpan[] = [];
-    const end = windowStart + WINDOW;
-    let start = windowStart - MAX_SHIFT;
-    let offset = this.offsetAt(start);
+    const end = windowStart + windowSeconds;
+    let start = windowStart - maxShift;
+    let offset = this.#offsetAt(start);
     let before = offset;
     for (let probe = start; probe < end; ) {
-      const next = Math.min(probe + PROBE_STEP, end);
-      if (this.offsetAt(next) === offset) {
+      const next = Math.min(probe + probeStep, end);
+      if (this.#offsetAt(next) === offset) {
         probe = next;
         continue;
       }
-      const change = this.changeBetween(probe, next, offset);
+      const change = this.#changeBetween(probe, next, offset);
       spans.push({ start, end: change, offset, before });
       before = offset;
       start = change;
-      offset = this.offsetAt(change);
+      offset = this.#offsetAt(change);
       probe = change;
     }
     if (start < end) spans.push({ start, end, offset, before });
@@ -155,21 +157,21 @@ class IntlZone implements ZoneTable {
   }
 
   /** The first second in (from, to] whose offset is not `offset`, which is that of `from`. */
-  private changeBetween(from: number, to: number, offset: number): number {
+  #changeBetween(from: number, to: number, offset: number): number {
     let same = from;
     let other = to;
     while (other - same > 1) {
       const middle = Math.floor((same + other) / 2);
-      if (this.offsetAt(middle) === offset) same = middle;
+      if (this.#offsetAt(middle) === offset) same = middle;
       else other = middle;
     }
     return other;
   }
 
   /** Reads `MM/DD/YYYY, HH:MM:SS`; three times as fast as formatToParts. */
-  private offsetAt(second: number): number {
+  #offsetAt(second: number): number {
     const shown =
-      this.clock
+      this.#clock
         .format(second * 1000)
         .match(/\d+/g)
         ?.map(Number) ?? [];

@@ -10,77 +10,77 @@ const firstCapacity = 4_096;
  */
 export class OpenIndex {
   /** By job key: the newest row. */
-  private heads = new Int32Array(firstCapacity).fill(none);
+  #heads = new Int32Array(firstCapacity).fill(none);
   /** By row: the next older row of the same job. */
-  private older = new Int32Array(firstCapacity);
-  private seconds = new Float64Array(firstCapacity);
-  private readonly runs = new Map<number, string>();
-  private count = 0;
-  private min = Infinity;
-  private max = -Infinity;
+  #older = new Int32Array(firstCapacity);
+  #seconds = new Float64Array(firstCapacity);
+  readonly #runs = new Map<number, string>();
+  #count = 0;
+  #min = Infinity;
+  #max = -Infinity;
 
   get rowCount(): number {
-    return this.count;
+    return this.#count;
   }
 
   /** Infinity while there is no row. */
   get minSecond(): number {
-    return this.min;
+    return this.#min;
   }
 
   /** -Infinity while there is no row. */
   get maxSecond(): number {
-    return this.max;
+    return this.#max;
   }
 
   add(jobKey: number, { second, run }: Position): void {
-    const row = this.count++;
-    if (row >= this.seconds.length) this.growRows();
-    if (jobKey >= this.heads.length) this.growHeads(jobKey);
-    this.seconds[row] = second;
-    if (run !== "") this.runs.set(row, run);
-    if (second < this.min) this.min = second;
-    if (second > this.max) this.max = second;
+    const row = this.#count++;
+    if (row >= this.#seconds.length) this.#growRows();
+    if (jobKey >= this.#heads.length) this.#growHeads(jobKey);
+    this.#seconds[row] = second;
+    if (run !== "") this.#runs.set(row, run);
+    if (second < this.#min) this.#min = second;
+    if (second > this.#max) this.#max = second;
 
     let newer = none;
-    let at = this.heads[jobKey] ?? none;
-    while (at !== none && this.isBefore(second, run, at)) {
+    let at = this.#heads[jobKey] ?? none;
+    while (at !== none && this.#isBefore(second, run, at)) {
       newer = at;
-      at = this.older[at] ?? none;
+      at = this.#older[at] ?? none;
     }
-    this.older[row] = at;
-    if (newer === none) this.heads[jobKey] = row;
-    else this.older[newer] = row;
+    this.#older[row] = at;
+    if (newer === none) this.#heads[jobKey] = row;
+    else this.#older[newer] = row;
   }
 
   /** The rows of a job, newest first, those before a position only when one is given. */
   *newestFirst(jobKey: number, before?: Position): Generator<Position> {
-    for (let row = this.heads[jobKey] ?? none; row !== none; row = this.older[row] ?? none) {
-      const second = this.seconds[row] ?? 0;
+    for (let row = this.#heads[jobKey] ?? none; row !== none; row = this.#older[row] ?? none) {
+      const second = this.#seconds[row] ?? 0;
       if (before !== undefined && second > before.second) continue;
-      const run = this.runs.get(row) ?? "";
+      const run = this.#runs.get(row) ?? "";
       if (before !== undefined && second === before.second && run >= before.run) continue;
       yield { second, run };
     }
   }
 
-  private isBefore(second: number, run: string, row: number): boolean {
-    const other = this.seconds[row] ?? 0;
-    return second < other || (second === other && run < (this.runs.get(row) ?? ""));
+  #isBefore(second: number, run: string, row: number): boolean {
+    const other = this.#seconds[row] ?? 0;
+    return second < other || (second === other && run < (this.#runs.get(row) ?? ""));
   }
 
-  private growRows(): void {
-    const older = new Int32Array(this.older.length * 2);
-    older.set(this.older);
-    this.older = older;
-    const seconds = new Float64Array(this.seconds.length * 2);
-    seconds.set(this.seconds);
-    this.seconds = seconds;
+  #growRows(): void {
+    const older = new Int32Array(this.#older.length * 2);
+    older.set(this.#older);
+    this.#older = older;
+    const seconds = new Float64Array(this.#seconds.length * 2);
+    seconds.set(this.#seconds);
+    this.#seconds = seconds;
   }
 
-  private growHeads(jobKey: number): void {
-    const heads = new Int32Array(Math.max(this.heads.length * 2, jobKey + 1)).fill(none);
-    heads.set(this.heads);
-    this.heads = heads;
+  #growHeads(jobKey: number): void {
+    const heads = new Int32Array(Math.max(this.#heads.length * 2, jobKey + 1)).fill(none);
+    heads.set(this.#heads);
+    this.#heads = heads;
   }
 }

@@ -22,15 +22,15 @@ function randomOf(seed: number) {
 
 /** The promise in its plainest form: all results in the order in which they came, and the answer worked out from them. */
 class Model {
-  private readonly byExecution = new Map<string, Result[]>();
+  readonly #byExecution = new Map<string, Result[]>();
 
   add(result: Result): void {
     const key = `${result.jobId} ${result.second} ${result.run}`;
-    this.byExecution.set(key, [...(this.byExecution.get(key) ?? []), result]);
+    this.#byExecution.set(key, [...(this.#byExecution.get(key) ?? []), result]);
   }
 
   all() {
-    return [...this.byExecution.values()].map((results) => this.judge(results));
+    return [...this.#byExecution.values()].map((results) => this.#judge(results));
   }
 
   list(jobId: string) {
@@ -39,7 +39,7 @@ class Model {
       .sort((a, b) => b.second - a.second || (a.run < b.run ? 1 : -1));
   }
 
-  private judge(results: Result[]) {
+  #judge(results: Result[]) {
     const decider = results.find((result) => result.attempt > 0 && result.final);
     const skip = results.find((result) => result.attempt === 0);
     const attempts = new Map<number, Result>();

@@ -53,11 +53,12 @@ export function nextBatch(pile: Pile, limits: BatchLimits): Batch | undefined {
  * would lose one of them; at 64 bits and a few batches a second that does not happen.
  */
 class ContentsHash {
-  private a = 0x811c9dc5 | 0;
-  private b = 0x9747b28c | 0;
+  #a = 0x811c9dc5 | 0;
+  #b = 0x9747b28c | 0;
 
   add(jobId: string, generation: number): void {
-    let { a, b } = this;
+    let a = this.#a;
+    let b = this.#b;
     for (let i = 0; i < jobId.length; i++) {
       const code = jobId.charCodeAt(i);
       a = Math.imul(a ^ code, 0x01000193);
@@ -66,11 +67,11 @@ class ContentsHash {
     }
     a = Math.imul(a ^ generation, 0x01000193);
     b = Math.imul(b ^ generation, 0x5bd1e995);
-    this.a = a ^ (a >>> 13);
-    this.b = b ^ (b >>> 15);
+    this.#a = a ^ (a >>> 13);
+    this.#b = b ^ (b >>> 15);
   }
 
   text(): string {
-    return `${(this.a >>> 0).toString(36)}.${(this.b >>> 0).toString(36)}`;
+    return `${(this.#a >>> 0).toString(36)}.${(this.#b >>> 0).toString(36)}`;
   }
 }

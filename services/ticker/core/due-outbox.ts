@@ -16,21 +16,21 @@ const retryRefusedMs = 1_000;
 
 /** The due messages without an acknowledgement: bounded, so that seconds are not computed ahead of what the broker takes. */
 export class DueOutbox {
-  private readonly settings: TickerSettings;
-  private readonly messages = new Map<number, Outstanding>();
-  private refused: { message: Outstanding; atMs: number }[] = [];
-  private bytes = 0;
+  readonly #settings: TickerSettings;
+  readonly #messages = new Map<number, Outstanding>();
+  #refused: { message: Outstanding; atMs: number }[] = [];
+  #bytes = 0;
 
   constructor(settings: TickerSettings) {
-    this.settings = settings;
+    this.#settings = settings;
   }
 
   get outstanding(): number {
-    return this.messages.size;
+    return this.#messages.size;
   }
 
   hasRoom(): boolean {
-    return this.messages.size < this.settings.maxOutstanding && this.bytes < this.settings.maxOutstandingBytes;
+    return this.#messages.size < this.#settings.maxOutstanding && this.#bytes < this.#settings.maxOutstandingBytes;
   }
 
   add(id: number, run: PartitionRun, issued: { batch: Batch; unit: Unit }): DueEffect {
@@ -45,31 +45,31 @@ export class DueOutbox {
       entries: batch.entries,
       messageId: `${run.partition}-${batch.contents}`,
     };
-    this.messages.set(id, { run, unit, bytes: batch.bytes, effect });
-    this.bytes += batch.bytes;
+    this.#messages.set(id, { run, unit, bytes: batch.bytes, effect });
+    this.#bytes += batch.bytes;
     return effect;
   }
 
   /** Takes the broker's answer; tells which message was refused. */
   answered(now: Now, id: number, stored: boolean): { partition: number; second: number } | undefined {
-    const message = this.messages.get(id);
+    const message = this.#messages.get(id);
     if (!message) return undefined;
     if (!stored) {
       // It stays outstanding: the watermark waits until it is stored after all.
-      this.refused.push({ message, atMs: now.monotonicMs });
+      this.#refused.push({ message, atMs: now.monotonicMs });
       return { partition: message.effect.partition, second: message.effect.second };
     }
-    this.messages.delete(id);
-    this.bytes -= message.bytes;
+    this.#messages.delete(id);
+    this.#bytes -= message.bytes;
     message.run.acknowledge(message.unit);
     return undefined;
   }
 
   /** What was refused a while ago, to be published again. */
   refusedBefore(now: Now): DueEffect[] {
-    if (this.refused.length === 0) return [];
-    const ripe = this.refused.filter(({ atMs }) => now.monotonicMs - atMs >= retryRefusedMs);
-    this.refused = this.refused.filter(({ atMs }) => now.monotonicMs - atMs < retryRefusedMs);
+    if (this.#refused.length === 0) return [];
+    const ripe = this.#refused.filter(({ atMs }) => now.monotonicMs - atMs >= retryRefusedMs);
+    this.#refused = this.#refused.filter(({ atMs }) => now.monotonicMs - atMs < retryRefusedMs);
     return ripe.map(({ message }) => message.effect);
   }
 }

@@ -12,70 +12,70 @@ const cadenceMs = 1_000;
  * whether this ticker may trust that the others still take it for alive.
  */
 export class Heartbeat {
-  private readonly fenceAfterMs: number;
-  private underWay: { id: number; sentMs: number } | undefined;
-  private lastSentMs = Number.NEGATIVE_INFINITY;
-  private lastConfirmedMs = 0;
-  private lastSecond = Number.NEGATIVE_INFINITY;
-  private isFenced = false;
-  private isUrgent = false;
+  readonly #fenceAfterMs: number;
+  #underWay: { id: number; sentMs: number } | undefined;
+  #lastSentMs = Number.NEGATIVE_INFINITY;
+  #lastConfirmedMs = 0;
+  #lastSecond = Number.NEGATIVE_INFINITY;
+  #isFenced = false;
+  #isUrgent = false;
 
   constructor(fenceAfterMs: number) {
-    this.fenceAfterMs = fenceAfterMs;
+    this.#fenceAfterMs = fenceAfterMs;
   }
 
   /** Whether a tick was ever sent: before that nobody counts on this ticker. */
   get begun(): boolean {
-    return this.lastSentMs > Number.NEGATIVE_INFINITY;
+    return this.#lastSentMs > Number.NEGATIVE_INFINITY;
   }
 
   /** Nothing may be published: others may have taken over. */
   get fenced(): boolean {
-    return this.isFenced;
+    return this.#isFenced;
   }
 
   /** Whether a tick is to be sent for this second, of which `complete` tells if all of it is published. */
   due(now: Now, second: number, complete: boolean): boolean {
-    if (this.underWay) return false;
-    if (this.isUrgent || !this.begun) return true;
-    if (complete && second > this.lastSecond) return true;
-    return now.monotonicMs - this.lastSentMs >= longestSilenceMs;
+    if (this.#underWay) return false;
+    if (this.#isUrgent || !this.begun) return true;
+    if (complete && second > this.#lastSecond) return true;
+    return now.monotonicMs - this.#lastSentMs >= longestSilenceMs;
   }
 
   /** There is news that should not wait for the next second. */
   urgent(): void {
-    this.isUrgent = true;
+    this.#isUrgent = true;
   }
 
   sent(now: Now, id: number, second: number): void {
-    if (!this.begun) this.lastConfirmedMs = now.monotonicMs;
-    this.underWay = { id, sentMs: now.monotonicMs };
-    this.lastSentMs = now.monotonicMs;
-    this.isUrgent = false;
+    if (!this.begun) this.#lastConfirmedMs = now.monotonicMs;
+    this.#underWay = { id, sentMs: now.monotonicMs };
+    this.#lastSentMs = now.monotonicMs;
+    this.#isUrgent = false;
     // Also when it is an earlier one than before: the wall clock may have been set back.
-    this.lastSecond = second;
+    this.#lastSecond = second;
   }
 
   /** The broker's answer. */
   answered(id: number, stored: boolean): void {
-    if (this.underWay?.id !== id) return;
-    if (stored) this.lastConfirmedMs = this.underWay.sentMs;
-    this.underWay = undefined;
+    if (this.#underWay?.id !== id) return;
+    if (stored) this.#lastConfirmedMs = this.#underWay.sentMs;
+    this.#underWay = undefined;
   }
 
   /** Whether the last confirmed tick is recent enough, judged when it was sent, not when the answer came. */
   trusted(now: Now): boolean {
     if (!this.begun) return true;
-    if (this.underWay && now.monotonicMs - this.underWay.sentMs > this.fenceAfterMs) return false;
-    return now.monotonicMs - this.lastConfirmedMs <= this.fenceAfterMs + cadenceMs;
+    if (this.#underWay && now.monotonicMs - this.#underWay.sentMs > this.#fenceAfterMs) return false;
+    return now.monotonicMs - this.#lastConfirmedMs <= this.#fenceAfterMs + cadenceMs;
   }
 
   fence(): void {
-    this.isFenced = true;
+    this.#isFenced = true;
   }
 
   /** After the claims were read again and are still the own ones. */
   lift(now: Now): void {
-    if (this.trusted(now)) this.isFenced = false;
+    if (this.trusted(now)) this.#isFenced = false;
   }
 }

@@ -32,24 +32,24 @@ const forgottenKeptSeconds = 600;
  */
 export class JobsKnowledge {
   /** Timings up to this sequence are published up to the run's start already. */
-  private inheritedSequence: number;
-  private appliedSequence = 0;
-  private settledSequence = 0;
+  #inheritedSequence: number;
+  #appliedSequence = 0;
+  #settledSequence = 0;
   /** The stream holds all jobs. */
-  private filled = true;
+  #filled = true;
   /** Jobs that the stream which replaced another has not brought yet. */
-  private unconfirmed: Set<string> | undefined;
+  #unconfirmed: Set<string> | undefined;
   /** Jobs that it did not bring, should they come after all. */
-  private readonly forgotten = new Map<string, Forgotten>();
-  private forgottenAtSecond = 0;
+  readonly #forgotten = new Map<string, Forgotten>();
+  #forgottenAtSecond = 0;
 
   constructor(watermark: Watermark | undefined) {
-    this.inheritedSequence = watermark?.jobsSequence ?? Number.POSITIVE_INFINITY;
+    this.#inheritedSequence = watermark?.jobsSequence ?? Number.POSITIVE_INFINITY;
   }
 
   /** The sequence that may go with a watermark. */
   get settled(): number {
-    return this.settledSequence;
+    return this.#settledSequence;
   }
 
   /**
@@ -57,9 +57,9 @@ export class JobsKnowledge {
    * of the watermark means something in it; where not, no timing counts as seen.
    */
   opened(createdSecond: number, watermark: Watermark | undefined): boolean {
-    this.filled = false;
+    this.#filled = false;
     if (!watermark || watermark.second >= createdSecond + unawareSeconds) return true;
-    this.inheritedSequence = 0;
+    this.#inheritedSequence = 0;
     return false;
   }
 
@@ -68,28 +68,28 @@ export class JobsKnowledge {
    * brings and is not among them was never published by this run.
    */
   replaced(jobIds: Iterable<string>): void {
-    this.filled = false;
-    this.unconfirmed = new Set(jobIds);
-    this.appliedSequence = 0;
-    this.settledSequence = 0;
-    this.inheritedSequence = 0;
+    this.#filled = false;
+    this.#unconfirmed = new Set(jobIds);
+    this.#appliedSequence = 0;
+    this.#settledSequence = 0;
+    this.#inheritedSequence = 0;
   }
 
   /** Takes note of a change; tells whether it is an older state than the one that is known. */
   note(change: JobChange, sequence: number, known: Slot | undefined): boolean {
-    this.appliedSequence = Math.max(this.appliedSequence, sequence);
-    const replayed = this.unconfirmed?.delete(change.jobId) === true;
+    this.#appliedSequence = Math.max(this.#appliedSequence, sequence);
+    const replayed = this.#unconfirmed?.delete(change.jobId) === true;
     // A broker that was set back has such; the registry publishes the last ones again.
     return replayed && known !== undefined && change.kind === "active" && change.generation < known.generation;
   }
 
   /** From where on a timing is owed that is not in the timetable. */
   owed(change: ActiveChange, startSecond: number, horizon: number, lookbackSeconds: number): Owed {
-    const forgotten = this.forgotten.get(change.jobId);
+    const forgotten = this.#forgotten.get(change.jobId);
     if (forgotten?.timingGeneration === change.timingGeneration) {
       return { afterSecond: Math.min(forgotten.untilSecond, horizon), seen: true, mayDrop: false };
     }
-    if (change.timingSequence <= this.inheritedSequence)
+    if (change.timingSequence <= this.#inheritedSequence)
       return { afterSecond: startSecond, seen: true, mayDrop: false };
     // A rebuilt JOBS makes old timings look new: they are not owed since the beginning.
     const mayDrop = change.timingSequence !== longSettled;
@@ -98,21 +98,21 @@ export class JobsKnowledge {
 
   /** It came, or is gone for good. */
   remember(jobId: string): void {
-    this.forgotten.delete(jobId);
+    this.#forgotten.delete(jobId);
   }
 
   /** The stream holds all jobs: those that it did not bring are to be forgotten. */
   streamFilled(): Iterable<string> {
-    this.filled = true;
-    const missing = this.unconfirmed ?? [];
-    this.unconfirmed = undefined;
+    this.#filled = true;
+    const missing = this.#unconfirmed ?? [];
+    this.#unconfirmed = undefined;
     return missing;
   }
 
   /** A job is taken out whose occurrences are issued up to a second. */
   forget(slot: Slot, untilSecond: number): void {
-    this.forgotten.set(slot.jobId, { timingGeneration: slot.timingGeneration, untilSecond });
-    this.forgottenAtSecond = untilSecond;
+    this.#forgotten.set(slot.jobId, { timingGeneration: slot.timingGeneration, untilSecond });
+    this.#forgottenAtSecond = untilSecond;
   }
 
   /**
@@ -120,11 +120,11 @@ export class JobsKnowledge {
    * timing before it was published: it moves only when no job may be missing.
    */
   settle(horizon: number): void {
-    if (!this.filled) return;
-    if (this.forgotten.size > 0) {
-      if (horizon < this.forgottenAtSecond + forgottenKeptSeconds) return;
-      this.forgotten.clear();
+    if (!this.#filled) return;
+    if (this.#forgotten.size > 0) {
+      if (horizon < this.#forgottenAtSecond + forgottenKeptSeconds) return;
+      this.#forgotten.clear();
     }
-    this.settledSequence = this.appliedSequence;
+    this.#settledSequence = this.#appliedSequence;
   }
 }

@@ -9,25 +9,25 @@ interface LateJob {
 
 /** Occurrences behind the horizon that are still to go out: those of timings that were not known in time. */
 export class LateOccurrences {
-  private queue = new SecondQueue<LateJob>();
+  #queue = new SecondQueue<LateJob>();
 
   get size(): number {
-    return this.queue.size;
+    return this.#queue.size;
   }
 
   /** Those strictly after an instant, up to a second. */
   add(slot: Slot, afterMs: number, untilSecond: number): void {
     const first = slot.group.occurrences.nextAfter(Math.floor(afterMs / 1000));
-    if (first !== undefined && first <= untilSecond) this.queue.add(first, { slot, untilSecond });
+    if (first !== undefined && first <= untilSecond) this.#queue.add(first, { slot, untilSecond });
   }
 
   first(): number | undefined {
-    return this.queue.first();
+    return this.#queue.first();
   }
 
   /** Takes out the earliest second. */
   take(): { second: number; slots: Slot[] } | undefined {
-    const taken = this.queue.take();
+    const taken = this.#queue.take();
     if (!taken) return undefined;
     const slots: Slot[] = [];
     for (const job of taken.items) {
@@ -35,7 +35,7 @@ export class LateOccurrences {
       if (job.slot.index < 0) continue;
       slots.push(job.slot);
       const next = job.slot.group.occurrences.nextAfter(taken.second);
-      if (next !== undefined && next <= job.untilSecond) this.queue.add(next, job);
+      if (next !== undefined && next <= job.untilSecond) this.#queue.add(next, job);
     }
     return { second: taken.second, slots };
   }
@@ -43,11 +43,11 @@ export class LateOccurrences {
   /** Leaves what comes after a second to the timetable, whose horizon went back to it. */
   endAt(second: number): void {
     const kept = new SecondQueue<LateJob>();
-    for (let taken = this.queue.take(); taken && taken.second <= second; taken = this.queue.take()) {
+    for (let taken = this.#queue.take(); taken && taken.second <= second; taken = this.#queue.take()) {
       for (const { slot, untilSecond } of taken.items) {
         kept.add(taken.second, { slot, untilSecond: Math.min(untilSecond, second) });
       }
     }
-    this.queue = kept;
+    this.#queue = kept;
   }
 }

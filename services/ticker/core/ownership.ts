@@ -40,57 +40,57 @@ const askAgainMs = 1_000;
 
 /** Who owns what, who is alive, and what follows from it for this ticker. */
 export class Ownership {
-  private readonly settings: TickerSettings;
-  private readonly claims = new Map<number, KnownClaim>();
-  private readonly peers = new Map<string, Peer>();
-  private readonly freeSince = new Map<number, number>();
+  readonly #settings: TickerSettings;
+  readonly #claims = new Map<number, KnownClaim>();
+  readonly #peers = new Map<string, Peer>();
+  readonly #freeSince = new Map<number, number>();
   /** Silence counts from here: what happened before nobody watched. */
-  private watchingSinceMs: number | undefined;
+  #watchingSinceMs: number | undefined;
 
   constructor(settings: TickerSettings) {
-    this.settings = settings;
+    this.#settings = settings;
   }
 
   watch(now: Now): void {
-    this.watchingSinceMs = now.monotonicMs;
-    this.freeSince.clear();
-    for (const peer of this.peers.values()) peer.verified = false;
+    this.#watchingSinceMs = now.monotonicMs;
+    this.#freeSince.clear();
+    for (const peer of this.#peers.values()) peer.verified = false;
   }
 
   unwatch(): void {
-    this.watchingSinceMs = undefined;
+    this.#watchingSinceMs = undefined;
   }
 
   /** Another stream has them from now on: its revisions begin again. */
   forgetClaims(): void {
-    this.claims.clear();
-    this.freeSince.clear();
+    this.#claims.clear();
+    this.#freeSince.clear();
   }
 
   /** Another stream has them from now on. What the last ones said is still true, and so is who was heard when. */
   forgetTickSequences(): void {
-    for (const peer of this.peers.values()) {
+    for (const peer of this.#peers.values()) {
       peer.sequence = 0;
       peer.verified = false;
     }
   }
 
   claimOf(partition: number): KnownClaim {
-    return this.claims.get(partition) ?? { claim: undefined, revision: 0 };
+    return this.#claims.get(partition) ?? { claim: undefined, revision: 0 };
   }
 
   /** A claim as the stream tells it; older news than what is known is ignored unless it was read just now. */
   learnClaim(partition: number, known: KnownClaim, fresh: boolean): boolean {
-    const before = this.claims.get(partition);
+    const before = this.#claims.get(partition);
     if (before && known.revision <= before.revision && !fresh) return false;
-    this.claims.set(partition, known);
-    if (known.claim?.owner) this.freeSince.delete(partition);
+    this.#claims.set(partition, known);
+    if (known.claim?.owner) this.#freeSince.delete(partition);
     return true;
   }
 
   /** A tick of any ticker, the own ones from an earlier life included. `replayed`: it is not a sign of life. */
   learnTick(now: Now, tick: Tick, sequence: number, replayed: boolean): void {
-    const peer = this.peer(tick.ticker);
+    const peer = this.#peer(tick.ticker);
     if (sequence <= peer.sequence) return;
     peer.tick = tick;
     peer.sequence = sequence;
@@ -100,7 +100,7 @@ export class Ownership {
 
   /** The stream's last tick of a ticker that seems dead. */
   verify(now: Now, ticker: string, last: { tick: Tick; sequence: number } | undefined): void {
-    const peer = this.peer(ticker);
+    const peer = this.#peer(ticker);
     if (last && last.sequence > peer.sequence) this.learnTick(now, last.tick, last.sequence, false);
     else peer.verified = true;
   }
@@ -108,9 +108,9 @@ export class Ownership {
   /** Tickers that want partitions, this one included. */
   liveCount(now: Now): number {
     let live = 1;
-    for (const [ticker, peer] of this.peers) {
-      if (ticker === this.settings.ticker || peer.seenMs === undefined || !peer.tick?.live) continue;
-      if (!this.silent(now, peer)) live++;
+    for (const [ticker, peer] of this.#peers) {
+      if (ticker === this.#settings.ticker || peer.seenMs === undefined || !peer.tick?.live) continue;
+      if (!this.#silent(now, peer)) live++;
     }
     return live;
   }
@@ -119,20 +119,20 @@ export class Ownership {
   leftBehind(held: Iterable<number>): number[] {
     const known = new Set(held);
     const left: number[] = [];
-    for (const [partition, { claim }] of this.claims) {
-      if (claim?.owner === this.settings.ticker && !known.has(partition)) left.push(partition);
+    for (const [partition, { claim }] of this.#claims) {
+      if (claim?.owner === this.#settings.ticker && !known.has(partition)) left.push(partition);
     }
     return left;
   }
 
   decide(now: Now, holdings: Holdings): Decision[] {
-    if (this.watchingSinceMs === undefined) return [];
-    const { ticker, partitions } = this.settings;
+    if (this.#watchingSinceMs === undefined) return [];
+    const { ticker, partitions } = this.#settings;
     const decisions: Decision[] = [];
     const held = new Set([...holdings.owned, ...holdings.pending]);
     let count = held.size - holdings.releasing.size;
     for (const partition of this.leftBehind(held)) {
-      decisions.push(this.take(now, partition, ticker));
+      decisions.push(this.#take(now, partition, ticker));
       count++;
     }
     const share = Math.ceil(partitions / this.liveCount(now));
@@ -148,15 +148,15 @@ export class Ownership {
       const owner = this.claimOf(partition).claim?.owner ?? "";
       if (owner === ticker) continue;
       if (owner === "") {
-        if (count >= share && !this.leftLying(now, partition)) continue;
-        decisions.push(this.take(now, partition, ""));
+        if (count >= share && !this.#leftLying(now, partition)) continue;
+        decisions.push(this.#take(now, partition, ""));
         count++;
         continue;
       }
-      const peer = this.peer(owner);
-      if (count >= share || !this.silent(now, peer)) continue;
+      const peer = this.#peer(owner);
+      if (count >= share || !this.#silent(now, peer)) continue;
       if (peer.verified) {
-        decisions.push(this.take(now, partition, owner));
+        decisions.push(this.#take(now, partition, owner));
         count++;
       } else if (!asked.has(owner) && now.monotonicMs - peer.askedMs >= askAgainMs) {
         peer.askedMs = now.monotonicMs;
@@ -167,49 +167,49 @@ export class Ownership {
     return decisions;
   }
 
-  private take(now: Now, partition: number, from: string): Decision {
+  #take(now: Now, partition: number, from: string): Decision {
     const { claim, revision } = this.claimOf(partition);
-    const ticked = from === "" ? undefined : this.tickedWatermark(from, partition);
+    const ticked = from === "" ? undefined : this.#tickedWatermark(from, partition);
     return {
       kind: "take",
       partition,
       epoch: (claim?.epoch ?? 0) + 1,
       revision,
       from,
-      watermark: this.later(now, claim?.watermark, ticked),
+      watermark: this.#later(now, claim?.watermark, ticked),
     };
   }
 
   /** The later one, unless a clock that ran ahead has written it: the other one says more then. */
-  private later(now: Now, claimed: Watermark | undefined, ticked: Watermark | undefined): Watermark | undefined {
-    const latest = (now.wallMs + this.settings.leadMs) / 1000 + aheadToleratedSeconds;
+  #later(now: Now, claimed: Watermark | undefined, ticked: Watermark | undefined): Watermark | undefined {
+    const latest = (now.wallMs + this.#settings.leadMs) / 1000 + aheadToleratedSeconds;
     if (claimed && ticked && claimed.second > latest !== ticked.second > latest)
       return claimed.second > latest ? ticked : claimed;
     return laterWatermark(claimed, ticked);
   }
 
-  private tickedWatermark(ticker: string, partition: number): Watermark | undefined {
-    return this.peers.get(ticker)?.tick?.partitions.find((tick) => tick.partition === partition)?.watermark;
+  #tickedWatermark(ticker: string, partition: number): Watermark | undefined {
+    return this.#peers.get(ticker)?.tick?.partitions.find((tick) => tick.partition === partition)?.watermark;
   }
 
   /** A free partition that those with a claim to it leave lying goes to whoever sees it. */
-  private leftLying(now: Now, partition: number): boolean {
-    const since = this.freeSince.get(partition);
-    if (since !== undefined) return now.monotonicMs - since >= this.settings.deadAfterMs;
-    this.freeSince.set(partition, now.monotonicMs);
+  #leftLying(now: Now, partition: number): boolean {
+    const since = this.#freeSince.get(partition);
+    if (since !== undefined) return now.monotonicMs - since >= this.#settings.deadAfterMs;
+    this.#freeSince.set(partition, now.monotonicMs);
     return false;
   }
 
-  private silent(now: Now, peer: Peer): boolean {
-    const since = Math.max(peer.seenMs ?? Number.NEGATIVE_INFINITY, this.watchingSinceMs ?? now.monotonicMs);
-    return now.monotonicMs - since >= this.settings.deadAfterMs;
+  #silent(now: Now, peer: Peer): boolean {
+    const since = Math.max(peer.seenMs ?? Number.NEGATIVE_INFINITY, this.#watchingSinceMs ?? now.monotonicMs);
+    return now.monotonicMs - since >= this.#settings.deadAfterMs;
   }
 
-  private peer(ticker: string): Peer {
-    let peer = this.peers.get(ticker);
+  #peer(ticker: string): Peer {
+    let peer = this.#peers.get(ticker);
     if (!peer) {
       peer = { tick: undefined, sequence: 0, seenMs: undefined, verified: false, askedMs: Number.NEGATIVE_INFINITY };
-      this.peers.set(ticker, peer);
+      this.#peers.set(ticker, peer);
     }
     return peer;
   }

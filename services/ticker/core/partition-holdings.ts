@@ -22,23 +22,23 @@ const dueLostSeconds = 60;
  */
 export class PartitionHoldings {
   readonly runs = new Map<number, PartitionRun>();
-  private readonly pending = new Map<number, PendingClaim>();
-  private readonly settings: TickerSettings;
-  private readonly ownership: Ownership;
-  private readonly effects: Effects;
-  private leaving = false;
+  readonly #pending = new Map<number, PendingClaim>();
+  readonly #settings: TickerSettings;
+  readonly #ownership: Ownership;
+  readonly #effects: Effects;
+  #leaving = false;
   /** Timetables that lay too far ahead, to be told of. */
-  private ahead: { partitions: number; aheadSeconds: number; fromSecond: number } | undefined;
+  #ahead: { partitions: number; aheadSeconds: number; fromSecond: number } | undefined;
 
   constructor(settings: TickerSettings, ownership: Ownership, effects: Effects) {
-    this.settings = settings;
-    this.ownership = ownership;
-    this.effects = effects;
+    this.#settings = settings;
+    this.#ownership = ownership;
+    this.#effects = effects;
   }
 
   /** Claims whose writing is not answered yet. */
   get unanswered(): number {
-    return this.pending.size;
+    return this.#pending.size;
   }
 
   totals(): Pick<TickerStatus, "owned" | "loaded" | "jobs" | "lowestWatermark" | "highestSecond"> {
@@ -59,22 +59,22 @@ export class PartitionHoldings {
   summary(): Holdings {
     const releasing = new Set<number>();
     for (const run of this.runs.values()) if (run.releasing) releasing.add(run.partition);
-    const pending = new Set([...this.pending.keys()].filter((partition) => !this.runs.has(partition)));
+    const pending = new Set([...this.#pending.keys()].filter((partition) => !this.runs.has(partition)));
     return { owned: [...this.runs.keys()], releasing, pending };
   }
 
   take(decision: Extract<Decision, { kind: "take" }>): void {
     const { partition, epoch, watermark, from, revision } = decision;
-    this.write(partition, { owner: this.settings.ticker, epoch, watermark }, from, revision);
+    this.#write(partition, { owner: this.#settings.ticker, epoch, watermark }, from, revision);
   }
 
   /** Claims again what is held and no stream says so: the claims were lost. */
   reclaim(): void {
-    const { ticker } = this.settings;
+    const { ticker } = this.#settings;
     for (const { partition, epoch, watermark, releasing } of this.runs.values()) {
-      if (releasing || this.pending.has(partition)) continue;
-      const { claim, revision } = this.ownership.claimOf(partition);
-      if (!claim) this.write(partition, { owner: ticker, epoch, watermark }, ticker, revision);
+      if (releasing || this.#pending.has(partition)) continue;
+      const { claim, revision } = this.#ownership.claimOf(partition);
+      if (!claim) this.#write(partition, { owner: ticker, epoch, watermark }, ticker, revision);
     }
   }
 
@@ -85,16 +85,16 @@ export class PartitionHoldings {
   }
 
   releaseAll(): void {
-    this.leaving = true;
+    this.#leaving = true;
     for (const partition of this.runs.keys()) this.release(partition);
   }
 
   /** Gives back what is released and finished, or, when `unfinished`, as it stands. */
   giveBack(unfinished: boolean): void {
     for (const run of this.runs.values()) {
-      if (!run.releasing || this.pending.has(run.partition) || !(run.idle || unfinished)) continue;
+      if (!run.releasing || this.#pending.has(run.partition) || !(run.idle || unfinished)) continue;
       const { partition, epoch, watermark } = run;
-      this.write(partition, { owner: "", epoch, watermark }, "", this.ownership.claimOf(partition).revision);
+      this.#write(partition, { owner: "", epoch, watermark }, "", this.#ownership.claimOf(partition).revision);
     }
   }
 
@@ -103,9 +103,9 @@ export class PartitionHoldings {
     const fromSecond = Math.floor(now.wallMs / 1000) - 1;
     for (const run of this.runs.values()) {
       const aheadSeconds = run.horizon - target;
-      if (run.rewindWhenAhead(fromSecond, target)) this.noteAhead(aheadSeconds, fromSecond);
+      if (run.rewindWhenAhead(fromSecond, target)) this.#noteAhead(aheadSeconds, fromSecond);
     }
-    this.tellAhead();
+    this.#tellAhead();
   }
 
   /** Publishes again what a DUE that is lost may have held. */
@@ -115,58 +115,58 @@ export class PartitionHoldings {
     // Who was catching up had published further back.
     for (const run of this.runs.values()) run.rewind(Math.min(run.horizon, nowSecond) - dueLostSeconds);
     const notice = { event: "due_stream_replaced", partitions: this.runs.size, fromSecond } as const;
-    this.effects.emit({ kind: "notice", notice });
+    this.#effects.emit({ kind: "notice", notice });
   }
 
   claimSeen(now: Now, partition: number, claim: Claim | undefined, revision: number): void {
-    if (this.ownership.learnClaim(partition, { claim, revision }, false)) this.reconcile(now, partition);
+    if (this.#ownership.learnClaim(partition, { claim, revision }, false)) this.#reconcile(now, partition);
   }
 
   claimWritten(now: Now, id: number, partition: number, revision: number | undefined): void {
-    const pending = this.pending.get(partition);
+    const pending = this.#pending.get(partition);
     if (pending?.id !== id) return;
     if (revision === undefined) {
       // Somebody was faster, or it was stored and the answer lost: look again, decide anew.
-      pending.readId = this.effects.newId();
-      this.effects.emit({ kind: "read-claims", id: pending.readId, partitions: [partition] });
+      pending.readId = this.#effects.newId();
+      this.#effects.emit({ kind: "read-claims", id: pending.readId, partitions: [partition] });
       return;
     }
-    this.ownership.learnClaim(partition, { claim: pending.claim, revision }, true);
-    this.reconcile(now, partition);
+    this.#ownership.learnClaim(partition, { claim: pending.claim, revision }, true);
+    this.#reconcile(now, partition);
   }
 
   claimRead(now: Now, id: number, partition: number, claim: Claim | undefined, revision: number): void {
     // Older than what is known is a read that was overtaken.
-    if (revision === 0 || revision >= this.ownership.claimOf(partition).revision) {
-      this.ownership.learnClaim(partition, { claim, revision }, true);
-      this.reconcile(now, partition);
+    if (revision === 0 || revision >= this.#ownership.claimOf(partition).revision) {
+      this.#ownership.learnClaim(partition, { claim, revision }, true);
+      this.#reconcile(now, partition);
     }
-    if (this.pending.get(partition)?.readId === id) this.pending.delete(partition);
-    this.follow();
+    if (this.#pending.get(partition)?.readId === id) this.#pending.delete(partition);
+    this.#follow();
   }
 
-  private write(partition: number, claim: Claim, from: string, revision: number): void {
-    const id = this.effects.newId();
-    this.pending.set(partition, { id, claim, from });
-    this.effects.emit({ kind: "write-claim", id, partition, claim, revision });
+  #write(partition: number, claim: Claim, from: string, revision: number): void {
+    const id = this.#effects.newId();
+    this.#pending.set(partition, { id, claim, from });
+    this.#effects.emit({ kind: "write-claim", id, partition, claim, revision });
   }
 
-  private reconcile(now: Now, partition: number): void {
-    const { claim } = this.ownership.claimOf(partition);
+  #reconcile(now: Now, partition: number): void {
+    const { claim } = this.#ownership.claimOf(partition);
     const run = this.runs.get(partition);
-    const mine = claim?.owner === this.settings.ticker;
-    const pending = this.pending.get(partition);
+    const mine = claim?.owner === this.#settings.ticker;
+    const pending = this.#pending.get(partition);
     const written = pending && claim && pending.claim.epoch === claim.epoch && pending.claim.owner === claim.owner;
     // No claim at all says nothing against this run: it is claimed again.
-    if (run && claim && !(mine && claim.epoch === run.epoch)) this.end(run, claim, written === true && !mine);
+    if (run && claim && !(mine && claim.epoch === run.epoch)) this.#end(run, claim, written === true && !mine);
     if (written) {
-      this.pending.delete(partition);
-      if (mine && !this.runs.has(partition)) this.begin(now, partition, claim, pending.from);
+      this.#pending.delete(partition);
+      if (mine && !this.runs.has(partition)) this.#begin(now, partition, claim, pending.from);
     }
-    this.follow();
+    this.#follow();
   }
 
-  private begin(now: Now, partition: number, claim: Claim, from: string): void {
+  #begin(now: Now, partition: number, claim: Claim, from: string): void {
     const { epoch, watermark } = claim;
     const nowSecond = Math.floor(now.wallMs / 1000);
     const run = new PartitionRun({
@@ -174,48 +174,48 @@ export class PartitionHoldings {
       epoch,
       watermark,
       nowSecond,
-      leadSeconds: Math.ceil(this.settings.leadMs / 1000),
-      lookbackSeconds: this.settings.lookbackSeconds,
-      limits: this.settings.limits,
+      leadSeconds: Math.ceil(this.#settings.leadMs / 1000),
+      lookbackSeconds: this.#settings.lookbackSeconds,
+      limits: this.#settings.limits,
     });
-    run.releasing = this.leaving;
+    run.releasing = this.#leaving;
     this.runs.set(partition, run);
-    if (watermark && run.horizon < watermark.second) this.noteAhead(watermark.second - nowSecond, run.horizon);
-    this.effects.emit({ kind: "notice", notice: { event: "partition_taken", partition, epoch, from, watermark } });
+    if (watermark && run.horizon < watermark.second) this.#noteAhead(watermark.second - nowSecond, run.horizon);
+    this.#effects.emit({ kind: "notice", notice: { event: "partition_taken", partition, epoch, from, watermark } });
   }
 
-  private noteAhead(aheadSeconds: number, fromSecond: number): void {
-    const partitions = (this.ahead?.partitions ?? 0) + 1;
-    this.ahead = { partitions, aheadSeconds: Math.max(aheadSeconds, this.ahead?.aheadSeconds ?? 0), fromSecond };
+  #noteAhead(aheadSeconds: number, fromSecond: number): void {
+    const partitions = (this.#ahead?.partitions ?? 0) + 1;
+    this.#ahead = { partitions, aheadSeconds: Math.max(aheadSeconds, this.#ahead?.aheadSeconds ?? 0), fromSecond };
   }
 
   /** Once for all partitions that it befell together. */
-  private tellAhead(): void {
-    if (this.ahead) this.effects.emit({ kind: "notice", notice: { event: "timetable_was_ahead", ...this.ahead } });
-    this.ahead = undefined;
+  #tellAhead(): void {
+    if (this.#ahead) this.#effects.emit({ kind: "notice", notice: { event: "timetable_was_ahead", ...this.#ahead } });
+    this.#ahead = undefined;
   }
 
-  private end(run: PartitionRun, claim: Claim, givenBack: boolean): void {
+  #end(run: PartitionRun, claim: Claim, givenBack: boolean): void {
     const { partition, epoch, followId } = run;
     const { watermark } = claim;
     this.runs.delete(partition);
-    if (followId !== undefined) this.effects.emit({ kind: "unfollow", followId, partition });
+    if (followId !== undefined) this.#effects.emit({ kind: "unfollow", followId, partition });
     if (givenBack) {
-      this.effects.emit({ kind: "notice", notice: { event: "partition_given_back", partition, epoch, watermark } });
+      this.#effects.emit({ kind: "notice", notice: { event: "partition_given_back", partition, epoch, watermark } });
       return;
     }
     const newer = { owner: claim.owner, newEpoch: claim.epoch };
-    this.effects.emit({ kind: "notice", notice: { event: "partition_lost", partition, epoch, ...newer } });
+    this.#effects.emit({ kind: "notice", notice: { event: "partition_lost", partition, epoch, ...newer } });
   }
 
   /** One follower for all partitions that came together: not before the last claim that is being written is answered. */
-  private follow(): void {
-    for (const partition of this.pending.keys()) if (!this.runs.has(partition)) return;
-    this.tellAhead();
+  #follow(): void {
+    for (const partition of this.#pending.keys()) if (!this.runs.has(partition)) return;
+    this.#tellAhead();
     const fresh = [...this.runs.values()].filter((run) => run.followId === undefined);
     if (fresh.length === 0) return;
-    const followId = this.effects.newId();
+    const followId = this.#effects.newId();
     for (const run of fresh) run.followId = followId;
-    this.effects.emit({ kind: "follow", followId, partitions: fresh.map((run) => run.partition) });
+    this.#effects.emit({ kind: "follow", followId, partitions: fresh.map((run) => run.partition) });
   }
 }

@@ -43,64 +43,64 @@ export class PartitionRun {
   followId: number | undefined;
   /** Begins no further second; what is begun is finished. */
   releasing = false;
-  private isLoaded = false;
-  private watermarkNow: Watermark | undefined;
-  private publishedNow = 0;
-  private readonly timetable: Timetable;
-  private readonly late = new LateOccurrences();
-  private pile: { pile: Pile; unit: Unit } | undefined;
-  private units: Unit[] = [];
-  private readonly knowledge: JobsKnowledge;
+  #isLoaded = false;
+  #watermarkNow: Watermark | undefined;
+  #publishedNow = 0;
+  readonly #timetable: Timetable;
+  readonly #late = new LateOccurrences();
+  #pile: { pile: Pile; unit: Unit } | undefined;
+  #units: Unit[] = [];
+  readonly #knowledge: JobsKnowledge;
   /** Timings that are inherited are published up to here. */
-  private startSecond: number;
-  private mayRepeatUntil: number;
-  private readonly lookbackSeconds: number;
-  private readonly limits: BatchLimits;
+  #startSecond: number;
+  #mayRepeatUntil: number;
+  readonly #lookbackSeconds: number;
+  readonly #limits: BatchLimits;
 
   constructor(options: PartitionRunOptions) {
     const { watermark, nowSecond, leadSeconds, lookbackSeconds } = options;
     this.partition = options.partition;
     this.epoch = options.epoch;
-    this.limits = options.limits;
-    this.lookbackSeconds = lookbackSeconds;
-    this.watermarkNow = watermark;
-    this.startSecond = watermark?.second ?? nowSecond - lookbackSeconds;
-    this.knowledge = new JobsKnowledge(watermark);
-    this.mayRepeatUntil = Math.max(nowSecond + leadSeconds, this.startSecond + predecessorAheadSeconds);
-    this.timetable = new Timetable(this.startSecond);
+    this.#limits = options.limits;
+    this.#lookbackSeconds = lookbackSeconds;
+    this.#watermarkNow = watermark;
+    this.#startSecond = watermark?.second ?? nowSecond - lookbackSeconds;
+    this.#knowledge = new JobsKnowledge(watermark);
+    this.#mayRepeatUntil = Math.max(nowSecond + leadSeconds, this.#startSecond + predecessorAheadSeconds);
+    this.#timetable = new Timetable(this.#startSecond);
     this.rewindWhenAhead(nowSecond - 1, nowSecond + leadSeconds);
   }
 
   /** Undefined while nothing is known: no predecessor, and nothing published yet. */
   get watermark(): Watermark | undefined {
-    return this.watermarkNow;
+    return this.#watermarkNow;
   }
 
   /** Occurrences published for the watermark's second. */
   get published(): number {
-    return this.publishedNow;
+    return this.#publishedNow;
   }
 
   /** The last second that was begun. */
   get horizon(): number {
-    return this.timetable.horizon;
+    return this.#timetable.horizon;
   }
 
   get loaded(): boolean {
-    return this.isLoaded;
+    return this.#isLoaded;
   }
 
   get jobs(): number {
-    return this.timetable.size;
+    return this.#timetable.size;
   }
 
   /** Whether all that was begun is acknowledged. */
   get idle(): boolean {
-    return this.units.length === 0 && !this.pile && this.late.size === 0;
+    return this.#units.length === 0 && !this.#pile && this.#late.size === 0;
   }
 
   mayRepeat(second: number): boolean {
-    return second <= this.mayRepeatUntil;
+    return second <= this.#mayRepeatUntil;
   }
 
   /**
@@ -114,11 +114,11 @@ export class PartitionRun {
     nowMs = Number.POSITIVE_INFINITY,
   ): { droppedFromMs: number; untilMs: number } | undefined {
     const { jobId } = change;
-    const known = this.timetable.get(jobId);
-    if (this.knowledge.note(change, sequence, known)) return undefined;
+    const known = this.#timetable.get(jobId);
+    if (this.#knowledge.note(change, sequence, known)) return undefined;
     if (change.kind === "gone") {
-      this.knowledge.remember(jobId);
-      this.timetable.remove(jobId);
+      this.#knowledge.remember(jobId);
+      this.#timetable.remove(jobId);
       return undefined;
     }
     if (known && known.timingGeneration === change.timingGeneration) {
@@ -126,15 +126,15 @@ export class PartitionRun {
       known.generation = change.generation;
       return undefined;
     }
-    const { horizon } = this.timetable;
-    const owed = this.knowledge.owed(change, this.startSecond, horizon, this.lookbackSeconds);
-    this.knowledge.remember(jobId);
+    const { horizon } = this.#timetable;
+    const owed = this.#knowledge.owed(change, this.#startSecond, horizon, this.#lookbackSeconds);
+    this.#knowledge.remember(jobId);
     const boundMs = owed.afterSecond * 1000;
     let { effectiveFromMs } = change;
     // What stands in JOBS has taken effect: a clock that ran ahead said when.
     if (effectiveFromMs > nowMs + aheadToleratedSeconds * 1000) effectiveFromMs = owed.seen ? boundMs : nowMs;
-    const slot = this.timetable.put({ ...change, effectiveFromMs });
-    this.late.add(slot, Math.max(effectiveFromMs, boundMs), horizon);
+    const slot = this.#timetable.put({ ...change, effectiveFromMs });
+    this.#late.add(slot, Math.max(effectiveFromMs, boundMs), horizon);
     if (!owed.mayDrop || effectiveFromMs >= boundMs) return undefined;
     const dropped = slot.group.occurrences.nextAfter(Math.floor(effectiveFromMs / 1000));
     if (dropped === undefined || dropped * 1000 > boundMs) return undefined;
@@ -143,32 +143,32 @@ export class PartitionRun {
 
   /** JOBS is read from a stream that was made at this second. */
   opened(createdSecond: number): void {
-    if (!this.knowledge.opened(createdSecond, this.watermarkNow)) this.forgetSequences();
+    if (!this.#knowledge.opened(createdSecond, this.#watermarkNow)) this.#forgetSequences();
   }
 
   /** JOBS is another stream from here on, to be filled anew. */
   streamReplaced(): void {
-    this.knowledge.replaced(this.timetable.jobIds());
-    this.mayRepeatUntil = Math.max(this.mayRepeatUntil, this.timetable.horizon);
-    this.forgetSequences();
+    this.#knowledge.replaced(this.#timetable.jobIds());
+    this.#mayRepeatUntil = Math.max(this.#mayRepeatUntil, this.#timetable.horizon);
+    this.#forgetSequences();
   }
 
   /** JOBS holds all jobs. Returns how many others were taken out. */
   streamFilled(): number {
-    const { horizon } = this.timetable;
+    const { horizon } = this.#timetable;
     // Up to where nothing waits to be issued, should a job come back after all.
-    const waiting = Math.min(this.pile?.pile.second ?? horizon + 1, this.late.first() ?? horizon + 1);
+    const waiting = Math.min(this.#pile?.pile.second ?? horizon + 1, this.#late.first() ?? horizon + 1);
     let count = 0;
-    for (const jobId of this.knowledge.streamFilled()) {
-      const slot = this.timetable.get(jobId);
+    for (const jobId of this.#knowledge.streamFilled()) {
+      const slot = this.#timetable.get(jobId);
       if (!slot) continue;
-      this.knowledge.forget(slot, waiting - 1);
-      this.timetable.remove(jobId);
+      this.#knowledge.forget(slot, waiting - 1);
+      this.#timetable.remove(jobId);
       count++;
     }
-    if (count > 0) this.mayRepeatUntil = Math.max(this.mayRepeatUntil, horizon);
-    this.knowledge.settle(horizon);
-    this.complete();
+    if (count > 0) this.#mayRepeatUntil = Math.max(this.#mayRepeatUntil, horizon);
+    this.#knowledge.settle(horizon);
+    this.#complete();
     return count;
   }
 
@@ -177,28 +177,29 @@ export class PartitionRun {
    * was set back. The occurrences keep their ids, so that those who got them know them.
    */
   rewind(second: number): void {
-    const { horizon } = this.timetable;
+    const { horizon } = this.#timetable;
     if (second >= horizon) return;
-    this.timetable.rewind(second);
-    this.mayRepeatUntil = Math.max(this.mayRepeatUntil, horizon);
-    this.startSecond = Math.min(this.startSecond, second);
+    this.#timetable.rewind(second);
+    this.#mayRepeatUntil = Math.max(this.#mayRepeatUntil, horizon);
+    this.#startSecond = Math.min(this.#startSecond, second);
     // An earlier watermark is as true as a later one.
-    if (this.watermarkNow && this.watermarkNow.second > second) this.watermarkNow = { ...this.watermarkNow, second };
-    this.publishedNow = 0;
-    this.units = this.units.filter((unit) => (unit.second ?? second) <= second);
-    if (this.pile && this.pile.pile.second > second) {
-      this.pile.unit.open = false;
-      this.pile = undefined;
+    if (this.#watermarkNow && this.#watermarkNow.second > second)
+      this.#watermarkNow = { ...this.#watermarkNow, second };
+    this.#publishedNow = 0;
+    this.#units = this.#units.filter((unit) => (unit.second ?? second) <= second);
+    if (this.#pile && this.#pile.pile.second > second) {
+      this.#pile.unit.open = false;
+      this.#pile = undefined;
     }
-    this.late.endAt(second);
-    this.complete();
+    this.#late.endAt(second);
+    this.#complete();
   }
 
   /** Rewinds when the timetable lies too far ahead of what may be published to be waited for. */
   rewindWhenAhead(second: number, latestSecond: number): boolean {
-    if (this.timetable.horizon <= latestSecond + aheadToleratedSeconds) return false;
+    if (this.#timetable.horizon <= latestSecond + aheadToleratedSeconds) return false;
     this.rewind(second);
-    this.timetable.takeEffectAt(second, aheadToleratedSeconds);
+    this.#timetable.takeEffectAt(second, aheadToleratedSeconds);
     return true;
   }
 
@@ -208,93 +209,93 @@ export class PartitionRun {
    * replaced in the stream by a later one that was not read yet.
    */
   reachedEnd(): void {
-    this.isLoaded = true;
-    this.knowledge.settle(this.timetable.horizon);
-    this.complete();
+    this.#isLoaded = true;
+    this.#knowledge.settle(this.#timetable.horizon);
+    this.#complete();
   }
 
   /** The second of what is to be issued next; undefined when everything up to the target is. */
   nextSecond(target: number): number | undefined {
     // Before the replay is complete the watermark would pass jobs that are not here yet.
-    if (!this.isLoaded) return undefined;
-    if (this.pile) return this.pile.pile.second;
-    const late = this.late.first();
+    if (!this.#isLoaded) return undefined;
+    if (this.#pile) return this.#pile.pile.second;
+    const late = this.#late.first();
     if (late !== undefined) return late;
     if (this.releasing) return undefined;
-    const next = this.timetable.nextSecond();
+    const next = this.#timetable.nextSecond();
     return next !== undefined && next <= target ? next : undefined;
   }
 
   /** Issues the next batch; undefined when what was due turned out to be gone. */
   issue(): { batch: Batch; unit: Unit } | undefined {
-    this.pile ??= this.nextPile();
-    if (!this.pile) return undefined;
-    const { pile, unit } = this.pile;
-    const batch = nextBatch(pile, this.limits);
+    this.#pile ??= this.#nextPile();
+    if (!this.#pile) return undefined;
+    const { pile, unit } = this.#pile;
+    const batch = nextBatch(pile, this.#limits);
     if (batch) {
       unit.unacknowledged++;
       unit.published += batch.entries.length;
     }
     if (pile.position < pile.slots.length) return batch && { batch, unit };
-    this.pile = undefined;
+    this.#pile = undefined;
     unit.open = false;
-    if (!batch) this.complete();
+    if (!batch) this.#complete();
     return batch && { batch, unit };
   }
 
   /** Declares the seconds up to the target done in which nothing is due. */
   skipTo(target: number): void {
-    if (!this.isLoaded || this.releasing || target <= this.timetable.horizon) return;
+    if (!this.#isLoaded || this.releasing || target <= this.#timetable.horizon) return;
     if (this.nextSecond(target) !== undefined) return;
-    this.timetable.skipTo(target);
-    this.units.push(this.unit(target, false));
-    this.complete();
+    this.#timetable.skipTo(target);
+    this.#units.push(this.#unit(target, false));
+    this.#complete();
   }
 
   acknowledge(unit: Unit): void {
     unit.unacknowledged--;
-    this.complete();
+    this.#complete();
   }
 
-  private nextPile(): { pile: Pile; unit: Unit } | undefined {
-    const late = this.late.take();
+  #nextPile(): { pile: Pile; unit: Unit } | undefined {
+    const late = this.#late.take();
     if (late) {
-      const unit = this.unit(undefined, true);
-      this.units.push(unit);
+      const unit = this.#unit(undefined, true);
+      this.#units.push(unit);
       return { pile: { ...late, position: 0 }, unit };
     }
-    const due = this.timetable.take();
+    const due = this.#timetable.take();
     if (!due) return undefined;
-    const unit = this.unit(due.second, true);
-    this.units.push(unit);
+    const unit = this.#unit(due.second, true);
+    this.#units.push(unit);
     return { pile: { ...due, position: 0 }, unit };
   }
 
-  private unit(second: number | undefined, open: boolean): Unit {
-    return { second, jobsSequence: this.knowledge.settled, published: 0, unacknowledged: 0, open };
+  #unit(second: number | undefined, open: boolean): Unit {
+    return { second, jobsSequence: this.#knowledge.settled, published: 0, unacknowledged: 0, open };
   }
 
   /** Those of another stream mean nothing in this one. */
-  private forgetSequences(): void {
-    for (const unit of this.units) unit.jobsSequence = 0;
-    if (this.watermarkNow) this.watermarkNow = { ...this.watermarkNow, jobsSequence: 0 };
+  #forgetSequences(): void {
+    for (const unit of this.#units) unit.jobsSequence = 0;
+    if (this.#watermarkNow) this.#watermarkNow = { ...this.#watermarkNow, jobsSequence: 0 };
   }
 
-  private complete(): void {
+  #complete(): void {
     let done = 0;
-    for (const unit of this.units) {
+    for (const unit of this.#units) {
       if (unit.open || unit.unacknowledged > 0) break;
       done++;
       if (unit.second === undefined) continue;
-      this.watermarkNow = { second: unit.second, jobsSequence: unit.jobsSequence };
-      this.publishedNow = unit.published;
+      this.#watermarkNow = { second: unit.second, jobsSequence: unit.jobsSequence };
+      this.#publishedNow = unit.published;
     }
-    this.units.splice(0, done);
+    this.#units.splice(0, done);
     // Nothing is under way: the changes read so far are in it as well.
-    if (this.isLoaded && this.idle) {
-      const second = this.timetable.horizon;
-      if (this.watermarkNow?.second !== second) this.publishedNow = 0;
-      this.watermarkNow = { second, jobsSequence: this.knowledge.settled };
+    if (this.#isLoaded && this.idle) {
+      const second = this.#timetable.horizon;
+      if (this.#watermarkNow?.second !== second) this.#publishedNow = 0;
+      this.#watermarkNow = { second, jobsSequence: this.#knowledge.settled };
     }
   }
 }

@@ -46,35 +46,35 @@ export interface SlotDefinition {
  * only when it is rewound.
  */
 export class Timetable {
-  private readonly slots = new Map<string, Slot>();
-  private readonly groups = new Map<string, Group>();
-  private due = new SecondQueue<Group>();
-  private horizonSecond: number;
+  readonly #slots = new Map<string, Slot>();
+  readonly #groups = new Map<string, Group>();
+  #due = new SecondQueue<Group>();
+  #horizonSecond: number;
 
   constructor(horizon: number) {
-    this.horizonSecond = horizon;
+    this.#horizonSecond = horizon;
   }
 
   get horizon(): number {
-    return this.horizonSecond;
+    return this.#horizonSecond;
   }
 
   get size(): number {
-    return this.slots.size;
+    return this.#slots.size;
   }
 
   get(jobId: string): Slot | undefined {
-    return this.slots.get(jobId);
+    return this.#slots.get(jobId);
   }
 
   jobIds(): Iterable<string> {
-    return this.slots.keys();
+    return this.#slots.keys();
   }
 
   /** Puts a job in, in place of what it was before. Its occurrences up to the horizon are the caller's business. */
   put(definition: SlotDefinition): Slot {
     this.remove(definition.jobId);
-    const group = this.groupOf(definition.occurrences);
+    const group = this.#groupOf(definition.occurrences);
     const slot: Slot = {
       jobId: definition.jobId,
       entry: definition.entry,
@@ -85,14 +85,14 @@ export class Timetable {
       index: group.slots.length,
     };
     group.slots.push(slot);
-    this.slots.set(slot.jobId, slot);
+    this.#slots.set(slot.jobId, slot);
     return slot;
   }
 
   remove(jobId: string): void {
-    const slot = this.slots.get(jobId);
+    const slot = this.#slots.get(jobId);
     if (!slot) return;
-    this.slots.delete(jobId);
+    this.#slots.delete(jobId);
     const { group } = slot;
     // The last one moves into the gap: order within a second means nothing.
     const last = group.slots.pop();
@@ -102,25 +102,25 @@ export class Timetable {
     }
     slot.index = -1;
     if (group.slots.length > 0) return;
-    this.groups.delete(group.occurrences.key);
-    if (group.next !== undefined) this.due.remove(group.next, group);
+    this.#groups.delete(group.occurrences.key);
+    if (group.next !== undefined) this.#due.remove(group.next, group);
   }
 
   /** The first second after the horizon in which something may be due. */
   nextSecond(): number | undefined {
-    return this.due.first();
+    return this.#due.first();
   }
 
   /** Takes out the next due second and moves the horizon to it. */
   take(): { second: number; slots: Slot[] } | undefined {
-    const taken = this.due.take();
+    const taken = this.#due.take();
     if (!taken) return undefined;
     const { second } = taken;
     const slots: Slot[] = [];
-    this.horizonSecond = second;
+    this.#horizonSecond = second;
     for (const group of taken.items) {
       for (const slot of group.slots) if (second * 1000 > slot.effectiveFromMs) slots.push(slot);
-      this.schedule(group, second);
+      this.#schedule(group, second);
     }
     return { second, slots };
   }
@@ -129,34 +129,34 @@ export class Timetable {
   skipTo(second: number): void {
     const next = this.nextSecond();
     if (next !== undefined && next <= second) throw new Error(`second ${next} is due and would be skipped`);
-    if (second > this.horizonSecond) this.horizonSecond = second;
+    if (second > this.#horizonSecond) this.#horizonSecond = second;
   }
 
   /** Moves the horizon back: what was taken out since is to be taken out again. */
   rewind(second: number): void {
-    if (second >= this.horizonSecond) return;
-    this.horizonSecond = second;
-    this.due = new SecondQueue();
-    for (const group of this.groups.values()) this.schedule(group, second);
+    if (second >= this.#horizonSecond) return;
+    this.#horizonSecond = second;
+    this.#due = new SecondQueue();
+    for (const group of this.#groups.values()) this.#schedule(group, second);
   }
 
   /** Lets jobs take effect at a second that were to do so much later. */
   takeEffectAt(second: number, toleratedSeconds: number): void {
     const latestMs = (second + toleratedSeconds) * 1000;
-    for (const slot of this.slots.values()) if (slot.effectiveFromMs > latestMs) slot.effectiveFromMs = second * 1000;
+    for (const slot of this.#slots.values()) if (slot.effectiveFromMs > latestMs) slot.effectiveFromMs = second * 1000;
   }
 
-  private groupOf(occurrences: Occurrences): Group {
-    const known = this.groups.get(occurrences.key);
+  #groupOf(occurrences: Occurrences): Group {
+    const known = this.#groups.get(occurrences.key);
     if (known) return known;
     const group: Group = { occurrences, slots: [], next: undefined };
-    this.groups.set(occurrences.key, group);
-    this.schedule(group, this.horizonSecond);
+    this.#groups.set(occurrences.key, group);
+    this.#schedule(group, this.#horizonSecond);
     return group;
   }
 
-  private schedule(group: Group, after: number): void {
+  #schedule(group: Group, after: number): void {
     group.next = group.occurrences.nextAfter(after);
-    if (group.next !== undefined) this.due.add(group.next, group);
+    if (group.next !== undefined) this.#due.add(group.next, group);
   }
 }
