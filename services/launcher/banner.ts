@@ -30,7 +30,7 @@ export function banner({ addresses, dataDir, guarded }: BannerFacts): string {
     "",
     "Create a job that fires each second, read its executions, list the gRPC services:",
     "",
-    `  JOB=$(curl -s ${http}/jobs${token} -H 'content-type: application/json' -d '${job}' | grep -oE '[0-9a-z]{26}' | head -1); echo $JOB`,
+    `  JOB=$(curl -s ${http}/jobs${token} -H 'content-type: application/json' -d '${job}' | grep -oE '[0-9a-f-]{36}' | head -1); echo $JOB`,
     `  curl -s ${http}/jobs/$JOB/executions${token}`,
     `  grpcurl -plaintext${token} ${grpc} list`,
     "",

@@ -25,7 +25,7 @@ export const file_carillon_v1_job: GenFile = /*@__PURE__*/
  */
 export type Job = Message<"carillon.v1.Job"> & {
   /**
-   * Made by the server: a ULID in lower case, 26 characters.
+   * Made by the server: a UUID of version 7 (RFC 9562), in lower case.
    *
    * @generated from field: string job_id = 1;
    */

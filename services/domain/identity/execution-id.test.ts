@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
-import { executionIdOf, manualExecutionId, parseExecutionId } from "./execution-id.ts";
+import { executionIdOf, manualExecutionId, newManualRun, parseExecutionId } from "./execution-id.ts";
 import { partitionCount, partitionOf } from "./partition.ts";
 
-const jobId = "01kaw3v9j5x7s2d4f6g8h0m1n2";
+const jobId = "017f22e2-79b0-7cc3-98c4-dc0c0c07398f";
 
 describe("an execution id", () => {
   it("names an occurrence alike whoever makes it, and comes apart again", () => {
@@ -14,8 +14,27 @@ describe("an execution id", () => {
     expect(parseExecutionId(manualExecutionId(jobId, "7kq2"))).toEqual({ jobId, kind: "manual", unique: "7kq2" });
   });
 
-  it.each(["", jobId, `${jobId}-`, `${jobId}-x1`, `${jobId}-m`, `${jobId}-1-2`, "A-1", "a.b-1"])("%j is none", (id) =>
-    expect(parseExecutionId(id)).toBeUndefined());
+  it("of a manual run is one of its own each time", () => {
+    const ids = Array.from({ length: 1_000 }, () => manualExecutionId(jobId, newManualRun(Math.random)));
+    expect(new Set(ids).size).toBe(1_000);
+    for (const id of ids) expect(parseExecutionId(id)?.kind).toBe("manual");
+  });
+
+  it.each([
+    "",
+    jobId,
+    `${jobId}-`,
+    `${jobId}-x1`,
+    `${jobId}-m`,
+    `${jobId}-1-2`,
+    `${jobId}1`,
+    `${jobId}-1234567890123`,
+    `${jobId.toUpperCase()}-1`,
+    `${jobId.replace("-7cc3", "-4cc3")}-1`,
+    `${jobId}-1\n`,
+    "a-1",
+    "a.b-1",
+  ])("%j is none", (id) => expect(parseExecutionId(id)).toBeUndefined());
 });
 
 describe("the partition of a job", () => {
@@ -26,7 +45,7 @@ describe("the partition of a job", () => {
   it("spreads ids that differ in little", () => {
     const counts = new Array<number>(partitionCount).fill(0);
     for (let i = 0; i < 64_000; i++) {
-      const partition = partitionOf(`01kaw3v9j5x7s2d4f6${i.toString(32).padStart(8, "0")}`);
+      const partition = partitionOf(jobId.slice(0, 28) + i.toString(16).padStart(8, "0"));
       counts[partition] = (counts[partition] ?? 0) + 1;
     }
     expect(Math.min(...counts)).toBeGreaterThan(800);

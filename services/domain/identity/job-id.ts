@@ -1,55 +1,45 @@
-/** Crockford's base32 in lower case: it sorts as the numbers do, and has no i, l, o, u. */
-const alphabet = "0123456789abcdefghjkmnpqrstvwxyz";
-const timeChars = 10;
-const randomChars = 16;
+import { v7 } from "uuid";
 
-export interface IdDeps {
+export interface JobIdDeps {
+  /** Wall clock, unix milliseconds. */
   nowMs(): number;
   /** Uniform in [0, 1). */
   random(): number;
 }
 
+/** uuid reads the last six of these bytes; the time and the counter fill the others. */
+const randomBytes = 16;
+const firstRandomByte = 10;
+const counterValues = 2 ** 32;
+// The highest bit begins unset, so that a counter has room for two billion ids (RFC 9562, section 6.2, method 1).
+const highestFirstCounter = 2 ** 31;
+
 /**
- * Makes job ids: ULIDs (github.com/ulid/spec) in lower case, 26 characters,
- * strictly increasing within a process, also when the clock stands or goes back.
+ * Makes job ids: UUIDs of version 7 (RFC 9562) in lower case. They increase
+ * strictly within a process, also when the clock stands or goes back, so that
+ * the order of ids is the order of creation.
  */
-export function createJobIds({ nowMs, random }: IdDeps): () => string {
+export function createJobIds({ nowMs, random }: JobIdDeps): () => string {
+  const bytes = new Uint8Array(randomBytes);
   let lastMs = 0;
-  let time = "";
-  let unique = "";
+  let counter = 0;
   return () => {
     const now = nowMs();
     if (now > lastMs) {
       lastMs = now;
-      time = encodeTime(now);
-      unique = randomBase32(random, randomChars);
-    } else {
-      unique = successor(unique);
+      counter = Math.floor(random() * highestFirstCounter);
+    } else if (++counter === counterValues) {
+      lastMs++;
+      counter = 0;
     }
-    return time + unique;
+    for (let at = firstRandomByte; at < randomBytes; at++) bytes[at] = random() * 256;
+    return v7({ msecs: lastMs, seq: counter, random: bytes });
   };
 }
 
+const shape = /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
+
+/** Whether a text is a job id as this module writes it. */
 export function isJobId(text: string): boolean {
-  return /^[0-7][0-9a-hjkmnp-tv-z]{25}$/.test(text);
-}
-
-/** Lower-case letters and digits, 5 bits each. */
-export function randomBase32(random: () => number, chars: number): string {
-  let text = "";
-  for (let i = 0; i < chars; i++) text += alphabet.charAt(Math.floor(random() * 32));
-  return text;
-}
-
-function encodeTime(ms: number): string {
-  let text = "";
-  for (let rest = ms, i = 0; i < timeChars; i++, rest = Math.floor(rest / 32)) text = alphabet.charAt(rest % 32) + text;
-  return text;
-}
-
-/** The next number in base 32. It wraps after 2^80 ids of one millisecond, which never come. */
-function successor(text: string): string {
-  const kept = text.replace(/z+$/, "");
-  const next = alphabet.charAt(alphabet.indexOf(kept.charAt(kept.length - 1)) + 1);
-  return kept.slice(0, -1) + next + "0".repeat(text.length - kept.length);
+  return shape.test(text);
 }

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { RetryBatchSchema, type RetryEntry, RetryEntrySchema } from "../../../gen/carillon/v1/events_pb.ts";
+import { parseExecutionId } from "../../domain/identity/execution-id.ts";
 import { partitionOf } from "../../domain/identity/partition.ts";
 import type { Publisher } from "../../platform/jetstream/publisher.ts";
 import type { Clock } from "../../platform/process/clock.ts";
@@ -47,7 +48,7 @@ export function createRetryPublisher(publisher: Publisher, deps: { clock: Clock;
 
   const publish = (batch: Waiting[]) => {
     const entries = batch.map(({ entry }) => entry);
-    const jobId = entries[0]?.executionId.split("-")[0] ?? "";
+    const jobId = parseExecutionId(entries[0]?.executionId ?? "")?.jobId ?? "";
     const payload = toBinary(RetryBatchSchema, create(RetryBatchSchema, { entries }));
     void publisher
       .publish(subjects.retry(partitionOf(jobId)), payload, { messageId: messageIdOf(batch) })

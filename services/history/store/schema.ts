@@ -3,7 +3,7 @@ import type { Migration, Sqlite } from "../../platform/sql/sqlite.ts";
 /** What all segments share. The tables of a segment are made with it (createSegmentTables). */
 export const migrations: readonly Migration[] = [
   `
-  -- Short keys for the 26 characters of a job id.
+  -- Short keys for the 36 characters of a job id.
   CREATE TABLE jobs (
     job_key INTEGER PRIMARY KEY,
     job_id TEXT NOT NULL UNIQUE,

@@ -1,7 +1,6 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type RunJobRequest, type RunJobResponse, RunJobResponseSchema } from "../../../gen/carillon/v1/job_pb.ts";
-import { manualExecutionId } from "../../domain/identity/execution-id.ts";
-import { randomBase32 } from "../../domain/identity/job-id.ts";
+import { manualExecutionId, newManualRun } from "../../domain/identity/execution-id.ts";
 import { partitionOf } from "../../domain/identity/partition.ts";
 import { type Clock, type Random, secondOf } from "../../platform/process/clock.ts";
 import { encodeDueBatch, encodeDueEntry } from "../../wire/due.ts";
@@ -10,9 +9,6 @@ import type { Store } from "../store/store.ts";
 import { decodeRecord } from "./job-record.ts";
 import { accept, type Decision, jobNotFound, refuse, requestIdReused, unwrap } from "./refusals.ts";
 import { requestMemoryMs } from "./request-memory.ts";
-
-/** 80 bits. */
-const uniqueChars = 16;
 
 /** Runs a job once, beside its schedule: a due batch of its own, by way of the outbox. */
 export function createManualRuns(deps: {
@@ -33,7 +29,7 @@ export function createManualRuns(deps: {
       }
       const row = store.jobs.get(jobId);
       if (!row) return refuse(jobNotFound(jobId));
-      const executionId = manualExecutionId(jobId, randomBase32(random, uniqueChars));
+      const executionId = manualExecutionId(jobId, newManualRun(random));
       const head = { second: secondOf(nowMs), partition: partitionOf(jobId), mayRepeat: false, epoch: 0 };
       const entry = encodeDueEntry(decodeRecord(row).job, { executionId });
       store.outbox.addRun(lanes.change, jobId, executionId, encodeDueBatch(head, [entry]));

@@ -27,6 +27,9 @@ import { subjects } from "../../../services/wire/subjects.ts";
 import { type HistoryProcess, spawnHistory, startHistoryProcess } from "../../support/history-process.ts";
 import { type Nats, startNats } from "../../support/nats.ts";
 
+/** A job id for a name. */
+const job = (name: string) => `017f22e2-79b0-7cc3-98c4-${Buffer.from(name).toString("hex").padStart(12, "0")}`;
+
 const deps = { clock: systemClock, log: createLog("test", "silent") };
 const { SUCCESS, FAILED, RETRYING } = ExecutionStatus;
 const noon = 1_764_000_000;
@@ -127,22 +130,22 @@ describe("the history service", () => {
 
   it("lists, gets and streams what was published, as the API shows it", async () => {
     await start();
-    const watching = await watch("a");
+    const watching = await watch(job("a"));
     const refused = { status: FAILED, httpStatus: 0, reason: "CONNECTION_REFUSED", message: "nobody listens" };
-    await publish(resultOf("a", noon, { ...refused, final: false }), resultOf("b", noon));
+    await publish(resultOf(job("a"), noon, { ...refused, final: false }), resultOf(job("b"), noon));
     await allRecorded();
-    expect(await client.getExecution({ executionId: `a-${noon}` })).toMatchObject({
+    expect(await client.getExecution({ executionId: `${job("a")}-${noon}` })).toMatchObject({
       status: RETRYING,
       reason: "CONNECTION_REFUSED",
       attemptCount: 1,
     });
-    expect((await client.listExecutions({ jobId: "a" })).executions).toEqual([]);
+    expect((await client.listExecutions({ jobId: job("a") })).executions).toEqual([]);
 
-    await publish(resultOf("a", noon, { attempt: 2, sentAtMs: BigInt(noon * 1000 + 1_250) }));
+    await publish(resultOf(job("a"), noon, { attempt: 2, sentAtMs: BigInt(noon * 1000 + 1_250) }));
     const execution = await watching.next();
     expect(execution).toMatchObject({
-      executionId: `a-${noon}`,
-      jobId: "a",
+      executionId: `${job("a")}-${noon}`,
+      jobId: job("a"),
       timestamp: { seconds: BigInt(noon + 1), nanos: 250_000_000 },
       scheduledTime: { seconds: BigInt(noon), nanos: 0 },
       status: SUCCESS,
@@ -157,70 +160,72 @@ describe("the history service", () => {
       { attempt: 2, status: SUCCESS, httpStatus: 200 },
     ]);
     expect(execution.attempts[0]?.httpStatus).toBeUndefined();
-    expect((await client.listExecutions({ jobId: "a" })).executions).toEqual([execution]);
-    expect(await client.getExecution({ executionId: `a-${noon}` })).toEqual(execution);
+    expect((await client.listExecutions({ jobId: job("a") })).executions).toEqual([execution]);
+    expect(await client.getExecution({ executionId: `${job("a")}-${noon}` })).toEqual(execution);
     watching.close();
   });
 
   it("streams each execution once, also when its results come again", async () => {
     await start();
-    const watching = await watch("w");
+    const watching = await watch(job("w"));
     for (let i = 0; i < 20; i++) {
-      await publish(resultOf("w", noon + i), resultOf("other", noon + i));
-      await publish(resultOf("w", noon + i));
+      await publish(resultOf(job("w"), noon + i), resultOf(job("other"), noon + i));
+      await publish(resultOf(job("w"), noon + i));
     }
-    for (let i = 0; i < 20; i++) expect((await watching.next()).executionId).toBe(`w-${noon + i}`);
-    await publish(resultOf("w", noon + 99));
-    expect((await watching.next()).executionId).toBe(`w-${noon + 99}`);
+    for (let i = 0; i < 20; i++) expect((await watching.next()).executionId).toBe(`${job("w")}-${noon + i}`);
+    await publish(resultOf(job("w"), noon + 99));
+    expect((await watching.next()).executionId).toBe(`${job("w")}-${noon + 99}`);
     watching.close();
   });
 
   it("ends the streams with UNAVAILABLE when it stops, after all that it had recorded", async () => {
     await start();
-    const watching = await watch("s");
-    await publish(resultOf("s", noon));
+    const watching = await watch(job("s"));
+    await publish(resultOf(job("s"), noon));
     await allRecorded();
     const stopped = history.stop();
-    expect((await watching.next()).executionId).toBe(`s-${noon}`);
+    expect((await watching.next()).executionId).toBe(`${job("s")}-${noon}`);
     await expect(watching.next()).rejects.toMatchObject({ code: "UNAVAILABLE" });
     await stopped;
   });
 
   it("shows the last five unless asked for more, and pages through the rest", async () => {
     await start();
-    await publish(...Array.from({ length: 12 }, (_, i) => resultOf("p", noon + i)));
-    await publish(resultOf("p", noon + 3, { executionId: "p-mabc", trigger: ExecutionTrigger.MANUAL }));
+    await publish(...Array.from({ length: 12 }, (_, i) => resultOf(job("p"), noon + i)));
+    await publish(resultOf(job("p"), noon + 3, { executionId: `${job("p")}-mabc`, trigger: ExecutionTrigger.MANUAL }));
     await allRecorded();
-    const five = await client.listExecutions({ jobId: "p" });
+    const five = await client.listExecutions({ jobId: job("p") });
     expect(five.executions.map(({ executionId }) => executionId)).toEqual(
-      [11, 10, 9, 8, 7].map((i) => `p-${noon + i}`),
+      [11, 10, 9, 8, 7].map((i) => `${job("p")}-${noon + i}`),
     );
     const ids: string[] = [];
     let pageToken = "";
     do {
-      const page = await client.listExecutions({ jobId: "p", pageSize: 4, pageToken });
+      const page = await client.listExecutions({ jobId: job("p"), pageSize: 4, pageToken });
       ids.push(...page.executions.map(({ executionId }) => executionId));
       pageToken = page.nextPageToken;
-      await publish(resultOf("p", noon + 100 + ids.length));
+      await publish(resultOf(job("p"), noon + 100 + ids.length));
       await allRecorded();
     } while (pageToken !== "");
     expect(ids).toEqual([
-      ...[11, 10, 9, 8, 7, 6, 5, 4].map((i) => `p-${noon + i}`),
-      "p-mabc",
-      ...[3, 2, 1, 0].map((i) => `p-${noon + i}`),
+      ...[11, 10, 9, 8, 7, 6, 5, 4].map((i) => `${job("p")}-${noon + i}`),
+      `${job("p")}-mabc`,
+      ...[3, 2, 1, 0].map((i) => `${job("p")}-${noon + i}`),
     ]);
-    expect(await client.getExecution({ executionId: "p-mabc" })).toMatchObject({ trigger: ExecutionTrigger.MANUAL });
+    expect(await client.getExecution({ executionId: `${job("p")}-mabc` })).toMatchObject({
+      trigger: ExecutionTrigger.MANUAL,
+    });
   });
 
   it("refuses what it cannot answer, with the reason", async () => {
     await start();
-    await publish(...Array.from({ length: 7 }, (_, i) => resultOf("t", noon + i)));
+    await publish(...Array.from({ length: 7 }, (_, i) => resultOf(job("t"), noon + i)));
     await allRecorded();
-    const { nextPageToken } = await client.listExecutions({ jobId: "t" });
-    expect(await client.listExecutions({ jobId: "nobody" })).toMatchObject({ executions: [], nextPageToken: "" });
+    const { nextPageToken } = await client.listExecutions({ jobId: job("t") });
+    expect(await client.listExecutions({ jobId: job("nobody") })).toMatchObject({ executions: [], nextPageToken: "" });
     const tokens = [
-      { jobId: "other", pageToken: nextPageToken },
-      { jobId: "t", pageToken: "junk" },
+      { jobId: job("other"), pageToken: nextPageToken },
+      { jobId: job("t"), pageToken: "junk" },
     ];
     for (const request of tokens) {
       await expect(client.listExecutions(request)).rejects.toMatchObject({
@@ -228,26 +233,39 @@ describe("the history service", () => {
         fieldViolations: [{ field: "page_token" }],
       });
     }
-    for (const executionId of [`t-${noon + 99}`, "t-mabc", "x", `t-0${noon}`, `nobody-${noon}`]) {
+    for (const executionId of [
+      `${job("t")}-${noon + 99}`,
+      `${job("t")}-mabc`,
+      "x",
+      `${job("t")}-0${noon}`,
+      `${job("nobody")}-${noon}`,
+    ]) {
       await expect(client.getExecution({ executionId })).rejects.toMatchObject({
         code: "NOT_FOUND",
         reason: "EXECUTION_NOT_FOUND",
       });
     }
-    await expect(client.listExecutions({ jobId: "t", pageSize: 1_001 })).rejects.toMatchObject({
+    await expect(client.listExecutions({ jobId: job("t"), pageSize: 1_001 })).rejects.toMatchObject({
       code: "INVALID_ARGUMENT",
     });
-    await expect(client.auditJob({ jobId: "t" })).rejects.toMatchObject({ code: "UNIMPLEMENTED" });
+    await expect(client.auditJob({ jobId: job("t") })).rejects.toMatchObject({ code: "UNIMPLEMENTED" });
   });
 
   it("tells executors which executions have a record", async () => {
     await start();
-    await publish(resultOf("f", noon), resultOf("f", noon + 1, { status: FAILED, final: false }));
-    await publish(resultOf("f", noon, { executionId: "f-mabc", trigger: ExecutionTrigger.MANUAL }));
+    await publish(resultOf(job("f"), noon), resultOf(job("f"), noon + 1, { status: FAILED, final: false }));
+    await publish(resultOf(job("f"), noon, { executionId: `${job("f")}-mabc`, trigger: ExecutionTrigger.MANUAL }));
     await allRecorded();
     const finder = createGrpcClient(HistoryService, { address: history.grpcAddress() }, deps);
-    const recorded = [`f-${noon}`, `f-${noon + 1}`, "f-mabc"];
-    const executionIds = [...recorded, `f-${noon + 2}`, "f-mxyz", `g-${noon}`, "junk", ""];
+    const recorded = [`${job("f")}-${noon}`, `${job("f")}-${noon + 1}`, `${job("f")}-mabc`];
+    const executionIds = [
+      ...recorded,
+      `${job("f")}-${noon + 2}`,
+      `${job("f")}-mxyz`,
+      `${job("g")}-${noon}`,
+      "junk",
+      "",
+    ];
     expect((await finder.findRecorded({ executionIds })).executionIds).toEqual(recorded);
     finder.close();
   });
@@ -255,24 +273,27 @@ describe("the history service", () => {
   it("is not stopped by messages and results that it cannot read", async () => {
     await start();
     await publisher.publish(subjects.results, new TextEncoder().encode("no batch at all"));
-    await publish(resultOf("x", noon, { executionId: "of-another" }), resultOf("x", noon + 1));
-    await publish(resultOf("x", noon + 2));
+    await publish(resultOf(job("x"), noon, { executionId: "of-another" }), resultOf(job("x"), noon + 1));
+    await publish(resultOf(job("x"), noon + 2));
     await allRecorded();
-    const { executions } = await client.listExecutions({ jobId: "x" });
-    expect(executions.map(({ executionId }) => executionId)).toEqual([`x-${noon + 2}`, `x-${noon + 1}`]);
+    const { executions } = await client.listExecutions({ jobId: job("x") });
+    expect(executions.map(({ executionId }) => executionId)).toEqual([
+      `${job("x")}-${noon + 2}`,
+      `${job("x")}-${noon + 1}`,
+    ]);
   });
 
   it("lets in nobody without the internal token when there is one", async () => {
     await start({ CARILLON_INTERNAL_TOKEN: "secret" });
-    await expect(client.listExecutions({ jobId: "a" })).rejects.toMatchObject({ code: "UNAUTHENTICATED" });
+    await expect(client.listExecutions({ jobId: job("a") })).rejects.toMatchObject({ code: "UNAUTHENTICATED" });
     const friend = createGrpcClient(ExecutionService, { address: history.grpcAddress(), token: "secret" }, deps);
-    expect((await friend.listExecutions({ jobId: "a" })).executions).toEqual([]);
+    expect((await friend.listExecutions({ jobId: job("a") })).executions).toEqual([]);
     friend.close();
   });
 
   it("is ready, and tells operators what it did", async () => {
     await start();
-    await publish(resultOf("m", noon), resultOf("m", noon));
+    await publish(resultOf(job("m"), noon), resultOf(job("m"), noon));
     await allRecorded();
     const { host, port } = history.opsAddress();
     expect((await fetch(`http://${host}:${port}/readyz`)).status).toBe(200);
@@ -304,7 +325,7 @@ describe("the recorder", () => {
       onSettled: (results) => settled.push(...results),
     });
     await recorder.start();
-    await publish(resultOf("r", noon), resultOf("r", noon + 1));
+    await publish(resultOf(job("r"), noon), resultOf(job("r"), noon + 1));
     await allRecorded();
     expect(recorded).toEqual([noon, noon + 1]);
     expect(health).toEqual([true, false]);

@@ -40,7 +40,7 @@ describe("JobService, with no broker anywhere", () => {
       });
       expect(job.http?.body).toBeUndefined();
       expect(job.catchUp).toBeUndefined();
-      expect(job.jobId).toMatch(/^[0-9a-z]{26}$/);
+      expect(job.jobId).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
       expect(Number(job.nextRunTime?.seconds) % 3600).toBe(0);
       expect(await jobs.getJob({ jobId: job.jobId })).toEqual(job);
     });
