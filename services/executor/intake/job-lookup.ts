@@ -1,10 +1,10 @@
+import pLimit from "p-limit";
 import { partitionOf } from "../../domain/identity/partition.ts";
 import type { Broker } from "../../platform/jetstream/broker.ts";
 import type { Log } from "../../platform/process/log.ts";
 import { streams } from "../../wire/streams.ts";
 import { subjects } from "../../wire/subjects.ts";
 import type { JobStates } from "./job-states.ts";
-import { createLimiter } from "./limiter.ts";
 
 /**
  * Reads the last state of jobs from JOBS, for occurrences that were published
@@ -23,7 +23,7 @@ const timeoutMs = 1_000;
 const noMessage = 404;
 
 export function createJobLookup(broker: Broker, states: JobStates, log: Log): JobLookup {
-  const limit = createLimiter(maxReads);
+  const limit = pLimit(maxReads);
   // What was read once need not be read again: from then on its changes are followed.
   const asked = new Map<string, Promise<void>>();
 

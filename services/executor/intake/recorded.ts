@@ -1,3 +1,4 @@
+import pLimit from "p-limit";
 import { HistoryService } from "../../../gen/carillon/v1/events_pb.ts";
 import { ExecutionService, ExecutionStatus } from "../../../gen/carillon/v1/execution_pb.ts";
 import type { Clock } from "../../platform/process/clock.ts";
@@ -6,7 +7,6 @@ import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
 import { RpcError } from "../../platform/rpc/errors/rpc-error.ts";
 import { createGrpcClient } from "../../platform/rpc/grpc/grpc-client.ts";
-import { createLimiter } from "./limiter.ts";
 
 /**
  * What history knows, asked before something is fired that may have been fired
@@ -34,7 +34,7 @@ export function createRecorded(
   const target = { ...config, timeoutMs };
   const history = createGrpcClient(HistoryService, target, deps);
   const executions = createGrpcClient(ExecutionService, target, deps);
-  const limit = createLimiter(maxQuestions);
+  const limit = pLimit(maxQuestions);
   return {
     find: (executionIds) =>
       limit(async () => {
