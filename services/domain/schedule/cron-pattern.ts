@@ -1,7 +1,7 @@
+import { LRUCache } from "lru-cache";
 import { type BitSet, nextBit } from "./bit-set.ts";
 import { cronFields, parseField } from "./cron-field.ts";
 import { type DayRule, dayRule, secondsPerDay } from "./day-rule.ts";
-import { RecentMap } from "./recent-map.ts";
 
 /** The nicknames of crontab(5), and two for the shorter periods. */
 const nicknames: Readonly<Record<string, string>> = {
@@ -84,7 +84,7 @@ export class CronPattern {
 }
 
 /** By text: a million jobs are usually written in a few thousand ways. */
-const patterns = new RecentMap<string, CronPattern>(8_192);
+const patterns = new LRUCache<string, CronPattern>({ max: 8_192 });
 
 /** A pattern from 5 fields (second 0), 6 fields (seconds first) or a nickname; else the reason. */
 export function parseCron(text: string, jobId: string): CronPattern | string {

@@ -1,6 +1,6 @@
 import { Cron } from "croner";
+import { LRUCache } from "lru-cache";
 import { type CronField, cronFields } from "./cron-field.ts";
-import { RecentMap } from "./recent-map.ts";
 
 /**
  * Which days a pattern falls on. This is the part of cron that has a calendar in it (L, W, #, leap
@@ -24,8 +24,8 @@ const maxWalkers = 128;
 const maxRules = 4_096;
 const longestMonth = [31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
-const walkers = new RecentMap<string, Cron>(maxWalkers);
-const rules = new RecentMap<string, DayRule>(maxRules);
+const walkers = new LRUCache<string, Cron>({ max: maxWalkers, memoMethod: makeWalker });
+const rules = new LRUCache<string, DayRule>({ max: maxRules, memoMethod: (key) => new CronerDays(key) });
 
 const everyDay: DayRule = { key: "* * *", nextDay: (day) => day };
 
@@ -52,7 +52,7 @@ export function dayRule(dom: CronField, month: CronField, dow: CronField): DayRu
   }
   const key = `${domText} ${monthText} ${dowText}`;
   if (key === everyDay.key) return everyDay;
-  return rules.getOrMake(key, () => new CronerDays(key));
+  return rules.memo(key);
 }
 
 class CronerDays implements DayRule {
@@ -67,7 +67,7 @@ class CronerDays implements DayRule {
 
   nextDay(day: number): number | undefined {
     if (day >= this.#from && (this.#next === undefined || day <= this.#next)) return this.#next;
-    const found = walker(this.key).nextRun(new Date((day * secondsPerDay - 1) * 1000));
+    const found = walkers.memo(this.key).nextRun(new Date((day * secondsPerDay - 1) * 1000));
     this.#from = day;
     this.#next = found === null ? undefined : found.getTime() / 1000 / secondsPerDay;
     return this.#next;
@@ -79,8 +79,8 @@ class CronerDays implements DayRule {
  * process runs, and several times faster than a zone's name, `UTC` included. It gives up by itself
  * after 400 years without a match.
  */
-function walker(key: string): Cron {
-  return walkers.getOrMake(key, () => new Cron(`0 0 0 ${key}`, { paused: true, utcOffset: 0, mode: "6-part" }));
+function makeWalker(key: string): Cron {
+  return new Cron(`0 0 0 ${key}`, { paused: true, utcOffset: 0, mode: "6-part" });
 }
 
 function listOf(field: CronField): string {

@@ -1,4 +1,4 @@
-import { RecentMap } from "./recent-map.ts";
+import { LRUCache } from "lru-cache";
 import { parseSource, type Source } from "./schedule-source.ts";
 import { zoneTable } from "./zone-table.ts";
 
@@ -52,7 +52,7 @@ const lastSecond = 32_503_679_999;
 const lastEndSecond = 253_402_300_799;
 const maxShared = 16_384;
 
-const shared = new RecentMap<string, Schedule>(maxShared);
+const shared = new LRUCache<string, Schedule>({ max: maxShared });
 
 /** Reads a schedule; see the files cron-field, cron-pattern, interval and schedule-once for each form. */
 export function parseSchedule(text: string, options: ScheduleOptions): ParsedSchedule {
@@ -78,12 +78,20 @@ export function parseSchedule(text: string, options: ScheduleOptions): ParsedSch
     return refused("end_time", "must be after start_time");
   }
   const bounded = new RememberingSchedule(source, start ?? 0, Math.min(end ?? Infinity, lastSecond + 1));
-  const schedule = shared.getOrMake(bounded.key, () => bounded);
+  const schedule = share(bounded);
   if (neverDue(source, schedule, start, end)) {
     const field = source.kind === "once" ? "schedule" : "end_time";
     return refused(field, "never fires: nothing is due from start_time to before end_time");
   }
   return { ok: true, schedule };
+}
+
+/** The object that schedules of this key have in common. */
+function share(made: Schedule): Schedule {
+  const { key } = made;
+  const known = shared.get(key);
+  if (known === undefined) shared.set(key, made);
+  return known ?? made;
 }
 
 /** The next `count` occurrences strictly after `afterSecond`; fewer when they end. */
