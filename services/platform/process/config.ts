@@ -1,3 +1,4 @@
+import { distance as levenshtein } from "fastest-levenshtein";
 import { logLevels } from "./log.ts";
 
 /** Every variable that some part of Carillon reads; any other CARILLON_* is a mistake. */
@@ -154,21 +155,8 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   for (const candidate of candidates) {
     // So much is to be inserted or deleted at least. Besides, the distance costs the product of both lengths.
     if (Math.abs(word.length - candidate.length) > allowed) continue;
-    const distance = editDistance(word, candidate);
+    const distance = levenshtein(word, candidate);
     if (distance <= allowed && (!best || distance < best.distance)) best = { candidate, distance };
   }
   return best?.candidate;
-}
-
-function editDistance(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const row = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const substituted = (previous[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      row.push(Math.min(substituted, (previous[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1));
-    }
-    previous = row;
-  }
-  return previous[b.length] ?? 0;
 }
