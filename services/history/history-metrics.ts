@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import { ExecutionStatus } from "../../gen/carillon/v1/execution_pb.ts";
-import type { Result } from "./results/result.ts";
+import type { AttemptResult } from "../wire/attempt-result.ts";
 
 export interface HistoryMetrics {
   recorded: Counter;
@@ -10,7 +10,7 @@ export interface HistoryMetrics {
   backlog: Gauge;
   watchers: Gauge;
   /** Counts executions by how they ended. */
-  countSettled(results: readonly Result[]): void;
+  countSettled(results: readonly AttemptResult[]): void;
 }
 
 const statusNames: ReadonlyMap<number, string> = new Map(

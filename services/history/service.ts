@@ -1,5 +1,4 @@
 import type { Registry } from "prom-client";
-import { HistoryService } from "../../gen/carillon/v1/events_pb.ts";
 import { ExecutionService } from "../../gen/carillon/v1/execution_pb.ts";
 import { createBroker } from "../platform/jetstream/broker.ts";
 import type { Clock } from "../platform/process/clock.ts";
@@ -9,6 +8,7 @@ import type { Log } from "../platform/process/log.ts";
 import { createOpsServer } from "../platform/process/ops-server.ts";
 import { bindService, createCallPipeline } from "../platform/rpc/binding.ts";
 import { createGrpcServer } from "../platform/rpc/grpc/grpc-server.ts";
+import { HistoryService } from "../wire/history-service.ts";
 import { ensureStreams } from "../wire/streams.ts";
 import type { HistoryConfig } from "./config.ts";
 import { createHistoryMetrics } from "./history-metrics.ts";

@@ -8,7 +8,7 @@ import { type Startable, startInOrder } from "../platform/process/lifecycle.ts";
 import type { Log } from "../platform/process/log.ts";
 import { createOpsServer } from "../platform/process/ops-server.ts";
 import { createGrpcServer } from "../platform/rpc/grpc/grpc-server.ts";
-import { maxBatchBytes, maxBatchEntries } from "../wire/due.ts";
+import { maxBatchBytes, maxBatchEntries } from "../wire/due-batch.ts";
 import { ensureStreams } from "../wire/streams.ts";
 import type { TickerConfig } from "./config.ts";
 import { defaultTickerSettings, type TickerStatus } from "./core/model.ts";

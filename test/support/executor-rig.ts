@@ -25,7 +25,7 @@ import { createLog } from "../../services/platform/process/log.ts";
 import { bindService, createCallPipeline } from "../../services/platform/rpc/binding.ts";
 import { RpcError } from "../../services/platform/rpc/errors/rpc-error.ts";
 import { createGrpcServer } from "../../services/platform/rpc/grpc/grpc-server.ts";
-import { encodeDueBatch } from "../../services/wire/due.ts";
+import { writeDueBatch } from "../../services/wire/due-batch.ts";
 import { consumers, ensureStreams, streams } from "../../services/wire/streams.ts";
 import { subjects } from "../../services/wire/subjects.ts";
 import { type Nats, startNats } from "./nats.ts";
@@ -178,10 +178,13 @@ export async function startExecutorRig(options: { nats?: Nats; collectResults?: 
     /** Publishes entries as one batch, on the subject of the first one's partition. */
     async due(second: number, entries: readonly DueEntry[], head: { mayRepeat?: boolean } = {}): Promise<void> {
       const partition = partitionOf(entries[0]?.jobId ?? "");
-      const batch = encodeDueBatch(
-        { second, partition, mayRepeat: head.mayRepeat === true, epoch: 1 },
-        entries.map((entry) => toBinary(DueEntrySchema, entry)),
-      );
+      const batch = writeDueBatch({
+        second,
+        partition,
+        mayRepeat: head.mayRepeat === true,
+        epoch: 1,
+        entries: entries.map((entry) => toBinary(DueEntrySchema, entry)),
+      });
       const outcome = await publisher.publish(subjects.due(partition), batch, { messageId: `due-${batches++}` });
       if (outcome.kind !== "stored") throw new Error(`not stored: ${JSON.stringify(outcome)}`);
     },

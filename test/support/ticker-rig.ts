@@ -14,9 +14,10 @@ import { systemClock } from "../../services/platform/process/clock.ts";
 import { startInOrder } from "../../services/platform/process/lifecycle.ts";
 import { createLog } from "../../services/platform/process/log.ts";
 import type { Claim, Tick } from "../../services/ticker/core/model.ts";
-import { decodeClaim, decodeTick } from "../../services/ticker/io/messages.ts";
+import { readPartitionClaim } from "../../services/wire/partition-claim.ts";
 import { consumers, ensureStreams, streams } from "../../services/wire/streams.ts";
 import { subjects } from "../../services/wire/subjects.ts";
+import { readTick } from "../../services/wire/tick.ts";
 import { type Nats, repositoryDir, startNats } from "./nats.ts";
 
 export interface WrittenJob {
@@ -86,7 +87,7 @@ export async function startTickerRig(): Promise<TickerRig> {
       subjects: [subjects.ticks],
       from: "state",
       onMessage: (message) => {
-        const tick = decodeTick(message.data);
+        const tick = readTick(message.data);
         ticks.set(tick.ticker, tick);
         announce();
       },
@@ -96,7 +97,7 @@ export async function startTickerRig(): Promise<TickerRig> {
       subjects: [subjects.claims],
       from: "state",
       onMessage: (message) => {
-        claims.set(Number(message.subject.split(".")[2]), decodeClaim(message.data));
+        claims.set(Number(message.subject.split(".")[2]), readPartitionClaim(message.data));
         announce();
       },
     }),

@@ -1,8 +1,8 @@
-import { fromBinary } from "@bufbuild/protobuf";
-import { type DueEntry, DueEntrySchema } from "../../../gen/carillon/v1/events_pb.ts";
 import { ExecutionTrigger } from "../../../gen/carillon/v1/execution_pb.ts";
 import { HttpMethod } from "../../../gen/carillon/v1/job_pb.ts";
 import type { BackoffPolicy } from "../../domain/delivery/backoff.ts";
+import { manualRunOf } from "../../domain/identity/position.ts";
+import { type DueEntry, readDueEntry } from "../../wire/due-entry.ts";
 
 /**
  * A job's HTTP call, made ready once and used for each of its occurrences: only
@@ -13,8 +13,8 @@ export interface Call extends BackoffPolicy {
   readonly entry: Uint8Array;
   readonly jobId: string;
   readonly generation: number;
-  /** Empty: made from the job and the second. Only a manual run brings its own. */
-  readonly executionId: string;
+  /** The `run` of its executions' positions: empty unless it is the call of a manual run. */
+  readonly run: string;
   readonly trigger: ExecutionTrigger;
   /** Scheme, host and port; empty when the URL is none, which fails each attempt. */
   readonly origin: string;
@@ -43,11 +43,12 @@ const methods: Readonly<Record<HttpMethod, string>> = {
 // The registry fills in every default; these hold for an entry that lacks one.
 const defaultTimeoutMs = 30_000;
 
-/** Throws when the bytes are no DueEntry. */
+/** The call of a serialised DueEntry. Throws when the bytes are none. */
 export function decodeCall(entry: Uint8Array): Call {
-  return compileCall(fromBinary(DueEntrySchema, entry), entry);
+  return compileCall(readDueEntry(entry), entry);
 }
 
+/** `entry` is the serialised self of `due`. Throws when that has the id of another job's execution. */
 export function compileCall(due: DueEntry, entry: Uint8Array): Call {
   const method = methods[due.method] ?? "POST";
   const url = URL.canParse(due.url) ? new URL(due.url) : undefined;
@@ -57,7 +58,7 @@ export function compileCall(due: DueEntry, entry: Uint8Array): Call {
     entry: entry.slice(),
     jobId: due.jobId,
     generation: due.generation,
-    executionId: due.executionId,
+    run: runOfEntry(due),
     trigger: due.trigger === ExecutionTrigger.UNSPECIFIED ? ExecutionTrigger.SCHEDULE : due.trigger,
     origin: url && /^https?:$/.test(url.protocol) ? url.origin : "",
     path: url ? url.pathname + url.search : "/",
@@ -69,6 +70,12 @@ export function compileCall(due: DueEntry, entry: Uint8Array): Call {
     minBackoffMs: due.minBackoffMs,
     maxBackoffMs: due.maxBackoffMs,
   };
+}
+
+function runOfEntry({ jobId, executionId }: DueEntry): string {
+  const run = executionId === "" ? "" : manualRunOf(executionId, jobId);
+  if (run === undefined) throw new Error(`${executionId} is no manual run of job ${jobId}`);
+  return run;
 }
 
 function headersOf(due: DueEntry, method: string, hasBody: boolean): string[] {

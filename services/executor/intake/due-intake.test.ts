@@ -4,14 +4,14 @@ import { describe, expect, it } from "vitest";
 import { DueEntrySchema } from "../../../gen/carillon/v1/events_pb.ts";
 import { systemClock } from "../../platform/process/clock.ts";
 import { createLog } from "../../platform/process/log.ts";
-import { encodeDueBatch } from "../../wire/due.ts";
+import { writeDueBatch } from "../../wire/due-batch.ts";
 import { createCallCache } from "../calls/call-cache.ts";
 import { createIntake, type IntakeDeps } from "./due-intake.ts";
 import { createSettlements } from "./settlement.ts";
 
 const clock = { ...systemClock, nowMs: () => 0 };
 const entry = toBinary(DueEntrySchema, create(DueEntrySchema, { jobId: "job", url: "http://127.0.0.1:9/" }));
-const data = encodeDueBatch({ second: 1, partition: 0, mayRepeat: false, epoch: 1 }, [entry]);
+const data = writeDueBatch({ second: 1, partition: 0, mayRepeat: false, epoch: 1, entries: [entry] });
 
 /** An intake whose caller has so much to do already, and that tells what it asked of history. */
 function createRig() {

@@ -1,9 +1,8 @@
-import { fromBinary } from "@bufbuild/protobuf";
 import type { JsMsg } from "nats";
-import { type DueBatch, DueBatchSchema } from "../../../gen/carillon/v1/events_pb.ts";
-import { executionIdOf } from "../../domain/identity/execution-id.ts";
+import { executionIdAt } from "../../domain/identity/position.ts";
 import type { Clock } from "../../platform/process/clock.ts";
 import type { Log } from "../../platform/process/log.ts";
+import { type DueBatch, readDueBatch } from "../../wire/due-batch.ts";
 import { Attempt } from "../calls/attempt.ts";
 import type { Call } from "../calls/call.ts";
 import type { CallCache } from "../calls/call-cache.ts";
@@ -97,7 +96,7 @@ export function createIntake(deps: IntakeDeps): Intake {
 
   const decode = (message: JsMsg): { batch: DueBatch; calls: Call[] } | undefined => {
     try {
-      const batch = fromBinary(DueBatchSchema, message.data);
+      const batch = readDueBatch(message.data);
       const calls = batch.entries.flatMap((entry) => readable(log, message.seq, () => deps.calls.get(entry)) ?? []);
       return { batch, calls };
     } catch (error) {
@@ -128,7 +127,7 @@ export function createIntake(deps: IntakeDeps): Intake {
       const { batch, calls } = decoded;
       const settlement = settlements.take(message, calls.length);
       if (!settlement) return;
-      const kept: HeldBatch = { second: Number(batch.second), calls, settlement };
+      const kept: HeldBatch = { second: batch.second, calls, settlement };
       const repeated = redelivered || batch.mayRepeat;
       const olderThanStates = message.info.timestampNanos / 1e6 < states.completeSinceMs();
       if (repeated || olderThanStates) void keepChecked(kept, repeated, olderThanStates);
@@ -143,7 +142,7 @@ export function createIntake(deps: IntakeDeps): Intake {
 }
 
 function idOf(call: Call, second: number): string {
-  return call.executionId || executionIdOf(call.jobId, second);
+  return executionIdAt(call.jobId, { second, run: call.run });
 }
 
 /** One entry that cannot be read must not cost the others of its message. */

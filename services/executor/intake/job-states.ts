@@ -1,12 +1,10 @@
-import { fromBinary } from "@bufbuild/protobuf";
-import { BinaryReader } from "@bufbuild/protobuf/wire";
-import { type JobEvent, JobEventSchema } from "../../../gen/carillon/v1/events_pb.ts";
 import { ExecutionTrigger } from "../../../gen/carillon/v1/execution_pb.ts";
-import { JobState } from "../../../gen/carillon/v1/job_pb.ts";
+import { type Job, JobState } from "../../../gen/carillon/v1/job_pb.ts";
 import type { SkipReason } from "../../domain/delivery/outcome.ts";
 import type { Clock } from "../../platform/process/clock.ts";
-import { encodeDueEntry } from "../../wire/due.ts";
-import { type Call, decodeCall } from "../calls/call.ts";
+import { dueEntryOf, writeDueEntry } from "../../wire/due-entry.ts";
+import { generationOf, type JobEvent, readJobEvent } from "../../wire/job-event.ts";
+import { type Call, compileCall } from "../calls/call.ts";
 
 /** What is to become of an occurrence, now that its moment has come. */
 export type Verdict = { kind: "fire"; call: Call } | { kind: "skip"; reason: SkipReason };
@@ -84,7 +82,7 @@ export function createJobStates(clock: Clock): JobStates {
     judge(call, started) {
       const change = changes.get(call.jobId);
       if (!change || change.generation <= call.generation) return { kind: "fire", call };
-      change.event ??= fromBinary(JobEventSchema, change.bytes);
+      change.event ??= readJobEvent(change.bytes);
       return judge(call, started, change, change.event);
     },
   };
@@ -98,19 +96,11 @@ function judge(call: Call, started: boolean, change: Change, event: JobEvent): V
   if (job.state === JobState.PAUSED) return { kind: "skip", reason: "JOB_PAUSED" };
   // The ticker publishes what the new timing asks for.
   if (event.timingGeneration > call.generation && !started) return { kind: "skip", reason: "JOB_CHANGED" };
-  change.call ??= decodeCall(encodeDueEntry(job));
+  change.call ??= callOf(job);
   return { kind: "fire", call: change.call };
 }
 
-/** Field 2 of a JobEvent, without decoding the job in it. */
-function generationOf(bytes: Uint8Array): number {
-  const reader = new BinaryReader(bytes);
-  while (reader.pos < reader.len) {
-    const [field, wireType] = reader.tag();
-    if (field === 2) return reader.uint32();
-    // Fields come in order: past it, it is not there.
-    if (field > 2) break;
-    reader.skip(wireType, field);
-  }
-  return 0;
+function callOf(job: Job): Call {
+  const due = dueEntryOf(job);
+  return compileCall(due, writeDueEntry(due));
 }

@@ -1,5 +1,4 @@
 import pLimit from "p-limit";
-import { HistoryService } from "../../../gen/carillon/v1/events_pb.ts";
 import { ExecutionService, ExecutionStatus } from "../../../gen/carillon/v1/execution_pb.ts";
 import type { Clock } from "../../platform/process/clock.ts";
 import type { Address } from "../../platform/process/config.ts";
@@ -7,6 +6,7 @@ import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
 import { RpcError } from "../../platform/rpc/errors/rpc-error.ts";
 import { createGrpcClient } from "../../platform/rpc/grpc/grpc-client.ts";
+import { HistoryService } from "../../wire/history-service.ts";
 
 /**
  * What history knows, asked before something is fired that may have been fired

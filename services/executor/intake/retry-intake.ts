@@ -1,6 +1,5 @@
-import { fromBinary } from "@bufbuild/protobuf";
 import type { JsMsg } from "nats";
-import { RetryBatchSchema, type RetryEntry } from "../../../gen/carillon/v1/events_pb.ts";
+import { type RetryEntry, readRetryBatch } from "../../wire/retry-batch.ts";
 import { Attempt } from "../calls/attempt.ts";
 import type { Call } from "../calls/call.ts";
 import { type Intake, type IntakeDeps, readable } from "./due-intake.ts";
@@ -33,13 +32,13 @@ export function createRetryIntake(deps: IntakeDeps): Intake {
     if (stopped) return;
     for (const { entry, call, settlement } of retries) {
       const { executionId, second, attempt } = entry;
-      caller.submit(new Attempt(caller, call, executionId, Number(second), attempt, settlement));
+      caller.submit(new Attempt(caller, call, executionId, second, attempt, settlement));
     }
   });
 
   const keep = (retry: HeldRetry) => {
     held++;
-    hold.add(Math.ceil(Number(retry.entry.notBeforeMs) / grainMs) * grainMs, retry);
+    hold.add(Math.ceil(retry.entry.notBeforeMs / grainMs) * grainMs, retry);
   };
 
   const keepUnrecorded = async (retry: HeldRetry) => {
@@ -65,7 +64,9 @@ export function createRetryIntake(deps: IntakeDeps): Intake {
 
   const decode = (message: JsMsg): Omit<HeldRetry, "settlement">[] | undefined => {
     try {
-      return fromBinary(RetryBatchSchema, message.data).entries.flatMap((entry) => {
+      const batch = readRetryBatch(message.data);
+      for (const why of batch.refused) log.error({ event: "entry_malformed", sequence: message.seq, why });
+      return batch.entries.flatMap((entry) => {
         const call = readable(log, message.seq, () => deps.calls.get(entry.entry));
         return call ? [{ entry, call }] : [];
       });
@@ -105,7 +106,7 @@ export function createRetryIntake(deps: IntakeDeps): Intake {
         settlements.reject(message);
         return;
       }
-      const earliestMs = Math.min(...entries.map(({ entry }) => Number(entry.notBeforeMs)));
+      const earliestMs = Math.min(...entries.map(({ entry }) => entry.notBeforeMs));
       const waitMs = earliestMs - clock.nowMs();
       if (waitMs > heldAheadMs) {
         settlements.postpone(message, Math.min(waitMs - heldAheadMs / 2, longestPostponementMs));

@@ -1,37 +1,29 @@
-import { create, toBinary } from "@bufbuild/protobuf";
-import { DeadLetterSchema } from "../../../gen/carillon/v1/events_pb.ts";
 import { partitionOf } from "../../domain/identity/partition.ts";
 import type { Publisher } from "../../platform/jetstream/publisher.ts";
 import type { Log } from "../../platform/process/log.ts";
+import type { AttemptResult } from "../../wire/attempt-result.ts";
+import { deadLetterId, writeDeadLetter } from "../../wire/dead-letter.ts";
 import { subjects } from "../../wire/subjects.ts";
 import type { Attempt } from "../calls/attempt.ts";
-import type { AttemptRecord } from "./result-encoding.ts";
 
 /** Keeps executions that used up their attempts, whole, to be replayed. */
 export interface DeadLetters {
   /** Calls back with whether the broker stored it; not at all when the executor stops first. */
-  publish(attempt: Attempt, record: AttemptRecord, onStored: (stored: boolean) => void): void;
+  publish(attempt: Attempt, result: AttemptResult, onStored: (stored: boolean) => void): void;
 }
 
 export function createDeadLetters(publisher: Publisher, log: Log): DeadLetters {
   return {
-    publish(attempt, record, onStored) {
-      const letter = create(DeadLetterSchema, {
-        entry: attempt.call.entry,
-        executionId: attempt.executionId,
-        second: BigInt(attempt.second),
-        result: { ...record, second: BigInt(record.second), sentAtMs: BigInt(record.sentAtMs) },
+    publish(attempt, result, onStored) {
+      const letter = { entry: attempt.call.entry, result };
+      const subject = subjects.dead(partitionOf(result.jobId));
+      void publisher.publish(subject, writeDeadLetter(letter), { messageId: deadLetterId(letter) }).then((outcome) => {
+        if (outcome.kind === "abandoned") return;
+        if (outcome.kind === "refused") {
+          log.error({ event: "dead_letter_refused", executionId: attempt.executionId, ...outcome });
+        }
+        onStored(outcome.kind === "stored");
       });
-      const messageId = `d-${attempt.executionId}-${attempt.number}`;
-      void publisher
-        .publish(subjects.dead(partitionOf(attempt.call.jobId)), toBinary(DeadLetterSchema, letter), { messageId })
-        .then((outcome) => {
-          if (outcome.kind === "abandoned") return;
-          if (outcome.kind === "refused") {
-            log.error({ event: "dead_letter_refused", executionId: attempt.executionId, ...outcome });
-          }
-          onStored(outcome.kind === "stored");
-        });
     },
   };
 }

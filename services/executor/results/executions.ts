@@ -2,11 +2,11 @@ import { ExecutionStatus } from "../../../gen/carillon/v1/execution_pb.ts";
 import { retryWaitMs } from "../../domain/delivery/backoff.ts";
 import type { Outcome, SkipReason } from "../../domain/delivery/outcome.ts";
 import type { Clock, Random } from "../../platform/process/clock.ts";
+import type { AttemptResult } from "../../wire/attempt-result.ts";
 import type { Attempt } from "../calls/attempt.ts";
 import type { ExecutorMetrics } from "../executor-metrics.ts";
 import type { JobStates } from "../intake/job-states.ts";
 import type { DeadLetters } from "./dead-letters.ts";
-import type { AttemptRecord } from "./result-encoding.ts";
 import type { ResultPublisher } from "./result-publisher.ts";
 import type { RetryPublisher } from "./retry-publisher.ts";
 
@@ -45,10 +45,10 @@ export function createExecutions(deps: {
   const skip = (attempt: Attempt, reason: SkipReason) => {
     metrics.skipped();
     const status = reason === "JOB_CHANGED" ? ExecutionStatus.SKIPPED_SUPERSEDED : ExecutionStatus.SKIPPED_PAUSED;
-    const record: AttemptRecord = {
-      executionId: attempt.executionId,
+    const result: AttemptResult = {
       jobId: attempt.call.jobId,
       second: attempt.second,
+      run: attempt.call.run,
       attempt: 0,
       status,
       final: true,
@@ -59,15 +59,15 @@ export function createExecutions(deps: {
       message: skipMessages[reason],
       trigger: attempt.call.trigger,
     };
-    results.add(record, attempt.settlement);
+    results.add(result, attempt.settlement);
   };
 
-  const recordOf = (attempt: Attempt, outcome: Outcome, final: boolean): AttemptRecord => {
+  const resultOf = (attempt: Attempt, outcome: Outcome, final: boolean): AttemptResult => {
     const failed = outcome.kind === "failure";
     return {
-      executionId: attempt.executionId,
       jobId: attempt.call.jobId,
       second: attempt.second,
+      run: attempt.call.run,
       attempt: attempt.number,
       status: failed ? ExecutionStatus.FAILED : ExecutionStatus.SUCCESS,
       final,
@@ -80,8 +80,8 @@ export function createExecutions(deps: {
     };
   };
 
-  const settleWith = (attempt: Attempt, record: AttemptRecord) => (stored: boolean) => {
-    if (stored) results.add(record, attempt.settlement);
+  const settleWith = (attempt: Attempt, result: AttemptResult) => (stored: boolean) => {
+    if (stored) results.add(result, attempt.settlement);
     else attempt.settlement.failed();
   };
 
@@ -113,14 +113,14 @@ export function createExecutions(deps: {
       metrics.attempt(outcome, attempt.durationMs / 1000);
       if (number === 1) metrics.lateness(Math.max(0, attempt.sentAtMs / 1000 - attempt.second));
       if (outcome.kind === "success") {
-        results.add(recordOf(attempt, outcome, true), attempt.settlement);
+        results.add(resultOf(attempt, outcome, true), attempt.settlement);
       } else if (number < call.maxAttempts) {
         const waitMs = retryWaitMs(call, number, deps.random, outcome.retryAfterMs);
         // The retry first: what is recorded tells a redelivery that the retry is safe.
-        retries.add(attempt, clock.nowMs() + waitMs, settleWith(attempt, recordOf(attempt, outcome, false)));
+        retries.add(attempt, clock.nowMs() + waitMs, settleWith(attempt, resultOf(attempt, outcome, false)));
       } else {
-        const record = recordOf(attempt, outcome, true);
-        deps.dead.publish(attempt, record, settleWith(attempt, record));
+        const result = resultOf(attempt, outcome, true);
+        deps.dead.publish(attempt, result, settleWith(attempt, result));
       }
     },
   };

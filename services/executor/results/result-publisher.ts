@@ -2,14 +2,15 @@ import type { Publisher } from "../../platform/jetstream/publisher.ts";
 import type { Clock } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
+import type { AttemptResult } from "../../wire/attempt-result.ts";
+import { ResultBatchWriter, resultBatchId } from "../../wire/result-batch.ts";
 import { subjects } from "../../wire/subjects.ts";
 import type { Settlement } from "../intake/settlement.ts";
-import { type AttemptRecord, ResultBatchWriter } from "./result-encoding.ts";
 
 /** Publishes what became of attempts, many to a message. */
 export interface ResultPublisher extends Startable {
   /** `settlement` is told once the broker has stored the result. */
-  add(record: AttemptRecord, settlement: Settlement): void;
+  add(result: AttemptResult, settlement: Settlement): void;
   /** Results that the broker has not stored yet. */
   pending(): number;
   flush(): void;
@@ -38,7 +39,7 @@ export function createResultPublisher(
     if (settlements.length === 0) return;
     const gathered = settlements;
     settlements = [];
-    const messageId = `r-${sender}-${(batches++).toString(36)}`;
+    const messageId = resultBatchId(sender, batches++);
     void publisher.publish(subjects.results, writer.take(), { messageId }).then((outcome) => {
       unstored -= gathered.length;
       if (outcome.kind === "stored") {
@@ -53,8 +54,8 @@ export function createResultPublisher(
   };
 
   return {
-    add(record, settlement) {
-      writer.add(record);
+    add(result, settlement) {
+      writer.add(result);
       unstored++;
       if (settlements.push(settlement) >= maxResults || writer.bytes() >= maxBytes) flush();
       else cancelTimer ??= deps.clock.after(gatherMs, flush);

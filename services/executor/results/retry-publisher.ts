@@ -1,12 +1,9 @@
-import { createHash } from "node:crypto";
-import { create, toBinary } from "@bufbuild/protobuf";
-import { RetryBatchSchema, type RetryEntry, RetryEntrySchema } from "../../../gen/carillon/v1/events_pb.ts";
-import { parseExecutionId } from "../../domain/identity/execution-id.ts";
 import { partitionOf } from "../../domain/identity/partition.ts";
 import type { Publisher } from "../../platform/jetstream/publisher.ts";
 import type { Clock } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
+import { parkedName, type RetryEntry, retryBatchId, retryName, writeRetryBatch } from "../../wire/retry-batch.ts";
 import { subjects } from "../../wire/subjects.ts";
 import type { Attempt } from "../calls/attempt.ts";
 
@@ -30,6 +27,7 @@ const narrowestSpanMs = 5_000;
 const spanOfWait = 0.1;
 
 interface Waiting {
+  jobId: string;
   entry: RetryEntry;
   /** Of the message id. */
   name: string;
@@ -47,31 +45,29 @@ export function createRetryPublisher(publisher: Publisher, deps: { clock: Clock;
   let cancelTimer: (() => void) | undefined;
 
   const publish = (batch: Waiting[]) => {
-    const entries = batch.map(({ entry }) => entry);
-    const jobId = parseExecutionId(entries[0]?.executionId ?? "")?.jobId ?? "";
-    const payload = toBinary(RetryBatchSchema, create(RetryBatchSchema, { entries }));
-    void publisher
-      .publish(subjects.retry(partitionOf(jobId)), payload, { messageId: messageIdOf(batch) })
-      .then((outcome) => {
-        unstored -= batch.length;
-        if (outcome.kind === "abandoned") return;
-        if (outcome.kind === "refused") deps.log.error({ event: "retries_refused", entries: batch.length, ...outcome });
-        for (const { onStored } of batch) onStored(outcome.kind === "stored");
-      });
+    const subject = subjects.retry(partitionOf(batch[0]?.jobId ?? ""));
+    const payload = writeRetryBatch(batch.map(({ entry }) => entry));
+    const messageId = retryBatchId(batch.map(({ name }) => name));
+    void publisher.publish(subject, payload, { messageId }).then((outcome) => {
+      unstored -= batch.length;
+      if (outcome.kind === "abandoned") return;
+      if (outcome.kind === "refused") deps.log.error({ event: "retries_refused", entries: batch.length, ...outcome });
+      for (const { onStored } of batch) onStored(outcome.kind === "stored");
+    });
   };
 
   const flush = () => {
     cancelTimer?.();
     cancelTimer = undefined;
-    const gathered = waiting.sort((a, b) => Number(a.entry.notBeforeMs - b.entry.notBeforeMs));
+    const gathered = waiting.sort((a, b) => a.entry.notBeforeMs - b.entry.notBeforeMs);
     waiting = [];
     bytes = 0;
     const nowMs = deps.clock.nowMs();
     let batch: Waiting[] = [];
     for (const one of gathered) {
-      const firstMs = Number(batch[0]?.entry.notBeforeMs ?? one.entry.notBeforeMs);
+      const firstMs = batch[0]?.entry.notBeforeMs ?? one.entry.notBeforeMs;
       const spanMs = Math.max(narrowestSpanMs, (firstMs - nowMs) * spanOfWait);
-      if (Number(one.entry.notBeforeMs) - firstMs > spanMs) {
+      if (one.entry.notBeforeMs - firstMs > spanMs) {
         publish(batch);
         batch = [];
       }
@@ -80,35 +76,21 @@ export function createRetryPublisher(publisher: Publisher, deps: { clock: Clock;
     if (batch.length > 0) publish(batch);
   };
 
-  const gather = (
-    attempt: Attempt,
-    number: number,
-    notBeforeMs: number,
-    name: string,
-    onStored: Waiting["onStored"],
-  ) => {
-    const entry = create(RetryEntrySchema, {
-      entry: attempt.call.entry,
-      executionId: attempt.executionId,
-      second: BigInt(attempt.second),
-      attempt: number,
-      notBeforeMs: BigInt(notBeforeMs),
-    });
+  const gather = (one: Waiting) => {
     unstored++;
-    bytes += attempt.call.entry.length;
-    if (waiting.push({ entry, name, onStored }) >= maxEntries || bytes >= maxBytes) flush();
+    bytes += one.entry.entry.length;
+    if (waiting.push(one) >= maxEntries || bytes >= maxBytes) flush();
     else cancelTimer ??= deps.clock.after(gatherMs, flush);
   };
 
   return {
     add(attempt, notBeforeMs, onStored) {
-      const number = attempt.number + 1;
-      gather(attempt, number, notBeforeMs, `${attempt.executionId}:${number}`, onStored);
+      const entry = entryOf(attempt, attempt.number + 1, notBeforeMs);
+      gather({ jobId: attempt.call.jobId, entry, name: retryName(entry), onStored });
     },
     park(attempt, notBeforeMs, onStored) {
-      // It may be parked again: under the same name the broker would take that for a repeat, and drop it.
-      const name = `${attempt.executionId}:${attempt.number}:${notBeforeMs}`;
-      gather(attempt, attempt.number, notBeforeMs, name, onStored);
+      const entry = entryOf(attempt, attempt.number, notBeforeMs);
+      gather({ jobId: attempt.call.jobId, entry, name: parkedName(entry), onStored });
     },
     pending: () => unstored,
     flush,
@@ -119,9 +101,6 @@ export function createRetryPublisher(publisher: Publisher, deps: { clock: Clock;
   };
 }
 
-/** The same attempts make the same id: a retry that two executors publish is stored once, if they gathered it alike. */
-function messageIdOf(batch: readonly Waiting[]): string {
-  const hash = createHash("sha256");
-  for (const { name } of batch) hash.update(`${name}\n`);
-  return `t-${hash.digest("base64url").slice(0, 27)}`;
+function entryOf({ call, executionId, second }: Attempt, attempt: number, notBeforeMs: number): RetryEntry {
+  return { entry: call.entry, executionId, second, attempt, notBeforeMs };
 }

@@ -1,8 +1,9 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { AttemptSchema, type Execution, ExecutionSchema } from "../../../gen/carillon/v1/execution_pb.ts";
+import { executionIdAt } from "../../domain/identity/position.ts";
+import type { Ending } from "../../wire/attempt-result.ts";
 import type { Attempt, ExecutionRecord } from "../results/disposition.ts";
-import { executionIdAt, type Outcome } from "../results/result.ts";
 
 /** A record as the API shows it. */
 export function toExecution(record: ExecutionRecord): Execution {
@@ -36,7 +37,7 @@ function toAttempt(attempt: Attempt): MessageInitShape<typeof AttemptSchema> {
   return create(AttemptSchema, { attempt: attempt.attempt, ...outcomeFields(attempt) });
 }
 
-function outcomeFields({ status, sentAtMs, durationMs, httpStatus, reason, message }: Outcome) {
+function outcomeFields({ status, sentAtMs, durationMs, httpStatus, reason, message }: Ending) {
   return {
     status,
     timestamp: timestampFromMs(sentAtMs),

@@ -1,9 +1,9 @@
 import type { Execution, ExecutionService } from "../../../gen/carillon/v1/execution_pb.ts";
 import { executionIdOf, parseExecutionId } from "../../domain/identity/execution-id.ts";
+import { runOfManual } from "../../domain/identity/position.ts";
 import type { ServiceHandlers } from "../../platform/rpc/call.ts";
 import { invalidField, RpcError } from "../../platform/rpc/errors/rpc-error.ts";
 import type { ExecutionRecord } from "../results/disposition.ts";
-import { runOfManual } from "../results/result.ts";
 import type { HistoryStore } from "../store/store.ts";
 import { mostBytesOf, toExecution } from "./execution-message.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";

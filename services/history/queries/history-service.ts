@@ -1,8 +1,8 @@
-import type { HistoryService } from "../../../gen/carillon/v1/events_pb.ts";
 import { executionIdOf, parseExecutionId } from "../../domain/identity/execution-id.ts";
+import { runOfManual } from "../../domain/identity/position.ts";
 import type { ServiceHandlers } from "../../platform/rpc/call.ts";
 import { invalidField } from "../../platform/rpc/errors/rpc-error.ts";
-import { runOfManual } from "../results/result.ts";
+import type { HistoryService } from "../../wire/history-service.ts";
 import type { HistoryStore } from "../store/store.ts";
 
 /** A due message holds 100: enough for any redelivery, and 30 ms of work. */

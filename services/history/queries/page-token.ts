@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import type { Position } from "../results/result.ts";
+import type { Position } from "../../domain/identity/position.ts";
 
 /*
  * A page token is the position of the last execution that was shown: what is

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { ExecutionStatus, ExecutionTrigger } from "../../../gen/carillon/v1/execution_pb.ts";
+import type { AttemptResult } from "../../wire/attempt-result.ts";
 import { begin, type ExecutionRecord } from "../results/disposition.ts";
-import type { Result } from "../results/result.ts";
 import { createWatchers } from "./watchers.ts";
 
-const resultOf = (jobId: string, second: number): Result => ({
+const resultOf = (jobId: string, second: number): AttemptResult => ({
   jobId,
   second,
   run: "",

@@ -1,8 +1,9 @@
+import type { Position } from "../../domain/identity/position.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import { stoppingError } from "../../platform/rpc/errors/error-normaliser.ts";
 import { RpcError } from "../../platform/rpc/errors/rpc-error.ts";
+import type { AttemptResult } from "../../wire/attempt-result.ts";
 import type { ExecutionRecord } from "../results/disposition.ts";
-import type { Position, Result } from "../results/result.ts";
 
 export interface Watch extends AsyncIterable<ExecutionRecord> {
   /** Ends it, from either side. */
@@ -19,7 +20,7 @@ export interface Watchers extends Startable {
    */
   watch(jobId: string): Watch;
   /** To be called after the commit. */
-  announce(settled: readonly Result[]): void;
+  announce(settled: readonly AttemptResult[]): void;
 }
 
 export interface WatchersConfig {

@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { ExecutionStatus, ExecutionTrigger } from "../../../gen/carillon/v1/execution_pb.ts";
+import type { AttemptResult } from "../../wire/attempt-result.ts";
 import { amend, begin, type ExecutionRecord } from "./disposition.ts";
-import type { Result } from "./result.ts";
 
 const { SUCCESS, FAILED, RETRYING, SKIPPED_PAUSED, SKIPPED_SUPERSEDED } = ExecutionStatus;
 
-const failed = (attempt: number, changes: Partial<Result> = {}): Result => ({
+const failed = (attempt: number, changes: Partial<AttemptResult> = {}): AttemptResult => ({
   jobId: "job",
   second: 1_764_000_000,
   run: "",
@@ -20,7 +20,7 @@ const failed = (attempt: number, changes: Partial<Result> = {}): Result => ({
   trigger: ExecutionTrigger.SCHEDULE,
   ...changes,
 });
-const skip = (changes: Partial<Result> = {}): Result =>
+const skip = (changes: Partial<AttemptResult> = {}): AttemptResult =>
   failed(0, {
     status: SKIPPED_PAUSED,
     final: true,
@@ -35,7 +35,7 @@ const changed = skip({ status: SKIPPED_SUPERSEDED, reason: "JOB_CHANGED" });
 const succeeded = (attempt: number) =>
   failed(attempt, { status: SUCCESS, final: true, httpStatus: 200, reason: "", message: "" });
 
-function recordOf([first, ...others]: readonly Result[]): ExecutionRecord {
+function recordOf([first, ...others]: readonly AttemptResult[]): ExecutionRecord {
   if (!first) throw new Error("no result, no record");
   return others.reduce((record, result) => amend(record, result) ?? record, begin(first));
 }

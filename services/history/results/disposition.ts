@@ -1,13 +1,14 @@
 import { ExecutionStatus, type ExecutionTrigger } from "../../../gen/carillon/v1/execution_pb.ts";
-import { isSkip, type Outcome, type Position, type Result } from "./result.ts";
+import type { Position } from "../../domain/identity/position.ts";
+import { type AttemptResult, type Ending, isSkip } from "../../wire/attempt-result.ts";
 
-export interface Attempt extends Outcome {
+export interface Attempt extends Ending {
   /** From 1. */
   attempt: number;
 }
 
 /** What is known of one execution; its outcome is that of the attempt, or the skip, that decided it. */
-export interface ExecutionRecord extends Position, Outcome {
+export interface ExecutionRecord extends Position, Ending {
   jobId: string;
   trigger: ExecutionTrigger;
   /** The attempt that decided it; 0 while it waits for one, and when it was skipped. */
@@ -35,7 +36,7 @@ export interface ExecutionRecord extends Position, Outcome {
  */
 
 /** The record that a result begins. */
-export function begin(result: Result): ExecutionRecord {
+export function begin(result: AttemptResult): ExecutionRecord {
   const { jobId, second, run, trigger } = result;
   const attempts = result.attempt === 0 ? [] : [attemptOf(result)];
   const decidedBy = result.final ? result.attempt : 0;
@@ -44,7 +45,7 @@ export function begin(result: Result): ExecutionRecord {
 }
 
 /** The record with one more result in it; undefined when the result changes nothing. */
-export function amend(record: ExecutionRecord, result: Result): ExecutionRecord | undefined {
+export function amend(record: ExecutionRecord, result: AttemptResult): ExecutionRecord | undefined {
   if (isSkip(result.status)) return amendWithSkip(record, result);
   const known = record.attempts.some((attempt) => attempt.attempt === result.attempt);
   const decides = result.final && record.decidedBy === 0;
@@ -61,7 +62,7 @@ export function amend(record: ExecutionRecord, result: Result): ExecutionRecord 
   return { ...record, ...outcomeOf(latest), attempts, status: ExecutionStatus.RETRYING };
 }
 
-function amendWithSkip(record: ExecutionRecord, skip: Outcome): ExecutionRecord | undefined {
+function amendWithSkip(record: ExecutionRecord, skip: Ending): ExecutionRecord | undefined {
   const open = !isSettled(record) || record.status === ExecutionStatus.SKIPPED_SUPERSEDED;
   if (open && record.attempts.length > 0 && replacesRetry(skip)) return cutShort(record, noteOfSkip(skip));
   return isSettled(record) ? undefined : { ...record, ...outcomeOf(skip) };
@@ -81,11 +82,11 @@ function noteOf(record: ExecutionRecord): string | undefined {
   return replacesRetry(record) ? noteOfSkip(record) : undefined;
 }
 
-function replacesRetry({ status }: Outcome): boolean {
+function replacesRetry({ status }: Ending): boolean {
   return isSkip(status) && status !== ExecutionStatus.SKIPPED_SUPERSEDED;
 }
 
-function noteOfSkip({ reason, message }: Outcome): string {
+function noteOfSkip({ reason, message }: Ending): string {
   switch (reason) {
     case "JOB_PAUSED":
       return "; not tried again, because the job was paused";
@@ -101,10 +102,10 @@ export function isSettled(record: { status: ExecutionStatus }): boolean {
   return record.status !== ExecutionStatus.RETRYING;
 }
 
-function attemptOf(result: Result): Attempt {
+function attemptOf(result: AttemptResult): Attempt {
   return { attempt: result.attempt, ...outcomeOf(result) };
 }
 
-function outcomeOf({ status, sentAtMs, durationMs, httpStatus, reason, message }: Outcome): Outcome {
+function outcomeOf({ status, sentAtMs, durationMs, httpStatus, reason, message }: Ending): Ending {
   return { status, sentAtMs, durationMs, httpStatus, reason, message };
 }

@@ -4,10 +4,11 @@ import { createConsumerLoop } from "../../platform/jetstream/consumer-loop.ts";
 import type { Clock } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
+import type { AttemptResult } from "../../wire/attempt-result.ts";
+import { readResultBatch } from "../../wire/result-batch.ts";
 import { consumers, streams } from "../../wire/streams.ts";
 import type { HistoryMetrics } from "../history-metrics.ts";
 import type { HistoryStore, Recorded } from "../store/store.ts";
-import { type Result, readResultBatch } from "./result.ts";
 
 export interface Recorder extends Startable {
   /** Whether the last commit succeeded. */
@@ -21,7 +22,7 @@ export interface RecorderDeps {
   clock: Clock;
   log: Log;
   /** Told of executions that have just been settled, after the commit. */
-  onSettled: (results: readonly Result[]) => void;
+  onSettled: (results: readonly AttemptResult[]) => void;
 }
 
 /** A commit is an fsync: results that come within this span share one. */
@@ -43,7 +44,7 @@ const redeliverAfterMs = 1_000;
 export function createRecorder(deps: RecorderDeps): Recorder {
   const { store, metrics, clock, log } = deps;
   let messages: JsMsg[] = [];
-  let results: Result[] = [];
+  let results: AttemptResult[] = [];
   let cancelFlush: (() => void) | undefined;
   let committing = true;
   let stopping: Promise<void> | undefined;

@@ -1,7 +1,8 @@
 import { ExecutionStatus, type ExecutionTrigger } from "../../../gen/carillon/v1/execution_pb.ts";
+import type { Position } from "../../domain/identity/position.ts";
 import type { Sqlite } from "../../platform/sql/sqlite.ts";
+import type { AttemptResult, Ending } from "../../wire/attempt-result.ts";
 import { type Attempt, begin, type ExecutionRecord } from "../results/disposition.ts";
-import type { Outcome, Position, Result } from "../results/result.ts";
 
 interface OutcomeRow {
   status: ExecutionStatus;
@@ -31,7 +32,7 @@ const beforeAll: Position = { second: Number.MAX_SAFE_INTEGER, run: "" };
 export interface Segment {
   readonly number: number;
   /** Adds the record that a result begins; false when there is one at its position already. */
-  insert(jobKey: number, result: Result): boolean;
+  insert(jobKey: number, result: AttemptResult): boolean;
   /** Writes a record that is there already, as it is now. */
   update(jobKey: number, record: ExecutionRecord): void;
   has(jobKey: number, position: Position): boolean;
@@ -117,12 +118,12 @@ type OutcomeColumns = [
   message: string,
 ];
 
-function outcomeColumns(outcome: Outcome): OutcomeColumns {
+function outcomeColumns(outcome: Ending): OutcomeColumns {
   const { status, sentAtMs, durationMs, httpStatus, reason, message } = outcome;
   return [status, sentAtMs, durationMs, httpStatus, reason, message];
 }
 
-function outcomeOf(row: OutcomeRow): Outcome {
+function outcomeOf(row: OutcomeRow): Ending {
   return {
     status: row.status,
     sentAtMs: row.sent_at_ms,

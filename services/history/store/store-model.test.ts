@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { ExecutionStatus, ExecutionTrigger } from "../../../gen/carillon/v1/execution_pb.ts";
-import type { Result } from "../results/result.ts";
+import type { AttemptResult } from "../../wire/attempt-result.ts";
 import { createHistoryStore } from "./store.ts";
 
 const { SUCCESS, FAILED, RETRYING, SKIPPED_PAUSED, SKIPPED_EXPIRED } = ExecutionStatus;
@@ -22,9 +22,9 @@ function randomOf(seed: number) {
 
 /** The promise in its plainest form: all results in the order in which they came, and the answer worked out from them. */
 class Model {
-  readonly #byExecution = new Map<string, Result[]>();
+  readonly #byExecution = new Map<string, AttemptResult[]>();
 
-  add(result: Result): void {
+  add(result: AttemptResult): void {
     const key = `${result.jobId} ${result.second} ${result.run}`;
     this.#byExecution.set(key, [...(this.#byExecution.get(key) ?? []), result]);
   }
@@ -39,10 +39,10 @@ class Model {
       .sort((a, b) => b.second - a.second || (a.run < b.run ? 1 : -1));
   }
 
-  #judge(results: Result[]) {
+  #judge(results: AttemptResult[]) {
     const decider = results.find((result) => result.attempt > 0 && result.final);
     const skip = results.find((result) => result.attempt === 0);
-    const attempts = new Map<number, Result>();
+    const attempts = new Map<number, AttemptResult>();
     for (const result of results) {
       if (result.attempt > 0 && !attempts.has(result.attempt)) attempts.set(result.attempt, result);
     }
@@ -50,7 +50,7 @@ class Model {
     const ordered = [...attempts.values()].sort((a, b) => a.attempt - b.attempt);
     const last = ordered.at(-1);
     // Calls that were made and failed are no skip.
-    const shown = (decider ?? last ?? skip) as Result;
+    const shown = (decider ?? last ?? skip) as AttemptResult;
     const open = skip ? FAILED : RETRYING;
     return {
       jobId: shown.jobId,
@@ -79,7 +79,7 @@ describe("the history store under random results", () => {
     const settled: string[] = [];
     let clock = 0;
 
-    const make = (): Result => {
+    const make = (): AttemptResult => {
       const skip = random(6) === 0;
       const status = skip ? [SKIPPED_PAUSED, SKIPPED_EXPIRED][random(2)] : [SUCCESS, FAILED][random(2)];
       return {
@@ -100,7 +100,7 @@ describe("the history store under random results", () => {
     };
     // Of a manual run the id tells no second: it always comes with the same one.
     const secondOfRun = new Map<string, number>();
-    const sent: Result[] = [];
+    const sent: AttemptResult[] = [];
     for (let round = 0; round < 40; round++) {
       const batch = Array.from({ length: random(12) }, () => {
         const old = sent[random(sent.length + 5)];

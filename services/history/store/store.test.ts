@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ExecutionStatus, ExecutionTrigger } from "../../../gen/carillon/v1/execution_pb.ts";
-import type { Position, Result } from "../results/result.ts";
+import type { Position } from "../../domain/identity/position.ts";
+import type { AttemptResult } from "../../wire/attempt-result.ts";
 import { createHistoryStore, type HistoryStore } from "./store.ts";
 
 const { SUCCESS, FAILED, RETRYING, SKIPPED_PAUSED, SKIPPED_SUPERSEDED } = ExecutionStatus;
@@ -11,7 +12,7 @@ const job = "01kaw3v9j5x7s2d4f6g8h0m1n2";
 const other = "01kaw3v9j5x7s2d4f6g8h0m1n3";
 const noon = 1_764_000_000;
 
-const resultOf = (changes: Partial<Result>): Result => ({
+const resultOf = (changes: Partial<AttemptResult>): AttemptResult => ({
   jobId: job,
   second: noon,
   run: "",
@@ -26,9 +27,9 @@ const resultOf = (changes: Partial<Result>): Result => ({
   trigger: ExecutionTrigger.SCHEDULE,
   ...changes,
 });
-const failed = (changes: Partial<Result> = {}) =>
+const failed = (changes: Partial<AttemptResult> = {}) =>
   resultOf({ status: FAILED, httpStatus: 500, reason: "HTTP_STATUS", message: "answered 500", ...changes });
-const skipped = (changes: Partial<Result> = {}) =>
+const skipped = (changes: Partial<AttemptResult> = {}) =>
   resultOf({ status: SKIPPED_PAUSED, attempt: 0, httpStatus: 0, durationMs: 0, reason: "JOB_PAUSED", ...changes });
 const secondsOf = (records: readonly Position[]) => records.map(({ second }) => second);
 

@@ -1,9 +1,10 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import type { Position } from "../../domain/identity/position.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import { openSqlite, type Sqlite } from "../../platform/sql/sqlite.ts";
+import type { AttemptResult } from "../../wire/attempt-result.ts";
 import { amend, type ExecutionRecord, isSettled } from "../results/disposition.ts";
-import type { Position, Result } from "../results/result.ts";
 import { createJobKeys, type JobKeys } from "./job-keys.ts";
 import { migrations } from "./schema.ts";
 import { createSegments, type Segments } from "./segments.ts";
@@ -20,12 +21,12 @@ export interface Recorded {
   /** Results that were news: attempts and dispositions not known before. */
   news: number;
   /** Those of them that settled their execution. Each execution comes here once, whatever is recorded later. */
-  settled: Result[];
+  settled: AttemptResult[];
 }
 
 export interface HistoryStore extends Startable {
   /** Writes results in one transaction and returns after its commit; what is known already changes nothing. Throws when nothing of it was written. */
-  record(results: readonly Result[]): Recorded;
+  record(results: readonly AttemptResult[]): Recorded;
   /** Settled executions of a job, newest second first; those before a position only when one is given. */
   list(jobId: string, limit: number, before?: Position): ExecutionRecord[];
   find(jobId: string, position: Position): ExecutionRecord | undefined;
@@ -52,7 +53,7 @@ interface Opened {
   db: Sqlite;
   keys: JobKeys;
   segments: Segments;
-  write: (results: readonly Result[]) => Written;
+  write: (results: readonly AttemptResult[]) => Written;
 }
 
 interface Written extends Recorded {
@@ -131,7 +132,7 @@ function open({ folder, segmentRows = defaultSegmentRows }: HistoryStoreOptions)
     db.exec("BEGIN IMMEDIATE; COMMIT");
     const keys = createJobKeys(db);
     const segments = createSegments(db, keys, segmentRows);
-    const write = db.transaction((results: readonly Result[]) => writeResults(keys, segments, results));
+    const write = db.transaction((results: readonly AttemptResult[]) => writeResults(keys, segments, results));
     return { db, keys, segments, write };
   } catch (error) {
     db?.close();
@@ -140,7 +141,7 @@ function open({ folder, segmentRows = defaultSegmentRows }: HistoryStoreOptions)
   }
 }
 
-function writeResults(keys: JobKeys, segments: Segments, results: readonly Result[]): Written {
+function writeResults(keys: JobKeys, segments: Segments, results: readonly AttemptResult[]): Written {
   const written: Written = { news: 0, settled: [], inserted: [] };
   for (const result of results) {
     const jobKey = keys.obtain(result.jobId, segments.open.number);

@@ -11,6 +11,7 @@ import {
   type RetryPolicy,
   RetryPolicySchema,
 } from "../../../gen/carillon/v1/job_pb.ts";
+import { secondNotBefore } from "../../wire/job-schedule.ts";
 
 const defaultTimeoutSeconds = 30n;
 const defaultMaxAttempts = 2;
@@ -82,11 +83,6 @@ export function withoutDerivedDefaults(job: Job): Job {
     ...job,
     retry: create(RetryPolicySchema, { ...set("maxAttempts", maxAttempts), minBackoff }),
   });
-}
-
-/** Whole unix seconds, rounded up: the first second that is not before the instant. */
-export function secondNotBefore(instant: Timestamp): number {
-  return Number(instant.seconds) + (instant.nanos > 0 ? 1 : 0);
 }
 
 export function durationNanos(duration: Duration | undefined): bigint {

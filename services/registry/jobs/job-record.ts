@@ -2,8 +2,8 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { TimestampSchema, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type Job, JobSchema, JobState } from "../../../gen/carillon/v1/job_pb.ts";
 import { secondOf } from "../../platform/process/clock.ts";
+import { scheduleOf } from "../../wire/job-schedule.ts";
 import { type JobRow, type StoredState, storedState } from "../store/job-rows.ts";
-import { scheduleOf } from "./job-timing.ts";
 
 /**
  * A job as the registry handles it: its row, with the definition decoded.
@@ -70,7 +70,7 @@ export function changedRecord(record: JobRecord, change: Change): JobRecord {
 export function viewOf({ job: stored, jobId, generation, state }: JobRecord, nowMs: number): Job {
   const job: Job = { ...stored, etag: etagOf(jobId, generation) };
   if (state !== storedState.active) return job;
-  const parsed = scheduleOf(stored, jobId, Number(stored.createdAt?.seconds ?? 0n));
+  const parsed = scheduleOf(stored);
   const next = parsed.ok ? parsed.schedule.nextAfter(secondOf(nowMs)) : undefined;
   if (next === undefined) job.state = JobState.COMPLETED;
   else job.nextRunTime = create(TimestampSchema, { seconds: BigInt(next) });

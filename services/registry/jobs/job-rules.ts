@@ -2,8 +2,8 @@ import { DstPolicy, HttpMethod, type Job, OverlapPolicy } from "../../../gen/car
 import { problemsOfTargetHeaders } from "../../domain/delivery/target-headers.ts";
 import { problemOfTargetUrl } from "../../domain/delivery/target-url.ts";
 import { isRefusedAddress } from "../../platform/net/address-guard.ts";
+import { scheduleOf } from "../../wire/job-schedule.ts";
 import { durationNanos } from "./job-definition.ts";
-import { scheduleOf } from "./job-timing.ts";
 import type { FieldProblem } from "./refusals.ts";
 
 export interface RuleContext {

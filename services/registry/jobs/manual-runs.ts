@@ -3,7 +3,8 @@ import { type RunJobRequest, type RunJobResponse, RunJobResponseSchema } from ".
 import { manualExecutionId, newManualRun } from "../../domain/identity/execution-id.ts";
 import { partitionOf } from "../../domain/identity/partition.ts";
 import { type Clock, type Random, secondOf } from "../../platform/process/clock.ts";
-import { encodeDueBatch, encodeDueEntry } from "../../wire/due.ts";
+import { writeDueBatch } from "../../wire/due-batch.ts";
+import { dueEntryOf, writeDueEntry } from "../../wire/due-entry.ts";
 import { lanes } from "../store/outbox-rows.ts";
 import type { Store } from "../store/store.ts";
 import { decodeRecord } from "./job-record.ts";
@@ -31,8 +32,8 @@ export function createManualRuns(deps: {
       if (!row) return refuse(jobNotFound(jobId));
       const executionId = manualExecutionId(jobId, newManualRun(random));
       const head = { second: secondOf(nowMs), partition: partitionOf(jobId), mayRepeat: false, epoch: 0 };
-      const entry = encodeDueEntry(decodeRecord(row).job, { executionId });
-      store.outbox.addRun(lanes.change, jobId, executionId, encodeDueBatch(head, [entry]));
+      const entry = writeDueEntry(dueEntryOf(decodeRecord(row).job, { executionId }));
+      store.outbox.addRun(lanes.change, jobId, executionId, writeDueBatch({ ...head, entries: [entry] }));
       const answer = create(RunJobResponseSchema, { executionId });
       if (requestId !== "") {
         store.requests.put("run", requestId, { fingerprint, answer: toBinary(RunJobResponseSchema, answer) }, nowMs);

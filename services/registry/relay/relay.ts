@@ -4,6 +4,7 @@ import type { BatchMessage, Publisher, PublishOutcome } from "../../platform/jet
 import type { Clock } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
+import { jobEventId } from "../../wire/job-event.ts";
 import { subjects } from "../../wire/subjects.ts";
 import { type JobRow, storedState } from "../store/job-rows.ts";
 import { lanes } from "../store/outbox-rows.ts";
@@ -256,8 +257,7 @@ function messageOf(row: JobRow, epoch: number): BatchMessage {
   return {
     subject: subjects.job(partitionOf(row.jobId), row.jobId),
     payload: encodeJobEvent(row, epoch),
-    // With the epoch in it, what fills a purged stream is not taken for a repeat.
-    messageId: `${row.jobId}:${row.generation}:${epoch}`,
+    messageId: jobEventId(row.jobId, row.generation, epoch),
     ...(row.state === storedState.deleted && { ttlSeconds: tombstoneSeconds }),
   };
 }

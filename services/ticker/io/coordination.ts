@@ -4,14 +4,14 @@ import { createFollower } from "../../platform/jetstream/follower.ts";
 import { type Clock, sleep } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
+import { type PartitionClaim, readPartitionClaim } from "../../wire/partition-claim.ts";
 import { streams } from "../../wire/streams.ts";
 import { subjects } from "../../wire/subjects.ts";
-import type { Claim, Tick } from "../core/model.ts";
-import { decodeClaim, decodeTick } from "./messages.ts";
+import { readTick, type Tick } from "../../wire/tick.ts";
 
 export interface StoredClaim {
   partition: number;
-  claim: Claim | undefined;
+  claim: PartitionClaim | undefined;
   revision: number;
 }
 
@@ -59,7 +59,7 @@ export function createCoordination(
     subjects: [subjects.claims],
     from: "state",
     onMessage: ({ subject, data, seq }) => {
-      const claim = readable(subject, () => decodeClaim(data));
+      const claim = readable(subject, () => readPartitionClaim(data));
       options.onClaim({ partition: Number(subject.split(".")[2]), claim, revision: seq });
     },
     onCaughtUp: options.onClaimsComplete,
@@ -70,7 +70,7 @@ export function createCoordination(
     subjects: [subjects.ticks],
     from: "state",
     onMessage: ({ subject, data, seq }) => {
-      const tick = readable(subject, () => decodeTick(data));
+      const tick = readable(subject, () => readTick(data));
       if (tick) options.onTick(tick, seq);
     },
     onCaughtUp: options.onTicksComplete,
@@ -105,7 +105,7 @@ export function createCoordination(
           partitions.map(async (partition) => {
             const subject = subjects.claim(partition);
             const message = await last(streams.claims, subject);
-            const claim = message && readable(subject, () => decodeClaim(message.data));
+            const claim = message && readable(subject, () => readPartitionClaim(message.data));
             return { partition, claim, revision: message?.seq ?? 0 };
           }),
         ),
@@ -114,7 +114,7 @@ export function createCoordination(
       untilAnswered(async () => {
         const subject = subjects.tick(ticker);
         const message = await last(streams.ticks, subject);
-        const tick = message && readable(subject, () => decodeTick(message.data));
+        const tick = message && readable(subject, () => readTick(message.data));
         return { last: message && tick && { tick, sequence: message.seq } };
       }),
     async start() {

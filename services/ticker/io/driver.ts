@@ -3,13 +3,14 @@ import type { Publisher } from "../../platform/jetstream/publisher.ts";
 import { type Clock, sleep } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
-import { encodeDueBatch } from "../../wire/due.ts";
+import { writeDueBatch } from "../../wire/due-batch.ts";
+import { partitionClaimId, writePartitionClaim } from "../../wire/partition-claim.ts";
 import { subjects } from "../../wire/subjects.ts";
+import { tickId, writeTick } from "../../wire/tick.ts";
 import type { Now, TickerEffect, TickerSettings, TickerStatus } from "../core/model.ts";
 import { TickerCore } from "../core/ticker-core.ts";
 import { type Coordination, createCoordination } from "./coordination.ts";
 import { createJobsReader, type JobsReader } from "./jobs-reader.ts";
-import { encodeClaim, encodeTick } from "./messages.ts";
 import { logNotice } from "./notices.ts";
 import type { TickerMetrics } from "./ticker-metrics.ts";
 
@@ -109,21 +110,19 @@ export function createDriver(settings: TickerSettings, deps: DriverDeps): Driver
   const publishDue = (effect: Extract<TickerEffect, { kind: "publish-due" }>): void => {
     const { id, partition, entries, messageId } = effect;
     const sequenceBefore = dueSequence;
-    void duePublisher
-      .publish(subjects.due(partition), encodeDueBatch(effect, entries), { messageId })
-      .then((outcome) => {
-        // Abandoned: the process stops, and the watermark stays where it is.
-        if (outcome.kind === "abandoned") return;
-        const stored = outcome.kind === "stored";
-        if (stored) metrics.duePublished.inc(entries.length);
-        else log.error({ event: "due_refused", partition, code: outcome.code, description: outcome.description });
-        input((at) => core.duePublished(at, id, stored));
-        if (outcome.kind !== "stored" || outcome.duplicate) return;
-        // What was sent after an acknowledgement lies behind it, unless the stream is another one.
-        const replaced = outcome.sequence <= sequenceBefore && sequenceBefore <= dueSequence;
-        dueSequence = replaced ? outcome.sequence : Math.max(dueSequence, outcome.sequence);
-        if (replaced) input((at) => core.dueReplaced(at));
-      });
+    void duePublisher.publish(subjects.due(partition), writeDueBatch(effect), { messageId }).then((outcome) => {
+      // Abandoned: the process stops, and the watermark stays where it is.
+      if (outcome.kind === "abandoned") return;
+      const stored = outcome.kind === "stored";
+      if (stored) metrics.duePublished.inc(entries.length);
+      else log.error({ event: "due_refused", partition, code: outcome.code, description: outcome.description });
+      input((at) => core.duePublished(at, id, stored));
+      if (outcome.kind !== "stored" || outcome.duplicate) return;
+      // What was sent after an acknowledgement lies behind it, unless the stream is another one.
+      const replaced = outcome.sequence <= sequenceBefore && sequenceBefore <= dueSequence;
+      dueSequence = replaced ? outcome.sequence : Math.max(dueSequence, outcome.sequence);
+      if (replaced) input((at) => core.dueReplaced(at));
+    });
   };
 
   const publishTick = ({ id, tick }: Extract<TickerEffect, { kind: "publish-tick" }>): void => {
@@ -132,8 +131,8 @@ export function createDriver(settings: TickerSettings, deps: DriverDeps): Driver
       const sinceMs = clock.nowMs() - (tick.second * 1000 - settings.leadMs);
       metrics.tickSeconds.observe(Math.max(0, sinceMs) / 1000);
     }
-    const messageId = `tick-${nonce}-${id}`;
-    void controlPublisher.publish(subjects.tick(tick.ticker), encodeTick(tick), { messageId }).then((outcome) => {
+    const messageId = tickId(nonce, id);
+    void controlPublisher.publish(subjects.tick(tick.ticker), writeTick(tick), { messageId }).then((outcome) => {
       if (outcome.kind === "abandoned") return;
       if (outcome.kind === "refused") log.error({ ...outcome, event: "tick_refused" });
       input((at) => core.tickPublished(at, id, outcome.kind === "stored"));
@@ -142,8 +141,8 @@ export function createDriver(settings: TickerSettings, deps: DriverDeps): Driver
 
   const writeClaim = (effect: Extract<TickerEffect, { kind: "write-claim" }>): void => {
     const { id, partition, claim, revision } = effect;
-    const options = { messageId: `claim-${nonce}-${id}`, expectLastSubjectSequence: revision };
-    void controlPublisher.publish(subjects.claim(partition), encodeClaim(claim), options).then((outcome) => {
+    const options = { messageId: partitionClaimId(nonce, id), expectLastSubjectSequence: revision };
+    void controlPublisher.publish(subjects.claim(partition), writePartitionClaim(claim), options).then((outcome) => {
       if (outcome.kind === "abandoned") return;
       input((at) => core.claimWritten(at, id, partition, outcome.kind === "stored" ? outcome.sequence : undefined));
     });

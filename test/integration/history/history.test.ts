@@ -14,7 +14,6 @@ import {
 import { readHistoryConfig } from "../../../services/history/config.ts";
 import { createHistoryMetrics } from "../../../services/history/history-metrics.ts";
 import { createRecorder } from "../../../services/history/results/recorder.ts";
-import type { Result } from "../../../services/history/results/result.ts";
 import { createHistory, type HistoryParts } from "../../../services/history/service.ts";
 import { type Broker, createBroker } from "../../../services/platform/jetstream/broker.ts";
 import { createPublisher, type Publisher } from "../../../services/platform/jetstream/publisher.ts";
@@ -22,6 +21,7 @@ import { systemClock } from "../../../services/platform/process/clock.ts";
 import { createLog } from "../../../services/platform/process/log.ts";
 import { createMetrics } from "../../../services/platform/process/metrics.ts";
 import { createGrpcClient } from "../../../services/platform/rpc/grpc/grpc-client.ts";
+import type { AttemptResult } from "../../../services/wire/attempt-result.ts";
 import { ensureStreams, streams } from "../../../services/wire/streams.ts";
 import { subjects } from "../../../services/wire/subjects.ts";
 import { type HistoryProcess, spawnHistory, startHistoryProcess } from "../../support/history-process.ts";
@@ -309,14 +309,14 @@ describe("the recorder", () => {
     const recorded: number[] = [];
     const health: boolean[] = [];
     const store = {
-      record(results: readonly Result[]) {
+      record(results: readonly AttemptResult[]) {
         health.push(recorder.healthy());
         if (health.length === 1) throw new Error("the disk is full");
         recorded.push(...results.map(({ second }) => second));
         return { news: results.length, settled: [...results] };
       },
     };
-    const settled: Result[] = [];
+    const settled: AttemptResult[] = [];
     const recorder = createRecorder({
       ...deps,
       broker,

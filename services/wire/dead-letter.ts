@@ -1,0 +1,42 @@
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { DeadLetterSchema } from "../../gen/carillon/v1/events_pb.ts";
+import { executionIdAt } from "../domain/identity/position.ts";
+import { type AttemptResult, checkedResult } from "./attempt-result.ts";
+
+/** An execution that used up its attempts, whole, to be replayed. */
+export interface DeadLetter {
+  /** A serialised DueEntry. */
+  entry: Uint8Array;
+  /** Its last attempt. */
+  result: AttemptResult;
+}
+
+export function writeDeadLetter({ entry, result }: DeadLetter): Uint8Array {
+  const executionId = executionIdAt(result.jobId, result);
+  const second = BigInt(result.second);
+  return toBinary(
+    DeadLetterSchema,
+    create(DeadLetterSchema, {
+      entry,
+      executionId,
+      second,
+      result: { ...result, executionId, second, sentAtMs: BigInt(result.sentAtMs) },
+    }),
+  );
+}
+
+export function deadLetterId({ result }: DeadLetter): string {
+  return `d-${executionIdAt(result.jobId, result)}-${result.attempt}`;
+}
+
+/** Throws when the bytes are no DeadLetter, or what is in it cannot be. */
+export function readDeadLetter(bytes: Uint8Array): DeadLetter {
+  const { entry, executionId, second, result } = fromBinary(DeadLetterSchema, bytes);
+  if (!result) throw new Error("a dead letter without its result");
+  if (result.executionId !== executionId || result.second !== second) {
+    throw new Error(`a dead letter of ${executionId} with a result of ${result.executionId}`);
+  }
+  const read = checkedResult({ ...result, second: Number(second), sentAtMs: Number(result.sentAtMs) });
+  if (typeof read === "string") throw new Error(`${executionId}: ${read}`);
+  return { entry, result: read };
+}

@@ -1,0 +1,43 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { DueBatchSchema } from "../../gen/carillon/v1/events_pb.ts";
+import { writeMessage } from "./field-writer.ts";
+import { secondFrom } from "./ranges.ts";
+
+/** A due message holds up to this many occurrences. */
+export const maxBatchEntries = 100;
+/** And this many bytes, so that large bodies make small batches: the broker refuses a message over 1 MB. */
+export const maxBatchBytes = 256 * 1024;
+
+/** Occurrences of one partition and second. */
+export interface DueBatch {
+  /** The second at which they are due, unix. */
+  second: number;
+  partition: number;
+  /** Some of them may have been published before under another message id. */
+  mayRepeat: boolean;
+  /** That of the partition's owner; 0 for a manual run. */
+  epoch: number;
+  /** Serialised DueEntry messages. */
+  entries: readonly Uint8Array[];
+}
+
+/**
+ * Each occurrence passes here: 9 µs a batch of 100, and 0.9 µs one of 10. Packed
+ * by hand into a buffer of the exact size it was 4.6 µs and 1.7 µs, where an
+ * occurrence costs its ticker 2 µs in all.
+ */
+export function writeDueBatch(batch: DueBatch): Uint8Array {
+  return writeMessage((fields) => {
+    fields.int64(1, batch.second);
+    fields.uint32(2, batch.partition);
+    fields.bool(3, batch.mayRepeat);
+    fields.uint64(4, batch.epoch);
+    for (const entry of batch.entries) fields.item(5, entry);
+  });
+}
+
+/** The entries are views into the message. Throws when the bytes are no DueBatch. */
+export function readDueBatch(bytes: Uint8Array): DueBatch {
+  const { second, partition, mayRepeat, epoch, entries } = fromBinary(DueBatchSchema, bytes);
+  return { second: secondFrom(second), partition, mayRepeat, epoch: Number(epoch), entries };
+}

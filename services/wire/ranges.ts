@@ -1,0 +1,19 @@
+// Beyond it a number is no second or instant that a clock could have shown (year 33658).
+const greatestSecond = 1e12;
+
+/** Whether a number can be a unix second. */
+export function isSecond(second: number): boolean {
+  return second >= 0 && second <= greatestSecond;
+}
+
+/** Whether a number can be an instant in unix milliseconds. */
+export function isInstant(ms: number): boolean {
+  return ms >= 0 && ms <= greatestSecond * 1000;
+}
+
+/** Throws when it is no second. */
+export function secondFrom(value: bigint): number {
+  const second = Number(value);
+  if (!isSecond(second)) throw new RangeError(`second ${value} is out of range`);
+  return second;
+}
