@@ -42,6 +42,13 @@ module.exports = {
       to: { path: "^services/(?!wire/|domain/|platform/)" },
     },
     {
+      name: "wire-speaks-for-all",
+      comment: "What two services share is written and read in one place.",
+      severity: "error",
+      from: { path: "^services/(?!wire/)", pathNot: "[.]test[.]ts$" },
+      to: { path: "^gen/carillon/v1/events_pb[.]ts$" },
+    },
+    {
       name: "no-service-imports-another",
       comment: "Services meet in proto/ and on the broker.",
       severity: "error",

@@ -68,12 +68,13 @@ export class ResultBatchWriter {
     this.#buffer = larger;
   }
 
-  /** Makes room for a length that two bytes do not hold. */
+  /** Makes room for a length that two bytes do not hold: three more hold any, with leading zeros. */
   #widen(lengthAt: number, length: number): void {
-    this.#at = lengthAt;
-    this.#rawVarint(length);
-    this.#buffer.copyWithin(this.#at, lengthAt + 2, lengthAt + 2 + length);
-    this.#at += length;
+    this.#buffer.copyWithin(lengthAt + 5, lengthAt + 2, this.#at);
+    this.#at += 3;
+    for (let byte = 0; byte < 5; byte++) {
+      this.#buffer[lengthAt + byte] = ((length >>> (7 * byte)) & 0x7f) | (byte < 4 ? 0x80 : 0);
+    }
   }
 
   #text(field: number, text: string): void {
@@ -122,7 +123,7 @@ export interface ReadResultBatch {
 
 /**
  * Throws when the bytes are no ResultBatch; a result in it that cannot be is left out. With
- * BinaryReader, because each execution passes here: 0.7 µs a result, and 1.3 µs with fromBinary().
+ * BinaryReader, because each execution passes here: 0.8 µs a result, and 1.4 µs with fromBinary().
  */
 export function readResultBatch(bytes: Uint8Array): ReadResultBatch {
   const batch: ReadResultBatch = { results: [], refused: [] };

@@ -42,7 +42,7 @@ export type JobEvent = Message<"carillon.v1.JobEvent"> & {
   deleted: boolean;
 
   /**
-   * The whole job, defaults filled in; without next_run_time.
+   * The whole job, defaults filled in; without etag and next_run_time.
    *
    * @generated from field: carillon.v1.Job job = 4;
    */
@@ -66,8 +66,8 @@ export type JobEvent = Message<"carillon.v1.JobEvent"> & {
 
   /**
    * The JOBS sequence of the event that first carried this timing; 0 when that
-   * is this very event. It tells a new owner whether the ticker before it had
-   * seen this timing.
+   * is this very event, 1 when it was in a stream that this one replaced. It
+   * tells a new owner whether the ticker before it had seen this timing.
    *
    * @generated from field: uint64 timing_sequence = 7;
    */
@@ -82,13 +82,14 @@ export const JobEventSchema: GenMessage<JobEvent> = /*@__PURE__*/
   messageDesc(file_carillon_v1_events, 0);
 
 /**
- * DUE, carillon.due.<partition>: occurrences of one partition and second.
+ * DUE, carillon.due.<partition>: occurrences of one partition and second, or
+ * one manual run.
  *
  * @generated from message carillon.v1.DueBatch
  */
 export type DueBatch = Message<"carillon.v1.DueBatch"> & {
   /**
-   * The second at which they are due, unix.
+   * The second at which they are due, unix; for a manual run, when it was asked for.
    *
    * @generated from field: int64 second = 1;
    */
@@ -108,7 +109,8 @@ export type DueBatch = Message<"carillon.v1.DueBatch"> & {
   mayRepeat: boolean;
 
   /**
-   * That of the partition's owner; for the log.
+   * That of the partition's owner, 0 for a manual run. For whoever looks at the
+   * stream: nothing depends on it.
    *
    * @generated from field: uint64 epoch = 4;
    */
@@ -142,6 +144,9 @@ export type DueEntry = Message<"carillon.v1.DueEntry"> & {
   jobId: string;
 
   /**
+   * That of the job when this was made: a newer state that the executor knows
+   * of comes before it.
+   *
    * @generated from field: uint32 generation = 2;
    */
   generation: number;
@@ -207,7 +212,9 @@ export const DueEntrySchema: GenMessage<DueEntry> = /*@__PURE__*/
   messageDesc(file_carillon_v1_events, 2);
 
 /**
- * RETRY, carillon.retry.<partition>: failed attempts that wait.
+ * RETRY, carillon.retry.<partition>: attempts that wait, because the one before
+ * failed or their target kept them waiting too long. Those of several partitions
+ * share a message, on the subject of the first one's.
  *
  * @generated from message carillon.v1.RetryBatch
  */
@@ -247,7 +254,7 @@ export type RetryEntry = Message<"carillon.v1.RetryEntry"> & {
   second: bigint;
 
   /**
-   * The attempt to make, from 2.
+   * The attempt to make, from 2; 1 when the first was parked.
    *
    * @generated from field: uint32 attempt = 4;
    */
@@ -269,7 +276,7 @@ export const RetryEntrySchema: GenMessage<RetryEntry> = /*@__PURE__*/
   messageDesc(file_carillon_v1_events, 4);
 
 /**
- * RESULTS, carillon.results.<lane>: what became of attempts.
+ * RESULTS, carillon.results.0: what became of attempts, as one executor tells it.
  *
  * @generated from message carillon.v1.ResultBatch
  */
@@ -327,7 +334,7 @@ export type AttemptResult = Message<"carillon.v1.AttemptResult"> & {
   final: boolean;
 
   /**
-   * When the request was sent, unix milliseconds.
+   * When the request was sent, or the skip decided; unix milliseconds.
    *
    * @generated from field: int64 sent_at_ms = 7;
    */
@@ -382,6 +389,8 @@ export type DeadLetter = Message<"carillon.v1.DeadLetter"> & {
   entry: Uint8Array;
 
   /**
+   * As in the result.
+   *
    * @generated from field: string execution_id = 2;
    */
   executionId: string;
@@ -392,6 +401,8 @@ export type DeadLetter = Message<"carillon.v1.DeadLetter"> & {
   second: bigint;
 
   /**
+   * The last attempt.
+   *
    * @generated from field: carillon.v1.AttemptResult result = 4;
    */
   result?: AttemptResult | undefined;
@@ -455,7 +466,8 @@ export type PartitionTick = Message<"carillon.v1.PartitionTick"> & {
   epoch: bigint;
 
   /**
-   * The watermark: everything up to this second is published.
+   * The watermark: everything up to this second is published. 0 when nothing is
+   * known.
    *
    * @generated from field: int64 second = 3;
    */
@@ -469,7 +481,8 @@ export type PartitionTick = Message<"carillon.v1.PartitionTick"> & {
   published: number;
 
   /**
-   * The JOBS sequence up to which changes are in it.
+   * The JOBS sequence up to which changes are in it; 0 when the stream was made
+   * anew and nothing of it is seen yet.
    *
    * @generated from field: uint64 jobs_sequence = 5;
    */

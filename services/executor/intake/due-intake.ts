@@ -141,7 +141,8 @@ export function createIntake(deps: IntakeDeps): Intake {
   };
 }
 
-function idOf(call: Call, second: number): string {
+/** The id of a call's execution at a second. */
+export function idOf(call: Call, second: number): string {
   return executionIdAt(call.jobId, { second, run: call.run });
 }
 

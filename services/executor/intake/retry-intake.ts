@@ -2,7 +2,7 @@ import type { JsMsg } from "nats";
 import { type RetryEntry, readRetryBatch } from "../../wire/retry-batch.ts";
 import { Attempt } from "../calls/attempt.ts";
 import type { Call } from "../calls/call.ts";
-import { type Intake, type IntakeDeps, readable } from "./due-intake.ts";
+import { type Intake, type IntakeDeps, idOf, readable } from "./due-intake.ts";
 import { createHold } from "./hold.ts";
 import type { Settlement } from "./settlement.ts";
 
@@ -62,12 +62,19 @@ export function createRetryIntake(deps: IntakeDeps): Intake {
     }
   };
 
+  const callOf = ({ entry, executionId, second }: RetryEntry): Call => {
+    const call = deps.calls.get(entry);
+    // Its result would be recorded under another id than it is looked for.
+    if (executionId !== idOf(call, second)) throw new Error(`${executionId} is no execution of the call with it`);
+    return call;
+  };
+
   const decode = (message: JsMsg): Omit<HeldRetry, "settlement">[] | undefined => {
     try {
       const batch = readRetryBatch(message.data);
       for (const why of batch.refused) log.error({ event: "entry_malformed", sequence: message.seq, why });
       return batch.entries.flatMap((entry) => {
-        const call = readable(log, message.seq, () => deps.calls.get(entry.entry));
+        const call = readable(log, message.seq, () => callOf(entry));
         return call ? [{ entry, call }] : [];
       });
     } catch (error) {

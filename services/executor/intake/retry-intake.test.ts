@@ -1,0 +1,80 @@
+import type { JsMsg } from "nats";
+import { describe, expect, it } from "vitest";
+import { ExecutionTrigger } from "../../../gen/carillon/v1/execution_pb.ts";
+import { HttpMethod } from "../../../gen/carillon/v1/job_pb.ts";
+import { systemClock } from "../../platform/process/clock.ts";
+import { createLog } from "../../platform/process/log.ts";
+import { type DueEntry, writeDueEntry } from "../../wire/due-entry.ts";
+import { type RetryEntry, writeRetryBatch } from "../../wire/retry-batch.ts";
+import { createCallCache } from "../calls/call-cache.ts";
+import type { IntakeDeps } from "./due-intake.ts";
+import { createRetryIntake } from "./retry-intake.ts";
+import { createSettlements } from "./settlement.ts";
+
+const jobId = "0199c0de-0000-7000-8000-000000000001";
+const due: DueEntry = {
+  jobId,
+  generation: 1,
+  url: "http://127.0.0.1:9/",
+  method: HttpMethod.POST,
+  headers: {},
+  body: "{}",
+  timeoutMs: 1_000,
+  maxAttempts: 2,
+  minBackoffMs: 1,
+  maxBackoffMs: 1,
+  executionId: "",
+  trigger: ExecutionTrigger.SCHEDULE,
+};
+const entry = writeDueEntry(due);
+const retry: RetryEntry = { entry, executionId: `${jobId}-7`, second: 7, attempt: 2, notBeforeMs: 60_000 };
+const manualId = `${jobId}-m7`;
+const manual = { ...retry, entry: writeDueEntry({ ...due, executionId: manualId }), executionId: manualId };
+
+const clock = { ...systemClock, nowMs: () => 59_000, after: () => () => undefined };
+
+/** What becomes of a message with these entries. */
+function intakeOf(entries: RetryEntry[]): { held: number; settled: string } {
+  const log = createLog("test", "silent");
+  const deps = {
+    clock,
+    log,
+    calls: createCallCache(),
+    states: { completeSinceMs: () => 0 },
+    settlements: createSettlements({ clock, log }),
+  };
+  const intake = createRetryIntake(deps as unknown as IntakeDeps);
+  let settled = "";
+  const settle = (how: string) => () => {
+    settled = how;
+  };
+  intake.onMessage({
+    data: writeRetryBatch(entries),
+    seq: 1,
+    redelivered: false,
+    info: { timestampNanos: 1e9 },
+    ack: settle("ack"),
+    nak: settle("nak"),
+    term: settle("term"),
+  } as unknown as JsMsg);
+  return { held: intake.held(), settled };
+}
+
+describe("a message of retries", () => {
+  it("keeps its occurrences and manual runs until their time", () => {
+    expect(intakeOf([retry, manual])).toEqual({ held: 2, settled: "" });
+  });
+
+  it("does not lose the others over entries that cannot be read, or contradict themselves", () => {
+    const bad: RetryEntry[] = [
+      { ...retry, entry: new Uint8Array([255, 255]) },
+      { ...retry, second: -1 },
+      { ...retry, attempt: 0 },
+      { ...retry, second: 8 },
+      { ...manual, executionId: `${jobId}-m8` },
+      { ...retry, entry: writeDueEntry({ ...due, executionId: "0199c0de-0000-7000-8000-000000000002-m7" }) },
+    ];
+    expect(intakeOf([...bad, retry, ...bad])).toEqual({ held: 1, settled: "" });
+    for (const one of bad) expect(intakeOf([one])).toEqual({ held: 0, settled: "term" });
+  });
+});

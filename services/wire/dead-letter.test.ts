@@ -1,0 +1,41 @@
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { describe, expect, it } from "vitest";
+import { DeadLetterSchema } from "../../gen/carillon/v1/events_pb.ts";
+import { expectBothWays, seeds, WireValues } from "../../test/support/wire-values.ts";
+import { executionIdAt } from "../domain/identity/position.ts";
+import { type DeadLetter, deadLetterId, readDeadLetter, writeDeadLetter } from "./dead-letter.ts";
+
+const letterOf = (values: WireValues): DeadLetter => ({ entry: values.bytes(), result: values.result() });
+
+const messageOf = ({ entry, result }: DeadLetter) => {
+  const { run, ...fields } = result;
+  const executionId = executionIdAt(result.jobId, result);
+  const second = BigInt(result.second);
+  return { entry, executionId, second, result: { ...fields, executionId, second, sentAtMs: BigInt(fields.sentAtMs) } };
+};
+
+describe("a dead letter", () => {
+  it.each(seeds)("is the same to the generated code (seed %i)", (seed) => {
+    const letter = letterOf(new WireValues(seed));
+    expectBothWays(DeadLetterSchema, messageOf(letter), letter, { write: writeDeadLetter, read: readDeadLetter });
+  });
+
+  it("cannot be read when it contradicts itself, or lacks its result", () => {
+    const good = messageOf(letterOf(new WireValues(1)));
+    const read = (message: MessageInitShape<typeof DeadLetterSchema>) =>
+      readDeadLetter(toBinary(DeadLetterSchema, create(DeadLetterSchema, message)));
+    expect(() => read(good)).not.toThrow();
+    expect(() => read({ entry: good.entry, executionId: good.executionId, second: good.second })).toThrow(/result/);
+    expect(() => read({ ...good, executionId: "other" })).toThrow(/other/);
+    expect(() => read({ ...good, second: good.second + 1n })).toThrow();
+    expect(() => read({ ...good, result: { ...good.result, jobId: "" } })).toThrow(/no job id/);
+    expect(() => readDeadLetter(new Uint8Array([255, 255]))).toThrow();
+  });
+
+  it("is named by its last attempt", () => {
+    const letter = letterOf(new WireValues(1));
+    const result = { ...letter.result, jobId: "j", second: 7, run: "", attempt: 2 };
+    expect(deadLetterId({ ...letter, result })).toBe("d-j-7-2");
+    expect(deadLetterId({ ...letter, result: { ...result, run: "mx" } })).toBe("d-j-mx-2");
+  });
+});

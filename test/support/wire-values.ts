@@ -1,0 +1,110 @@
+import { create, type DescMessage, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { expect } from "vitest";
+import { ExecutionStatus, ExecutionTrigger } from "../../gen/carillon/v1/execution_pb.ts";
+import type { AttemptResult } from "../../services/wire/attempt-result.ts";
+import type { Watermark } from "../../services/wire/watermark.ts";
+import { createDice, type Dice } from "../simulation/random.ts";
+
+/** The seeds of a test that tries random values. */
+export const seeds = Array.from({ length: 200 }, (_, seed) => seed);
+
+// Lengths on both sides of varints of one, two and three bytes.
+const lengths = [0, 1, 2, 31, 32, 33, 42, 43, 126, 127, 128, 300, 5_461, 5_462, 16_383, 16_384, 70_000];
+
+/** What fields may hold: nothing, little, and the most; ordinary values in between. */
+export class WireValues {
+  readonly dice: Dice;
+
+  constructor(seed: number) {
+    this.dice = createDice(seed);
+  }
+
+  text(): string {
+    if (this.dice.chance(0.6)) return this.dice.pick(["", "a", "HTTP_STATUS", "größer", "\u0000", "\ufeffé€😀", "{}"]);
+    return this.dice.pick(["x", "é", "€", "😀"]).repeat(this.dice.pick(lengths));
+  }
+
+  bytes(): Uint8Array {
+    return new Uint8Array(this.dice.pick(lengths)).fill(this.dice.between(0, 255));
+  }
+
+  uint32(): number {
+    return this.dice.pick([
+      0,
+      1,
+      127,
+      128,
+      16_383,
+      16_384,
+      2 ** 31 - 1,
+      2 ** 31,
+      2 ** 32 - 1,
+      this.dice.between(0, 1e6),
+    ]);
+  }
+
+  uint64(): number {
+    return this.dice.pick([0, 1, 127, 128, 2 ** 28, 2 ** 31, 2 ** 32, 2 ** 35 - 1, 2 ** 35, Number.MAX_SAFE_INTEGER]);
+  }
+
+  /** A unix second, also one past 2038 and the greatest that is taken. */
+  second(): number {
+    return this.dice.pick([0, 1, 127, 1_764_000_000, 2 ** 31, 2 ** 32, 1e12, this.dice.between(0, 1e12)]);
+  }
+
+  instantMs(): number {
+    return this.dice.pick([0, 127, 1_764_000_000_003, 2 ** 41 + 5, 1e15, this.dice.between(0, 1e15)]);
+  }
+
+  bool(): boolean {
+    return this.dice.chance(0.5);
+  }
+
+  list<T>(item: () => T): T[] {
+    return Array.from({ length: this.dice.pick([0, 1, 2, 7]) }, item);
+  }
+
+  jobId(): string {
+    const hex = (digits: number) =>
+      this.dice
+        .between(0, 16 ** digits - 1)
+        .toString(16)
+        .padStart(digits, "0");
+    return `${hex(8)}-${hex(4)}-7${hex(3)}-8${hex(3)}-${hex(6)}${hex(6)}`;
+  }
+
+  watermark(): Watermark | undefined {
+    return this.dice.chance(0.3) ? undefined : { second: this.second() || 1, jobsSequence: this.uint64() };
+  }
+
+  result(): AttemptResult {
+    const skipped = this.dice.chance(0.2);
+    const { SUCCESS, FAILED, SKIPPED_PAUSED, SKIPPED_SUPERSEDED } = ExecutionStatus;
+    return {
+      jobId: this.jobId(),
+      second: this.second(),
+      run: this.dice.chance(0.2) ? `m${this.dice.pick(["7", "abcdefghjkmnpqrs"])}` : "",
+      attempt: skipped ? 0 : this.uint32() || 1,
+      status: this.dice.pick(skipped ? [SKIPPED_PAUSED, SKIPPED_SUPERSEDED] : [SUCCESS, FAILED]),
+      final: skipped || this.bool(),
+      sentAtMs: this.instantMs(),
+      durationMs: this.uint32(),
+      httpStatus: this.uint32(),
+      reason: this.text(),
+      message: this.text(),
+      trigger: this.dice.pick([ExecutionTrigger.UNSPECIFIED, ExecutionTrigger.SCHEDULE, ExecutionTrigger.MANUAL]),
+    };
+  }
+}
+
+/** A message of ours reads with the generated code, and one of the generated code with ours. */
+export function expectBothWays<S extends DescMessage, V>(
+  schema: S,
+  message: MessageInitShape<S>,
+  value: V,
+  ours: { write: (value: V) => Uint8Array; read: (bytes: Uint8Array) => unknown },
+): void {
+  const generated = create(schema, message);
+  expect(fromBinary(schema, ours.write(value))).toEqual(generated);
+  expect(ours.read(toBinary(schema, generated))).toEqual(value);
+}
