@@ -55,6 +55,25 @@ describe("a result batch", () => {
     expect(readResultBatch(writer.take())).toEqual({ results, refused: [] });
   });
 
+  it("holds a result of whatever length around the greatest that two bytes tell", () => {
+    const writer = new ResultBatchWriter();
+    const results = Array.from({ length: 300 }, (_, i) => ({ ...result, message: "x".repeat(16_383 - i) }));
+    for (const one of results) writer.add(one);
+    expect(readResultBatch(writer.take()).results).toEqual(results);
+  });
+
+  it("loses nothing where its buffer ends, not even of texts that take the most bytes", () => {
+    // Up to the 32 KiB that it begins with, in steps of one character.
+    const most = 2 ** 32 - 1;
+    for (let chars = 10_850; chars < 10_925; chars++) {
+      const writer = new ResultBatchWriter();
+      const numbers = { second: 1e12, attempt: most, sentAtMs: 1e15, durationMs: most, httpStatus: most };
+      const one = { ...result, ...numbers, jobId: "", reason: "", message: "€".repeat(chars) };
+      writer.add(one);
+      expect(fromBinary(ResultBatchSchema, writer.take())).toEqual(generated([messageOf(one)]));
+    }
+  });
+
   it("grows with its contents, and starts anew when they are taken", () => {
     const writer = new ResultBatchWriter();
     for (let i = 0; i < 2_000; i++) writer.add({ ...result, attempt: i + 1 });

@@ -11,6 +11,7 @@ const entryOf = (fields: {
   url?: string;
   method?: HttpMethod;
   headers?: Record<string, string>;
+  executionId?: string;
 }) => toBinary(DueEntrySchema, create(DueEntrySchema, { url: "http://host:8080/a?b=c", body: "{}", ...fields }));
 
 describe("a call", () => {
@@ -41,6 +42,21 @@ describe("a call", () => {
 
   it("has no origin when its URL is none", () => {
     for (const url of ["", "nonsense", "ftp://host/"]) expect(decodeCall(entryOf({ jobId: "a", url })).origin).toBe("");
+  });
+});
+
+describe("the call of a manual run", () => {
+  const [jobId, otherJobId] = ["0199c0de-0000-7000-8000-000000000001", "0199c0de-0000-7000-8000-000000000002"];
+
+  it("brings its run with it", () => {
+    expect(decodeCall(entryOf({ jobId, executionId: `${jobId}-m7` })).run).toBe("m7");
+    expect(decodeCall(entryOf({ jobId })).run).toBe("");
+  });
+
+  it("is not made when the run is another job's, or none", () => {
+    for (const executionId of [`${otherJobId}-m7`, `${jobId}-7`, "m7"]) {
+      expect(() => decodeCall(entryOf({ jobId, executionId })), executionId).toThrow(/no manual run/);
+    }
   });
 });
 
