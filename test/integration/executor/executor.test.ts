@@ -16,7 +16,7 @@ describe("an executor", () => {
   let rig: ExecutorRig;
   let target: Target;
   let jobs = 0;
-  const newJob = () => `job${(jobs++).toString().padStart(4, "0")}`;
+  const newJob = () => `017f22e2-79b0-7cc3-98c4-${(jobs++).toString(16).padStart(12, "0")}`;
 
   beforeAll(async () => {
     target = await startTarget();
