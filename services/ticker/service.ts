@@ -70,10 +70,10 @@ export function createTicker(
     address: config.opsAddress,
     metrics: deps.metrics,
     ready: () => {
-      const { settled, fenced, highestSecond } = driver.status();
+      const { informed, fenced, highestSecond } = driver.status();
       // After the wall clock was set back nothing is due until it has caught up.
       const aheadMs = (highestSecond ?? 0) * 1000 - clock.nowMs();
-      return broker.connected() && settled && !fenced && aheadMs <= defaultTickerSettings.leadMs + aheadToleratedMs;
+      return broker.connected() && informed && !fenced && aheadMs <= defaultTickerSettings.leadMs + aheadToleratedMs;
     },
     log,
   });

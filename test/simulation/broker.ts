@@ -1,6 +1,6 @@
 import type { Claim, Tick } from "../../services/ticker/core/model.ts";
+import type { Judge } from "./judge.ts";
 import type { JobVersion } from "./registry.ts";
-import type { Verdict } from "./verdict.ts";
 
 interface Entry<T> {
   sequence: number;
@@ -81,10 +81,10 @@ export class SimulatedBroker {
   readonly ticks = new CompactedLog<Tick>();
   readonly claims = new CompactedLog<Claim>();
   readonly #storedIds = new Map<string, string>();
-  readonly verdict: Verdict;
+  readonly judge: Judge;
 
-  constructor(verdict: Verdict) {
-    this.verdict = verdict;
+  constructor(judge: Judge) {
+    this.judge = judge;
   }
 
   /** What a broker may do that restarts: repeats are no longer recognised. */
@@ -93,23 +93,23 @@ export class SimulatedBroker {
   }
 
   storeDue(message: DueMessage): void {
-    const contents = this.verdict.describe(message);
+    const contents = this.judge.describe(message);
     const stored = this.#storedIds.get(message.messageId);
     if (stored !== undefined) {
-      if (stored !== contents) this.verdict.fail(`${message.messageId} names two contents: ${stored} and ${contents}`);
+      if (stored !== contents) this.judge.fail(`${message.messageId} names two contents: ${stored} and ${contents}`);
       return;
     }
     this.#storedIds.set(message.messageId, contents);
-    this.verdict.stored(message);
+    this.judge.stored(message);
   }
 
   storeTick(tick: Tick): void {
     const before = this.ticks.last(tick.ticker)?.value.partitions ?? [];
     for (const { partition, epoch, watermark } of tick.partitions) {
-      this.verdict.watermark(partition, watermark, tick.ticker);
+      this.judge.watermark(partition, watermark, tick.ticker);
       const last = before.find((other) => other.partition === partition && other.epoch === epoch)?.watermark;
-      if (last && (watermark?.second ?? 0) < last.second && !this.verdict.clocksStepped && this.claims.era === 0)
-        this.verdict.fail(`${tick.ticker} went back behind ${last.second}`);
+      if (last && (watermark?.second ?? 0) < last.second && !this.judge.clocksStepped && this.claims.era === 0)
+        this.judge.fail(`${tick.ticker} went back behind ${last.second}`);
     }
     this.ticks.append(tick.ticker, tick);
   }
@@ -118,7 +118,7 @@ export class SimulatedBroker {
   storeClaim(partition: number, claim: Claim, revision: number): number | undefined {
     const key = String(partition);
     if ((this.claims.last(key)?.sequence ?? 0) !== revision) return undefined;
-    this.verdict.watermark(partition, claim.watermark, claim.owner || "nobody");
+    this.judge.watermark(partition, claim.watermark, claim.owner || "nobody");
     return this.claims.append(key, claim);
   }
 }

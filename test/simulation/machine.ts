@@ -62,12 +62,12 @@ export class SimulatedMachine {
   /** Runs in this process, later: never after its death, and not while it is suspended. */
   protected mine(delayMs: number, run: () => void): void {
     const life = this.#life;
-    const attempt = () => {
+    const whenAwake = () => {
       if (this.#life !== life) return;
-      if (this.timeline.nowMs < this.#suspendedUntilMs) this.timeline.at(this.#suspendedUntilMs, attempt);
+      if (this.timeline.nowMs < this.#suspendedUntilMs) this.timeline.at(this.#suspendedUntilMs, whenAwake);
       else run();
     };
-    this.timeline.after(delayMs, attempt);
+    this.timeline.after(delayMs, whenAwake);
   }
 
   /** Reads a stream from its state on, in pieces, keeping its place over lost connections. */

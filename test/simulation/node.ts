@@ -1,10 +1,10 @@
 import type { Now, TickerEffect, TickerSettings } from "../../services/ticker/core/model.ts";
 import { TickerCore } from "../../services/ticker/core/ticker-core.ts";
 import type { SimulatedBroker } from "./broker.ts";
+import type { Judge } from "./judge.ts";
 import { type Network, SimulatedMachine } from "./machine.ts";
 import type { Dice } from "./random.ts";
 import type { Timeline } from "./timeline.ts";
-import type { Verdict } from "./verdict.ts";
 
 const pollMs = 250;
 
@@ -19,17 +19,17 @@ export class SimulatedTicker extends SimulatedMachine {
   #followed = new Map<number, Set<number>>();
 
   readonly #broker: SimulatedBroker;
-  readonly #verdict: Verdict;
+  readonly #judge: Judge;
   readonly #settings: TickerSettings;
 
   constructor(
-    world: { timeline: Timeline; broker: SimulatedBroker; verdict: Verdict; dice: Dice; network: Network },
+    world: { timeline: Timeline; broker: SimulatedBroker; judge: Judge; dice: Dice; network: Network },
     settings: TickerSettings,
     wallOffsetMs: number,
   ) {
     super(world);
     this.#broker = world.broker;
-    this.#verdict = world.verdict;
+    this.#judge = world.judge;
     this.#settings = settings;
     this.name = settings.ticker;
     this.wallOffsetMs = wallOffsetMs;
@@ -98,7 +98,7 @@ export class SimulatedTicker extends SimulatedMachine {
     if (!this.#core) return;
     give(this.#core, this.#now());
     const { outstanding } = this.#core.status();
-    if (outstanding > this.#settings.maxOutstanding) this.#verdict.fail(`${outstanding} messages under way`);
+    if (outstanding > this.#settings.maxOutstanding) this.#judge.fail(`${outstanding} messages under way`);
     for (const effect of this.#core.takeEffects()) this.#perform(effect);
     if (this.#core.status().stopped) this.crash();
   }
@@ -212,14 +212,14 @@ export class SimulatedTicker extends SimulatedMachine {
   /** What a job became after the ticker had seen otherwise must not go out any more. */
   #checkEntries(effect: Extract<TickerEffect, { kind: "publish-due" }>): void {
     for (const entry of effect.entries) {
-      const { timing } = this.#verdict.version(entry);
+      const { timing } = this.#judge.version(entry);
       let current = false;
       for (const [followId, partitions] of this.#followed) {
         if (partitions.has(effect.partition) && this.#delivered.get(followId)?.get(timing.jobId) === entry)
           current = true;
       }
       if (!current || !timing.active)
-        this.#verdict.fail(`${timing.jobId} went out in a state that ${this.name} knew was over`);
+        this.#judge.fail(`${timing.jobId} went out in a state that ${this.name} knew was over`);
     }
   }
 }

@@ -18,7 +18,7 @@ export interface Timing {
   replacedAtMs?: number;
   /** The seconds that were published under it, with how often. */
   published: Map<number, number>;
-  /** The verdict has seen all occurrences up to here. */
+  /** The judge has found all occurrences up to here. */
   verifiedTo: number;
 }
 
@@ -35,7 +35,7 @@ interface SimulatedDefinition {
 }
 
 // What the real one writes for a timing of an earlier stream.
-const longSettled = 1;
+const earlierStreamSequence = 1;
 
 export interface RegistryHabits {
   /** Jobs that are created at once at the start. */
@@ -83,7 +83,7 @@ export class SimulatedRegistry {
   refill(): void {
     const timeline = this.#timeline;
     const dice = this.#dice;
-    for (const timing of this.timings) if (timing.sequence !== undefined) timing.sequence = longSettled;
+    for (const timing of this.timings) if (timing.sequence !== undefined) timing.sequence = earlierStreamSequence;
     let atMs = Math.max(this.#relayFreeAtMs, timeline.nowMs) + dice.between(0, 1_500);
     for (const { current, deleted } of this.#jobs) {
       const { timing } = current;

@@ -1,11 +1,11 @@
 import { defaultTickerSettings, type TickerSettings } from "../../services/ticker/core/model.ts";
 import { SimulatedBroker } from "./broker.ts";
+import { Judge } from "./judge.ts";
 import type { Network } from "./machine.ts";
 import { SimulatedTicker } from "./node.ts";
 import { createDice, type Dice } from "./random.ts";
 import { SimulatedRegistry } from "./registry.ts";
 import { Timeline } from "./timeline.ts";
-import { Verdict } from "./verdict.ts";
 
 /**
  * calm: one ticker, nothing fails: each occurrence exactly once.
@@ -14,7 +14,7 @@ import { Verdict } from "./verdict.ts";
  */
 export type Weather = "calm" | "rolling" | "storm";
 
-export interface Outcome {
+export interface RunReport {
   seed: number;
   weather: Weather;
   failures: string[];
@@ -26,9 +26,9 @@ export interface Outcome {
 }
 
 const startMs = 1_000_000_000_000;
-const settlingMs = 26_000;
+const calmMs = 26_000;
 // A clock that was set back by a minute and a half makes that many seconds go out again, in narrow windows.
-const settlingOfClocksMs = 90_000;
+const calmAfterClocksMs = 90_000;
 const partitions = 4;
 // As long as a ticker may name a sequence of a stream that was replaced.
 const unawareMs = 60_000;
@@ -40,13 +40,13 @@ const networks: Record<Weather, Network> = {
 };
 
 /** One run: everything about it follows from the seed. */
-export function runScenario(seed: number): Outcome {
+export function runScenario(seed: number): RunReport {
   const dice = createDice(seed);
   const weather = dice.pick<Weather>(["calm", "rolling", "storm", "storm", "storm"]);
   const timeline = new Timeline(startMs + dice.between(0, 999));
-  const verdict = new Verdict();
+  const judge = new Judge();
   const crowded = dice.chance(0.2);
-  const broker = new SimulatedBroker(verdict);
+  const broker = new SimulatedBroker(judge);
   const troubleEndMs = timeline.nowMs + dice.between(6_000, 16_000);
   const registry = new SimulatedRegistry(timeline, broker, dice, {
     // In a crowd a second does not fit into the window at once.
@@ -58,12 +58,12 @@ export function runScenario(seed: number): Outcome {
     partitions,
   });
   // A second in the future is cut down to now.
-  verdict.judge(registry, (second) => Math.min(second * 1000, timeline.nowMs) >= broker.jobs.createdMs + unawareMs);
+  judge.begin(registry, (second) => Math.min(second * 1000, timeline.nowMs) >= broker.jobs.createdMs + unawareMs);
   const network = { ...networks[weather] };
   const skewMs = weather === "storm" ? 1_500 : 100;
   const tickers = Array.from({ length: weather === "calm" ? 1 : dice.between(1, 3) }, (_, index) => {
     return new SimulatedTicker(
-      { timeline, broker, verdict, dice, network },
+      { timeline, broker, judge, dice, network },
       settings(`ticker-${index}`, dice, crowded),
       dice.between(-skewMs, skewMs),
     );
@@ -90,13 +90,13 @@ export function runScenario(seed: number): Outcome {
     ticker.connect();
     if (Math.abs(ticker.wallOffsetMs) > skewMs) ticker.wallOffsetMs = 0;
   }
-  timeline.runUntil(troubleEndMs + (verdict.clocksStepped ? settlingOfClocksMs : settlingMs));
-  if (!tickers.some((ticker) => ticker.running)) verdict.fail("no ticker is left");
-  verdict.complete(Math.floor((timeline.nowMs - skewMs - 1_000) / 1000), weather === "calm");
-  if (weather === "calm" && verdict.repeats > 0) verdict.fail(`${verdict.repeats} repeats although nothing failed`);
-  if (weather === "rolling" && verdict.unmarkedRepeats > 0) verdict.fail(`${verdict.unmarkedRepeats} unmarked repeats`);
-  const { failures, published, repeats, unmarkedRepeats } = verdict;
-  const upset = verdict.clocksStepped || broker.jobs.era > 0;
+  timeline.runUntil(troubleEndMs + (judge.clocksStepped ? calmAfterClocksMs : calmMs));
+  if (!tickers.some((ticker) => ticker.running)) judge.fail("no ticker is left");
+  judge.complete(Math.floor((timeline.nowMs - skewMs - 1_000) / 1000), weather === "calm");
+  if (weather === "calm" && judge.repeats > 0) judge.fail(`${judge.repeats} repeats although nothing failed`);
+  if (weather === "rolling" && judge.unmarkedRepeats > 0) judge.fail(`${judge.unmarkedRepeats} unmarked repeats`);
+  const { failures, published, repeats, unmarkedRepeats } = judge;
+  const upset = judge.clocksStepped || broker.jobs.era > 0;
   return { seed, weather, failures, published, repeats, unmarkedRepeats, upset };
 }
 
@@ -139,7 +139,7 @@ function harm(
       return;
     case 4: {
       const jumpMs = dice.pick([-90_000, -20_000, -3_000, 2_000, 12_000, 80_000]);
-      if (Math.abs(jumpMs) > 60_000) broker.verdict.clocksStepped = true;
+      if (Math.abs(jumpMs) > 60_000) broker.judge.clocksStepped = true;
       const rightMs = Math.abs(ticker.wallOffsetMs) > 1_500 ? 0 : ticker.wallOffsetMs;
       ticker.wallOffsetMs += jumpMs;
       timeline.after(dice.between(500, 5_000), () => {

@@ -10,12 +10,12 @@ describe("tickers in a simulated world", () => {
     let published = 0;
     let repeats = 0;
     for (let seed = 1; seed <= seeds; seed++) {
-      const outcome = runScenario(seed);
-      if (!outcome.upset) {
-        published += outcome.published;
-        repeats += outcome.repeats;
+      const report = runScenario(seed);
+      if (!report.upset) {
+        published += report.published;
+        repeats += report.repeats;
       }
-      if (outcome.failures.length > 0) failed.push(`seed ${seed} (${outcome.weather}): ${outcome.failures.join("; ")}`);
+      if (report.failures.length > 0) failed.push(`seed ${seed} (${report.weather}): ${report.failures.join("; ")}`);
     }
     // Each line can be run again: node test/simulation/main.ts <seed>
     expect(failed).toEqual([]);

@@ -5,11 +5,11 @@ export interface BatchLimits {
   bytes: number;
 }
 
-/** Occurrences of one second, on their way into batches. */
+/** The occurrences of one second while they are being cut into batches. */
 export interface Pile {
   readonly second: number;
   readonly slots: readonly Slot[];
-  /** The first slot that is not in a batch yet. */
+  /** Of the first slot that is not in a batch yet. */
   position: number;
 }
 
@@ -17,7 +17,7 @@ export interface Batch {
   second: number;
   entries: Uint8Array[];
   bytes: number;
-  /** Names the contents: second and a hash of each (job, generation). Never an index alone. */
+  /** Names the contents: second, number and a hash over each (job, generation). Never an index alone. */
   contents: string;
 }
 
@@ -25,9 +25,8 @@ export interface Batch {
 const framingBytes = 5;
 
 /**
- * Takes the next batch off a pile; undefined when nothing is left. Jobs that
- * left the timetable since the pile was made are left out: a paused or deleted
- * job stops.
+ * Takes the next batch off a pile; undefined when nothing is left. Leaves out jobs
+ * that are no longer in the timetable: a paused or deleted job stops.
  */
 export function nextBatch(pile: Pile, limits: BatchLimits): Batch | undefined {
   const entries: Uint8Array[] = [];
@@ -48,9 +47,9 @@ export function nextBatch(pile: Pile, limits: BatchLimits): Batch | undefined {
 }
 
 /**
- * 64 bits over a list of (job, generation): two 32-bit FNV-1a lanes with
- * different offsets and primes. Two batches of a partition and second that collide
- * would lose one of them; at 64 bits and a few batches a second that does not happen.
+ * 64 bits over a list of (job, generation): two 32-bit FNV-1a lanes with different
+ * offsets and primes. Of two batches of one partition and second that collide, the
+ * broker would drop one; with 64 bits and a few batches that does not happen.
  */
 class ContentsHash {
   #a = 0x811c9dc5 | 0;

@@ -1,11 +1,10 @@
-import type { TickerEffect } from "./model.ts";
+import type { EffectSink, TickerEffect } from "./model.ts";
 
-/** What is to be done, collected until whoever drives the core takes it. */
-export class Effects {
+/** Collects what is to be done until whoever drives the core takes it. */
+export class Effects implements EffectSink {
   #list: TickerEffect[] = [];
   #lastId = 0;
 
-  /** Ties an effect to its answer. */
   newId(): number {
     return ++this.#lastId;
   }

@@ -1,15 +1,16 @@
 import type { Now } from "./model.ts";
 
-// A tick goes out when its second is complete; when that takes longer than this,
-// one goes out all the same, as a sign of life.
+// A tick goes out when its second is complete. When that takes longer than this,
+// a tick goes out all the same, as a sign of life.
 const longestSilenceMs = 1_250;
-// The sign of life itself takes up to a second and a quarter to be due: an
-// acknowledged tick is worth so much more than the span that is allowed for the answer.
+// The next tick is due only a while after the last one. A tick that is acknowledged
+// is good for so much longer than the span that is allowed for an answer.
 const cadenceMs = 1_000;
 
 /**
- * The own ticks: one under way at a time, so that they are stored in order, and
- * whether this ticker may trust that the others still take it for alive.
+ * When the own ticks go out, and whether they are good enough that the others
+ * still take this ticker for alive. One tick is under way at a time, so that they
+ * are stored in order.
  */
 export class Heartbeat {
   readonly #fenceAfterMs: number;
@@ -24,17 +25,17 @@ export class Heartbeat {
     this.#fenceAfterMs = fenceAfterMs;
   }
 
-  /** Whether a tick was ever sent: before that nobody counts on this ticker. */
+  /** Whether a tick was ever sent. Before that nobody counts on this ticker. */
   get begun(): boolean {
     return this.#lastSentMs > Number.NEGATIVE_INFINITY;
   }
 
-  /** Nothing may be published: others may have taken over. */
+  /** Whether nothing may be published, since others may have taken over. */
   get fenced(): boolean {
     return this.#isFenced;
   }
 
-  /** Whether a tick is to be sent for this second, of which `complete` tells if all of it is published. */
+  /** Whether a tick is to be sent for this second. `complete`: all of the second is published. */
   due(now: Now, second: number, complete: boolean): boolean {
     if (this.#underWay) return false;
     if (this.#isUrgent || !this.begun) return true;
@@ -42,7 +43,7 @@ export class Heartbeat {
     return now.monotonicMs - this.#lastSentMs >= longestSilenceMs;
   }
 
-  /** There is news that should not wait for the next second. */
+  /** The next tick should not wait for the next second. */
   urgent(): void {
     this.#isUrgent = true;
   }
@@ -63,7 +64,7 @@ export class Heartbeat {
     this.#underWay = undefined;
   }
 
-  /** Whether the last confirmed tick is recent enough, judged when it was sent, not when the answer came. */
+  /** Whether the last acknowledged tick is recent enough. What counts is when it was sent, not when the answer came. */
   trusted(now: Now): boolean {
     if (!this.begun) return true;
     if (this.#underWay && now.monotonicMs - this.#underWay.sentMs > this.#fenceAfterMs) return false;
@@ -74,7 +75,7 @@ export class Heartbeat {
     this.#isFenced = true;
   }
 
-  /** After the claims were read again and are still the own ones. */
+  /** The own claims were read again and still stand. */
   lift(now: Now): void {
     if (this.trusted(now)) this.#isFenced = false;
   }

@@ -1,13 +1,13 @@
 import { SecondQueue } from "./second-queue.ts";
 import type { Slot } from "./timetable.ts";
 
-/** A job whose occurrences up to a second are still to be published. */
+/** A job and the last second up to which its late occurrences are owed. */
 interface LateJob {
   slot: Slot;
   untilSecond: number;
 }
 
-/** Occurrences behind the horizon that are still to go out: those of timings that were not known in time. */
+/** Occurrences behind the horizon that are still to go out: their timing was not known in time. */
 export class LateOccurrences {
   #queue = new SecondQueue<LateJob>();
 
@@ -15,7 +15,7 @@ export class LateOccurrences {
     return this.#queue.size;
   }
 
-  /** Those strictly after an instant, up to a second. */
+  /** Adds a job's occurrences strictly after an instant, up to a second. */
   add(slot: Slot, afterMs: number, untilSecond: number): void {
     const first = slot.group.occurrences.nextAfter(Math.floor(afterMs / 1000));
     if (first !== undefined && first <= untilSecond) this.#queue.add(first, { slot, untilSecond });
@@ -31,7 +31,7 @@ export class LateOccurrences {
     if (!taken) return undefined;
     const slots: Slot[] = [];
     for (const job of taken.items) {
-      // Taken out of the timetable meanwhile.
+      // The job has left the timetable meanwhile.
       if (job.slot.index < 0) continue;
       slots.push(job.slot);
       const next = job.slot.group.occurrences.nextAfter(taken.second);
@@ -40,7 +40,7 @@ export class LateOccurrences {
     return { second: taken.second, slots };
   }
 
-  /** Leaves what comes after a second to the timetable, whose horizon went back to it. */
+  /** Drops what comes after a second: the horizon went back to it, and the timetable hands that out again. */
   endAt(second: number): void {
     const kept = new SecondQueue<LateJob>();
     for (let taken = this.#queue.take(); taken && taken.second <= second; taken = this.#queue.take()) {

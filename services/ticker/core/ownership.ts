@@ -14,7 +14,7 @@ export interface KnownClaim {
 }
 
 interface Peer {
-  /** The last tick in the stream, also one from before this ticker's start. */
+  /** The last one in the stream, also from before this ticker's start. */
   tick: Tick | undefined;
   sequence: number;
   /** When a tick arrived last, as it was published; undefined when none did yet. */
@@ -24,27 +24,30 @@ interface Peer {
   askedMs: number;
 }
 
-export type Decision =
+/** What this ticker is to do about a partition, or to ask before it does. */
+export type OwnershipMove =
   | { kind: "take"; partition: number; epoch: number; revision: number; from: string; watermark: Watermark | undefined }
   | { kind: "give-back"; partition: number }
   | { kind: "ask"; ticker: string };
 
-/** What the deciding ticker has: the partitions it owns or is about to own, and those it is giving back. */
-export interface Holdings {
+/** What this ticker has. */
+export interface HeldPartitions {
   owned: readonly number[];
+  /** Those of them that it is giving back. */
   releasing: ReadonlySet<number>;
+  /** Those that it has claimed without an answer yet. */
   pending: ReadonlySet<number>;
 }
 
 const askAgainMs = 1_000;
 
-/** Who owns what, who is alive, and what follows from it for this ticker. */
+/** Knows who owns what and who is alive, and decides what this ticker takes over and gives back. */
 export class Ownership {
   readonly #settings: TickerSettings;
   readonly #claims = new Map<number, KnownClaim>();
   readonly #peers = new Map<string, Peer>();
   readonly #freeSince = new Map<number, number>();
-  /** Silence counts from here: what happened before nobody watched. */
+  /** Silence counts from here: nobody watched before. */
   #watchingSinceMs: number | undefined;
 
   constructor(settings: TickerSettings) {
@@ -61,13 +64,13 @@ export class Ownership {
     this.#watchingSinceMs = undefined;
   }
 
-  /** Another stream has them from now on: its revisions begin again. */
+  /** The claims are in another stream from now on, whose revisions begin again. */
   forgetClaims(): void {
     this.#claims.clear();
     this.#freeSince.clear();
   }
 
-  /** Another stream has them from now on. What the last ones said is still true, and so is who was heard when. */
+  /** The ticks are in another stream from now on. What they said stays true, and so does who was heard when. */
   forgetTickSequences(): void {
     for (const peer of this.#peers.values()) {
       peer.sequence = 0;
@@ -79,7 +82,7 @@ export class Ownership {
     return this.#claims.get(partition) ?? { claim: undefined, revision: 0 };
   }
 
-  /** A claim as the stream tells it; older news than what is known is ignored unless it was read just now. */
+  /** Takes a claim. One that is older than the known one is ignored, unless it was read just now (`fresh`). */
   learnClaim(partition: number, known: KnownClaim, fresh: boolean): boolean {
     const before = this.#claims.get(partition);
     if (before && known.revision <= before.revision && !fresh) return false;
@@ -88,7 +91,7 @@ export class Ownership {
     return true;
   }
 
-  /** A tick of any ticker, the own ones from an earlier life included. `replayed`: it is not a sign of life. */
+  /** Takes a tick of any ticker, also an own one of an earlier life. A `replayed` one is no sign of life. */
   learnTick(now: Now, tick: Tick, sequence: number, replayed: boolean): void {
     const peer = this.#peer(tick.ticker);
     if (sequence <= peer.sequence) return;
@@ -98,7 +101,7 @@ export class Ownership {
     if (!replayed) peer.seenMs = now.monotonicMs;
   }
 
-  /** The stream's last tick of a ticker that seems dead. */
+  /** Takes the last tick in the stream of a ticker that seems dead. */
   verify(now: Now, ticker: string, last: { tick: Tick; sequence: number } | undefined): void {
     const peer = this.#peer(ticker);
     if (last && last.sequence > peer.sequence) this.learnTick(now, last.tick, last.sequence, false);
@@ -125,21 +128,22 @@ export class Ownership {
     return left;
   }
 
-  decide(now: Now, holdings: Holdings): Decision[] {
+  /** The moves that this ticker is to make, given what it has. */
+  moves(now: Now, has: HeldPartitions): OwnershipMove[] {
     if (this.#watchingSinceMs === undefined) return [];
     const { ticker, partitions } = this.#settings;
-    const decisions: Decision[] = [];
-    const held = new Set([...holdings.owned, ...holdings.pending]);
-    let count = held.size - holdings.releasing.size;
+    const moves: OwnershipMove[] = [];
+    const held = new Set([...has.owned, ...has.pending]);
+    let count = held.size - has.releasing.size;
     for (const partition of this.leftBehind(held)) {
-      decisions.push(this.#take(now, partition, ticker));
+      moves.push(this.#take(now, partition, ticker));
       count++;
     }
     const share = Math.ceil(partitions / this.liveCount(now));
-    for (const partition of holdings.owned.toReversed()) {
+    for (const partition of has.owned.toReversed()) {
       if (count <= share) break;
-      if (holdings.releasing.has(partition)) continue;
-      decisions.push({ kind: "give-back", partition });
+      if (has.releasing.has(partition)) continue;
+      moves.push({ kind: "give-back", partition });
       count--;
     }
     const asked = new Set<string>();
@@ -149,25 +153,25 @@ export class Ownership {
       if (owner === ticker) continue;
       if (owner === "") {
         if (count >= share && !this.#leftLying(now, partition)) continue;
-        decisions.push(this.#take(now, partition, ""));
+        moves.push(this.#take(now, partition, ""));
         count++;
         continue;
       }
       const peer = this.#peer(owner);
       if (count >= share || !this.#silent(now, peer)) continue;
       if (peer.verified) {
-        decisions.push(this.#take(now, partition, owner));
+        moves.push(this.#take(now, partition, owner));
         count++;
       } else if (!asked.has(owner) && now.monotonicMs - peer.askedMs >= askAgainMs) {
         peer.askedMs = now.monotonicMs;
         asked.add(owner);
-        decisions.push({ kind: "ask", ticker: owner });
+        moves.push({ kind: "ask", ticker: owner });
       }
     }
-    return decisions;
+    return moves;
   }
 
-  #take(now: Now, partition: number, from: string): Decision {
+  #take(now: Now, partition: number, from: string): OwnershipMove {
     const { claim, revision } = this.claimOf(partition);
     const ticked = from === "" ? undefined : this.#tickedWatermark(from, partition);
     return {
@@ -180,7 +184,7 @@ export class Ownership {
     };
   }
 
-  /** The later one, unless a clock that ran ahead has written it: the other one says more then. */
+  /** The later one of two watermarks. One that a clock which ran ahead has written counts for less than the other. */
   #later(now: Now, claimed: Watermark | undefined, ticked: Watermark | undefined): Watermark | undefined {
     const latest = (now.wallMs + this.#settings.leadMs) / 1000 + aheadToleratedSeconds;
     if (claimed && ticked && claimed.second > latest !== ticked.second > latest)
@@ -192,7 +196,7 @@ export class Ownership {
     return this.#peers.get(ticker)?.tick?.partitions.find((tick) => tick.partition === partition)?.watermark;
   }
 
-  /** A free partition that those with a claim to it leave lying goes to whoever sees it. */
+  /** Whether nobody has taken a free partition for so long that any ticker may. */
   #leftLying(now: Now, partition: number): boolean {
     const since = this.#freeSince.get(partition);
     if (since !== undefined) return now.monotonicMs - since >= this.#settings.deadAfterMs;

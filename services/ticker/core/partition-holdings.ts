@@ -1,6 +1,5 @@
-import type { Effects } from "./effects.ts";
-import type { Claim, Now, TickerSettings, TickerStatus } from "./model.ts";
-import type { Decision, Holdings, Ownership } from "./ownership.ts";
+import type { Claim, EffectSink, Now, PartitionTick, TickerSettings, TickerStatus } from "./model.ts";
+import type { HeldPartitions, Ownership, OwnershipMove } from "./ownership.ts";
 import { PartitionRun } from "./partition-run.ts";
 
 /** A claim that is being written. */
@@ -8,16 +7,16 @@ interface PendingClaim {
   id: number;
   claim: Claim;
   from: string;
-  /** It was refused; this read tells why. */
+  /** The read that tells why it was refused. */
   readId?: number;
 }
 
-// Of what DUE held when it was lost with its disk. A backlog that is deeper than
-// this is a limit; executors ask history about all that goes out again.
+// So much of a DUE that was lost with its disk is made up for; what had waited in
+// it for longer is not. Executors ask history about all that goes out again.
 const dueLostSeconds = 60;
 
 /**
- * The partitions that this ticker holds, kept in line with the claims: a run
+ * The partitions that this ticker holds. Keeps them in line with the claims: a run
  * begins when its claim is stored, and ends as soon as the claim says otherwise.
  */
 export class PartitionHoldings {
@@ -25,18 +24,18 @@ export class PartitionHoldings {
   readonly #pending = new Map<number, PendingClaim>();
   readonly #settings: TickerSettings;
   readonly #ownership: Ownership;
-  readonly #effects: Effects;
+  readonly #effects: EffectSink;
   #leaving = false;
-  /** Timetables that lay too far ahead, to be told of. */
+  /** Partitions that lay too far ahead, to be told of. */
   #ahead: { partitions: number; aheadSeconds: number; fromSecond: number } | undefined;
 
-  constructor(settings: TickerSettings, ownership: Ownership, effects: Effects) {
+  constructor(settings: TickerSettings, ownership: Ownership, effects: EffectSink) {
     this.#settings = settings;
     this.#ownership = ownership;
     this.#effects = effects;
   }
 
-  /** Claims whose writing is not answered yet. */
+  /** How many claims are being written. */
   get unanswered(): number {
     return this.#pending.size;
   }
@@ -56,19 +55,47 @@ export class PartitionHoldings {
     return { owned: this.runs.size, loaded, jobs, lowestWatermark, highestSecond };
   }
 
-  summary(): Holdings {
+  held(): HeldPartitions {
     const releasing = new Set<number>();
     for (const run of this.runs.values()) if (run.releasing) releasing.add(run.partition);
     const pending = new Set([...this.#pending.keys()].filter((partition) => !this.runs.has(partition)));
     return { owned: [...this.runs.keys()], releasing, pending };
   }
 
-  take(decision: Extract<Decision, { kind: "take" }>): void {
-    const { partition, epoch, watermark, from, revision } = decision;
-    this.#write(partition, { owner: this.#settings.ticker, epoch, watermark }, from, revision);
+  make(move: OwnershipMove): void {
+    switch (move.kind) {
+      case "ask":
+        this.#effects.emit({ kind: "read-last-tick", ticker: move.ticker });
+        break;
+      case "give-back":
+        this.release(move.partition);
+        break;
+      case "take": {
+        const { partition, epoch, watermark, from, revision } = move;
+        this.#write(partition, { owner: this.#settings.ticker, epoch, watermark }, from, revision);
+        break;
+      }
+      default:
+        move satisfies never;
+    }
   }
 
-  /** Claims again what is held and no stream says so: the claims were lost. */
+  /** Whether each partition is published up to a second. */
+  complete(second: number): boolean {
+    for (const { watermark } of this.runs.values()) if (!watermark || watermark.second < second) return false;
+    return true;
+  }
+
+  ticks(): PartitionTick[] {
+    return Array.from(this.runs.values(), ({ partition, epoch, watermark, published }) => ({
+      partition,
+      epoch,
+      watermark,
+      published,
+    }));
+  }
+
+  /** Claims again what is held without a claim in the stream: the claims were lost. */
   reclaim(): void {
     const { ticker } = this.#settings;
     for (const { partition, epoch, watermark, releasing } of this.runs.values()) {
@@ -78,7 +105,7 @@ export class PartitionHoldings {
     }
   }
 
-  /** Begins no further second in a partition; it goes back once all that was begun is acknowledged. */
+  /** Begins no further second in a partition. It is given back once all that was begun is acknowledged. */
   release(partition: number): void {
     const run = this.runs.get(partition);
     if (run) run.releasing = true;
@@ -89,7 +116,7 @@ export class PartitionHoldings {
     for (const partition of this.runs.keys()) this.release(partition);
   }
 
-  /** Gives back what is released and finished, or, when `unfinished`, as it stands. */
+  /** Gives back what is released: when it is finished, or as it stands when `unfinished`. */
   giveBack(unfinished: boolean): void {
     for (const run of this.runs.values()) {
       if (!run.releasing || this.#pending.has(run.partition) || !(run.idle || unfinished)) continue;
@@ -98,7 +125,7 @@ export class PartitionHoldings {
     }
   }
 
-  /** Begins again from now where the timetable lies too far ahead: the wall clock was set back. */
+  /** Begins again from now where the horizon lies too far ahead: the wall clock was set back. */
   rewindAhead(now: Now, target: number): void {
     const fromSecond = Math.floor(now.wallMs / 1000) - 1;
     for (const run of this.runs.values()) {
@@ -108,7 +135,7 @@ export class PartitionHoldings {
     this.#tellAhead();
   }
 
-  /** Publishes again what a DUE that is lost may have held. */
+  /** Publishes again what a lost DUE may have held. */
   rewindLost(now: Now): void {
     const nowSecond = Math.floor(now.wallMs / 1000);
     const fromSecond = nowSecond - dueLostSeconds;
@@ -126,7 +153,7 @@ export class PartitionHoldings {
     const pending = this.#pending.get(partition);
     if (pending?.id !== id) return;
     if (revision === undefined) {
-      // Somebody was faster, or it was stored and the answer lost: look again, decide anew.
+      // Somebody was faster, or it was stored and the answer was lost: look again, and decide anew.
       pending.readId = this.#effects.newId();
       this.#effects.emit({ kind: "read-claims", id: pending.readId, partitions: [partition] });
       return;
@@ -136,7 +163,7 @@ export class PartitionHoldings {
   }
 
   claimRead(now: Now, id: number, partition: number, claim: Claim | undefined, revision: number): void {
-    // Older than what is known is a read that was overtaken.
+    // What is older than the known claim was overtaken on its way.
     if (revision === 0 || revision >= this.#ownership.claimOf(partition).revision) {
       this.#ownership.learnClaim(partition, { claim, revision }, true);
       this.#reconcile(now, partition);
@@ -157,7 +184,7 @@ export class PartitionHoldings {
     const mine = claim?.owner === this.#settings.ticker;
     const pending = this.#pending.get(partition);
     const written = pending && claim && pending.claim.epoch === claim.epoch && pending.claim.owner === claim.owner;
-    // No claim at all says nothing against this run: it is claimed again.
+    // No claim at all says nothing against a run: its partition is claimed again.
     if (run && claim && !(mine && claim.epoch === run.epoch)) this.#end(run, claim, written === true && !mine);
     if (written) {
       this.#pending.delete(partition);
@@ -169,15 +196,7 @@ export class PartitionHoldings {
   #begin(now: Now, partition: number, claim: Claim, from: string): void {
     const { epoch, watermark } = claim;
     const nowSecond = Math.floor(now.wallMs / 1000);
-    const run = new PartitionRun({
-      partition,
-      epoch,
-      watermark,
-      nowSecond,
-      leadSeconds: Math.ceil(this.#settings.leadMs / 1000),
-      lookbackSeconds: this.#settings.lookbackSeconds,
-      limits: this.#settings.limits,
-    });
+    const run = new PartitionRun(partition, claim, nowSecond, this.#settings);
     run.releasing = this.#leaving;
     this.runs.set(partition, run);
     if (watermark && run.horizon < watermark.second) this.#noteAhead(watermark.second - nowSecond, run.horizon);
@@ -189,7 +208,7 @@ export class PartitionHoldings {
     this.#ahead = { partitions, aheadSeconds: Math.max(aheadSeconds, this.#ahead?.aheadSeconds ?? 0), fromSecond };
   }
 
-  /** Once for all partitions that it befell together. */
+  /** One notice for all partitions that it befell together. */
   #tellAhead(): void {
     if (this.#ahead) this.#effects.emit({ kind: "notice", notice: { event: "timetable_was_ahead", ...this.#ahead } });
     this.#ahead = undefined;
@@ -208,7 +227,7 @@ export class PartitionHoldings {
     this.#effects.emit({ kind: "notice", notice: { event: "partition_lost", partition, epoch, ...newer } });
   }
 
-  /** One follower for all partitions that came together: not before the last claim that is being written is answered. */
+  /** Follows JOBS with one reader for all partitions that came together, once no claim is being written any more. */
   #follow(): void {
     for (const partition of this.#pending.keys()) if (!this.runs.has(partition)) return;
     this.#tellAhead();

@@ -1,22 +1,15 @@
 import { describe, expect, it } from "vitest";
 import type { JobChange, Watermark } from "./model.ts";
-import { PartitionRun, type Unit } from "./partition-run.ts";
+import { type Issued, PartitionRun } from "./partition-run.ts";
 
 const everySecond = { key: "every-1", nextAfter: (second: number) => second + 1 };
 
 const inherited: Watermark = { second: 100, jobsSequence: 10 };
 
 function run(watermark: Watermark | "unknown" = inherited, nowSecond = 100): PartitionRun {
-  const limits = { entries: 100, bytes: 1_000_000 };
-  return new PartitionRun({
-    partition: 3,
-    epoch: 2,
-    watermark: watermark === "unknown" ? undefined : watermark,
-    nowSecond,
-    leadSeconds: 1,
-    lookbackSeconds: 3_600,
-    limits,
-  });
+  const claim = { owner: "a", epoch: 2, watermark: watermark === "unknown" ? undefined : watermark };
+  const settings = { leadMs: 700, lookbackSeconds: 3_600, limits: { entries: 100, bytes: 1_000_000 } };
+  return new PartitionRun(3, claim, nowSecond, settings);
 }
 
 function active(fields: Partial<Extract<JobChange, { kind: "active" }>> = {}): JobChange {
@@ -34,17 +27,18 @@ function active(fields: Partial<Extract<JobChange, { kind: "active" }>> = {}): J
 }
 
 /** Issues all that may go out up to a second. */
-function issueAll(partition: PartitionRun, target: number): { second: number; unit: Unit }[] {
+function issueAll(partition: PartitionRun, target: number): Issued[] {
   const issued = [];
   while (partition.nextSecond(target) !== undefined) {
     const next = partition.issue();
-    if (next) issued.push({ second: next.batch.second, unit: next.unit });
+    if (next) issued.push(next);
   }
   partition.skipTo(target);
   return issued;
 }
 
-const seconds = (issued: { second: number }[]) => issued.map(({ second }) => second);
+const seconds = (issued: readonly Issued[]) => issued.map(({ message }) => message.second);
+const marks = (issued: readonly Issued[]) => issued.map(({ message }) => message.mayRepeat);
 
 describe("a partition", () => {
   it("goes on right behind the watermark of the owner before", () => {
@@ -82,9 +76,9 @@ describe("a partition", () => {
     partition.reachedEnd();
     const [first, second] = issueAll(partition, 102);
     if (!first || !second) throw new Error("two seconds were due");
-    partition.acknowledge(second.unit);
+    partition.acknowledge(second.tally);
     expect(partition.watermark?.second).toBe(100);
-    partition.acknowledge(first.unit);
+    partition.acknowledge(first.tally);
     expect(partition.watermark?.second).toBe(102);
     expect(partition.published).toBe(1);
   });
@@ -99,7 +93,7 @@ describe("a partition", () => {
     expect(seconds(issued)).toEqual([104, 105, 106]);
     const [late, , onTime] = issued;
     if (!late || !onTime) throw new Error("three seconds were due");
-    partition.acknowledge(onTime.unit);
+    partition.acknowledge(onTime.tally);
     expect(partition.watermark).toEqual({ second: 105, jobsSequence: 0 });
   });
 
@@ -137,7 +131,7 @@ describe("a partition", () => {
   it("says which occurrences of a rebuilt JOBS it did not make up for", () => {
     const partition = run({ second: 1_000_000, jobsSequence: 10 }, 1_000_000);
     const dropped = partition.change(active({ timingSequence: 12, effectiveFromMs: 5_000 }), 12);
-    expect(dropped).toEqual({ droppedFromMs: 5_000, untilMs: 996_400_000 });
+    expect(dropped).toEqual({ fromMs: 5_000, untilMs: 996_400_000 });
   });
 
   it("begins from now where its watermark lies in the future, and says that it may repeat", () => {
@@ -145,8 +139,9 @@ describe("a partition", () => {
     expect(partition.watermark).toEqual({ second: 999_999, jobsSequence: 10 });
     partition.change(active(), 5);
     partition.reachedEnd();
-    expect(seconds(issueAll(partition, 1_000_001))).toEqual([1_000_000, 1_000_001]);
-    expect([partition.mayRepeat(1_003_600), partition.mayRepeat(1_003_700)]).toEqual([true, false]);
+    const issued = issueAll(partition, 1_003_606);
+    expect(seconds(issued.slice(0, 2))).toEqual([1_000_000, 1_000_001]);
+    expect(marks(issued.slice(-2))).toEqual([true, false]);
   });
 
   it("waits for a clock that was set back by less than a minute", () => {
@@ -163,17 +158,17 @@ describe("a partition", () => {
     partition.change(active(), 5);
     partition.reachedEnd();
     const before = issueAll(partition, 110);
-    for (const { unit } of before.slice(0, -1)) partition.acknowledge(unit);
+    for (const { tally } of before.slice(0, -1)) partition.acknowledge(tally);
     expect(partition.watermark?.second).toBe(109);
     partition.rewind(105);
     expect(partition.watermark?.second).toBe(105);
     // The last one of before is acknowledged only now.
-    for (const { unit } of before.slice(-1)) partition.acknowledge(unit);
+    for (const { tally } of before.slice(-1)) partition.acknowledge(tally);
     expect(partition.watermark?.second).toBe(105);
-    expect(partition.mayRepeat(110)).toBe(true);
     const again = issueAll(partition, 110);
+    expect(marks(again)).toEqual([true, true, true, true, true]);
     expect(seconds(again)).toEqual([106, 107, 108, 109, 110]);
-    for (const { unit } of again) partition.acknowledge(unit);
+    for (const { tally } of again) partition.acknowledge(tally);
     expect(partition.watermark).toEqual({ second: 110, jobsSequence: 5 });
   });
 
@@ -192,7 +187,7 @@ describe("a partition whose JOBS is replaced by another stream", () => {
     const partition = run();
     partition.change(active(), 5);
     partition.reachedEnd();
-    for (const { unit } of issueAll(partition, 103)) partition.acknowledge(unit);
+    for (const { tally } of issueAll(partition, 103)) partition.acknowledge(tally);
     partition.streamReplaced();
     return partition;
   };
@@ -220,9 +215,9 @@ describe("a partition whose JOBS is replaced by another stream", () => {
     partition.change(active({ timingSequence: 1 }), 7);
     partition.reachedEnd();
     expect(partition.watermark?.jobsSequence).toBe(0);
-    for (const { unit } of issueAll(partition, 104)) partition.acknowledge(unit);
+    for (const { tally } of issueAll(partition, 104)) partition.acknowledge(tally);
     partition.streamFilled();
-    for (const { unit } of issueAll(partition, 105)) partition.acknowledge(unit);
+    for (const { tally } of issueAll(partition, 105)) partition.acknowledge(tally);
     expect(partition.watermark?.jobsSequence).toBe(7);
   });
 

@@ -1,12 +1,12 @@
 import FlatQueue from "flatqueue";
 
 /**
- * Items by second, earliest second first. A bucket a second and a heap of the
- * distinct seconds, so that a busy second costs its items and nothing else.
+ * Items by second, earliest second first: a bucket for each second, and a heap of
+ * the distinct seconds. A busy second costs its items and nothing else.
  */
 export class SecondQueue<T> {
   readonly #buckets = new Map<number, Set<T>>();
-  /** Exactly the keys of `buckets`; a bucket may be empty. */
+  /** Exactly the keys of `#buckets`, of which some may be empty. */
   readonly #seconds = new FlatQueue<number>();
   #items = 0;
 
@@ -53,7 +53,7 @@ export class SecondQueue<T> {
     return { second, items };
   }
 
-  /** Items that were taken away leave empty buckets behind, far in the future for ever: swept when they are most. */
+  /** Removed items leave empty buckets behind, which lie in the future for ever. Drops them once they are most. */
   #sweep(): void {
     if (this.#seconds.length < 64 || this.#seconds.length < 2 * this.#items) return;
     this.#seconds.clear();

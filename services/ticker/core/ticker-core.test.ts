@@ -21,7 +21,7 @@ function alone() {
   const now = () => ({ wallMs: startMs + elapsedMs + setMs, monotonicMs: elapsedMs });
   const seen: TickerEffect[] = [];
   /** Takes the effects, and answers those that the broker is to answer. */
-  const settle = (answers: { ticks: boolean }) => {
+  const answer = (answers: { ticks: boolean }) => {
     for (let effects = core.takeEffects(); effects.length > 0; effects = core.takeEffects()) {
       for (const effect of effects) {
         seen.push(effect);
@@ -35,7 +35,7 @@ function alone() {
   core.connectionUp(now());
   core.claimsComplete(now());
   core.ticksComplete(now());
-  settle({ ticks: true });
+  answer({ ticks: true });
   const follow = seen.find((effect) => effect.kind === "follow");
   if (!follow) throw new Error("nothing is followed");
   const change = {
@@ -60,7 +60,7 @@ function alone() {
       for (let step = 0; step < ms; step += 250) {
         elapsedMs += 250;
         core.clock(now());
-        settle(answers);
+        answer(answers);
       }
       return [...seen];
     },
@@ -73,10 +73,10 @@ function alone() {
       seen.length = 0;
       elapsedMs += ms;
       core.clock(now());
-      settle({ ticks: true });
+      answer({ ticks: true });
       return [...seen];
     },
-    settle,
+    answer,
     seen,
   };
 }
@@ -87,7 +87,7 @@ const dueSeconds = (effects: readonly TickerEffect[]) =>
 describe("a ticker", () => {
   it("that is alone owns everything at once and publishes each second a second ahead", () => {
     const world = alone();
-    expect(world.core.status()).toMatchObject({ owned: 1, loaded: 1, settled: true });
+    expect(world.core.status()).toMatchObject({ owned: 1, loaded: 1, informed: true });
     expect(dueSeconds(world.pass(3_000))).toEqual([1_001, 1_002, 1_003, 1_004]);
   });
 
@@ -110,7 +110,7 @@ describe("a ticker", () => {
     world.seen.length = 0;
     const claim = { owner: "a", epoch: 1, watermark: undefined };
     world.core.claimsRead(world.now(), read.id, [{ partition: 0, claim, revision: 1 }]);
-    world.settle({ ticks: true });
+    world.answer({ ticks: true });
     expect(dueSeconds(world.seen)).toEqual(Array.from({ length: 10 }, (_, index) => 1_004 + index));
   });
 
@@ -165,7 +165,7 @@ describe("a ticker", () => {
     const after = world.pass(250);
     const [claim] = [...world.seen, ...after].filter((effect) => effect.kind === "write-claim");
     expect(claim).toMatchObject({ partition: 0, revision: 0, claim: { owner: "a", epoch: 1 } });
-    expect(world.core.status()).toMatchObject({ owned: 1, loaded: 1, settled: true });
+    expect(world.core.status()).toMatchObject({ owned: 1, loaded: 1, informed: true });
   });
 
   it("publishes the last minute again when DUE was lost", () => {
@@ -174,7 +174,7 @@ describe("a ticker", () => {
     const horizon = world.core.status().highestSecond ?? 0;
     world.seen.length = 0;
     world.core.dueReplaced(world.now());
-    world.settle({ ticks: true });
+    world.answer({ ticks: true });
     const again = world.seen.filter((effect) => effect.kind === "publish-due");
     expect(again.map(({ second }) => second)).toEqual(Array.from({ length: 61 }, (_, i) => horizon - 60 + i));
     expect(again.every(({ mayRepeat }) => mayRepeat)).toBe(true);

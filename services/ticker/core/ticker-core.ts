@@ -1,51 +1,41 @@
-import { DueOutbox } from "./due-outbox.ts";
+import { DueWindow } from "./due-window.ts";
 import { Effects } from "./effects.ts";
 import { Heartbeat } from "./heartbeat.ts";
-import { JobsIntake } from "./jobs-intake.ts";
-import type {
-  Claim,
-  JobChange,
-  Now,
-  PartitionTick,
-  Tick,
-  TickerEffect,
-  TickerSettings,
-  TickerStatus,
-} from "./model.ts";
+import { JobsRouter } from "./jobs-router.ts";
+import type { Claim, JobChange, Now, Tick, TickerEffect, TickerSettings, TickerStatus } from "./model.ts";
 import { Ownership } from "./ownership.ts";
 import { PartitionHoldings } from "./partition-holdings.ts";
-import type { PartitionRun } from "./partition-run.ts";
 
 /**
- * The ticker without its wires: takes what happened, and says what to do. Each
- * method is one input; `takeEffects` hands over what follows from it.
+ * The ticker without its wires. Each method is one input: it takes what happened.
+ * `takeEffects` hands over what is to be done because of it.
  *
  * It promises that no occurrence of an owned partition is lost, whatever fails
- * around it: a watermark passes a second only after all of it is acknowledged,
- * and every owner starts at a watermark that its predecessor made known.
+ * around it. A watermark passes a second only after all of it is acknowledged, and
+ * every owner starts at a watermark that the one before made known.
  */
 export class TickerCore {
   readonly #settings: TickerSettings;
   readonly #ownership: Ownership;
   readonly #heartbeat: Heartbeat;
-  readonly #outbox: DueOutbox;
+  readonly #window: DueWindow;
   readonly #holdings: PartitionHoldings;
-  readonly #intake: JobsIntake;
+  readonly #router: JobsRouter;
   readonly #effects = new Effects();
   #connected = false;
   #claimsLoaded = false;
   #ticksLoaded = false;
   #stopping = false;
-  /** The read of the own claims that lifts the fence when it finds them unchanged. */
+  /** A read of the own claims is under way; its answer lifts the fence. */
   #fenceReadId: number | undefined;
 
   constructor(settings: TickerSettings) {
     this.#settings = settings;
     this.#ownership = new Ownership(settings);
     this.#heartbeat = new Heartbeat(settings.fenceAfterMs);
-    this.#outbox = new DueOutbox(settings);
     this.#holdings = new PartitionHoldings(settings, this.#ownership, this.#effects);
-    this.#intake = new JobsIntake(settings, this.#holdings.runs, this.#effects);
+    this.#window = new DueWindow(settings, this.#holdings.runs, this.#effects);
+    this.#router = new JobsRouter(settings, this.#holdings.runs, this.#effects);
   }
 
   takeEffects(): TickerEffect[] {
@@ -56,23 +46,23 @@ export class TickerCore {
     const totals = this.#holdings.totals();
     return {
       ...totals,
-      outstanding: this.#outbox.outstanding,
+      outstanding: this.#window.outstanding,
       fenced: this.#heartbeat.fenced,
-      settled:
+      informed:
         this.#claimsLoaded && this.#ticksLoaded && this.#holdings.unanswered === 0 && totals.loaded === totals.owned,
       stopped: this.#stopping && totals.owned === 0 && this.#holdings.unanswered === 0,
     };
   }
 
   clock(now: Now): void {
-    for (const effect of this.#outbox.refusedBefore(now)) this.#effects.emit(effect);
+    this.#window.retryRefused(now);
     this.#step(now);
   }
 
   connectionUp(now: Now): void {
     this.#connected = true;
     this.#ownership.watch(now);
-    this.#intake.heardAgain(now);
+    this.#router.reconnected(now);
     this.#step(now);
   }
 
@@ -87,13 +77,13 @@ export class TickerCore {
     if (this.#claimsLoaded) this.#step(now);
   }
 
-  /** All claims that stood at the start were handed in. */
+  /** All claims that were there at the start were handed in. */
   claimsComplete(now: Now): void {
     this.#claimsLoaded = true;
     this.#step(now);
   }
 
-  /** The claims are in another stream from here on: those that stand there follow, then `claimsComplete`. */
+  /** The claims are in another stream from here on. Those that are in it follow, then `claimsComplete`. */
   claimsReset(): void {
     this.#claimsLoaded = false;
     this.#ownership.forgetClaims();
@@ -111,7 +101,7 @@ export class TickerCore {
     this.#step(now);
   }
 
-  /** The ticks are in another stream from here on: its last ones follow, then `ticksComplete`. */
+  /** The ticks are in another stream from here on. Its last ones follow, then `ticksComplete`. */
   ticksReset(): void {
     this.#ticksLoaded = false;
     this.#ownership.forgetTickSequences();
@@ -143,29 +133,28 @@ export class TickerCore {
     this.#step(now);
   }
 
-  /** JOBS, as this follower reads it from here on, was made at this instant. Another call tells of another stream. */
+  /** This follower reads a JOBS that was made at this instant. Another call tells of another stream. */
   jobsOpened(now: Now, followId: number, createdMs: number): void {
-    this.#intake.opened(followId, createdMs);
+    this.#router.opened(followId, createdMs);
     this.#step(now);
   }
 
   jobChanged(now: Now, followId: number, partition: number, sequence: number, change: JobChange): void {
-    if (this.#intake.changed(now, followId, partition, sequence, change)) this.#publish(now);
+    if (this.#router.changed(now, followId, partition, sequence, change)) this.#publish(now);
   }
 
-  /** The follower handed in all that JOBS holds for its partitions; the first time it says so they are loaded. */
+  /** The follower has handed in all that JOBS holds for its partitions. The first time, they are loaded by that. */
   jobsComplete(now: Now, followId: number): void {
-    if (this.#intake.ended(now, followId)) this.#step(now);
+    if (this.#router.reachedEnd(now, followId)) this.#step(now);
   }
 
   /** The answer to `publish-due`. */
   duePublished(now: Now, id: number, stored: boolean): void {
-    const refused = this.#outbox.answered(now, id, stored);
-    if (refused) this.#effects.emit({ kind: "notice", notice: { event: "due_publish_refused", ...refused } });
+    this.#window.answered(now, id, stored);
     this.#finish(now);
   }
 
-  /** DUE is another stream: what it held and was not taken yet is lost. */
+  /** DUE is another stream. What the old one held, and nobody had taken yet, is lost. */
   dueReplaced(now: Now): void {
     this.#holdings.rewindLost(now);
     this.#step(now);
@@ -186,12 +175,12 @@ export class TickerCore {
     if (this.#stopping) return;
     this.#stopping = true;
     this.#holdings.releaseAll();
-    // Says that it is going, for the others to count their shares without it.
+    // Tells the others, so that they count their shares without this one.
     this.#heartbeat.urgent();
     this.#step(now);
   }
 
-  /** Gives everything back as it stands: the watermarks are true at any moment. */
+  /** Gives everything back as it stands. The watermarks are true at any moment. */
   giveUp(now: Now): void {
     this.stop(now);
     this.#holdings.giveBack(true);
@@ -203,7 +192,7 @@ export class TickerCore {
       this.#fenceReadId = undefined;
       this.#effects.emit({ kind: "notice", notice: { event: "publishing_stopped" } });
     }
-    this.#intake.settle(now);
+    this.#router.noteFilled(now);
     this.#holdings.rewindAhead(now, this.#target(now));
     if (this.#connected && this.#claimsLoaded && this.#ticksLoaded && !this.#stopping && !this.#heartbeat.fenced)
       this.#own(now);
@@ -219,41 +208,11 @@ export class TickerCore {
 
   #own(now: Now): void {
     this.#holdings.reclaim();
-    for (const decision of this.#ownership.decide(now, this.#holdings.summary())) {
-      switch (decision.kind) {
-        case "ask":
-          this.#effects.emit({ kind: "read-last-tick", ticker: decision.ticker });
-          break;
-        case "give-back":
-          this.#holdings.release(decision.partition);
-          break;
-        case "take":
-          this.#holdings.take(decision);
-          break;
-        default:
-          decision satisfies never;
-      }
-    }
+    for (const move of this.#ownership.moves(now, this.#holdings.held())) this.#holdings.make(move);
   }
 
   #publish(now: Now): void {
-    if (!this.#connected || this.#heartbeat.fenced) return;
-    const target = this.#target(now);
-    while (this.#outbox.hasRoom()) {
-      // The oldest second first, over all partitions.
-      let next: PartitionRun | undefined;
-      let nextSecond = Number.POSITIVE_INFINITY;
-      for (const run of this.#holdings.runs.values()) {
-        const second = run.nextSecond(target);
-        if (second === undefined || second >= nextSecond) continue;
-        next = run;
-        nextSecond = second;
-      }
-      if (!next) break;
-      const issued = next.issue();
-      if (issued) this.#effects.emit(this.#outbox.add(this.#effects.newId(), next, issued));
-    }
-    for (const run of this.#holdings.runs.values()) run.skipTo(target);
+    if (this.#connected && !this.#heartbeat.fenced) this.#window.publish(this.#target(now));
   }
 
   /** The last second whose events may go out by now. */
@@ -263,16 +222,13 @@ export class TickerCore {
 
   #tick(now: Now): void {
     if (!this.#mayTick()) return;
-    const target = this.#target(now);
-    let complete = true;
-    for (const run of this.#holdings.runs.values())
-      if ((run.watermark?.second ?? Number.NEGATIVE_INFINITY) < target) complete = false;
-    if (this.#heartbeat.due(now, target, complete)) this.#sendTick(now);
+    const second = this.#target(now);
+    if (this.#heartbeat.due(now, second, this.#holdings.complete(second))) this.#sendTick(now, second);
   }
 
   /**
-   * A first tick that did not name the partitions of an earlier life would hide
-   * the watermarks that the last one of that life holds.
+   * The first tick replaces the last one of an earlier life, and the watermarks in
+   * it. It waits until all partitions of that life are taken back.
    */
   #mayTick(): boolean {
     if (this.#heartbeat.begun) return true;
@@ -280,12 +236,8 @@ export class TickerCore {
     return this.#ownership.leftBehind([...this.#holdings.runs.keys()]).length === 0;
   }
 
-  #sendTick(now: Now): void {
-    const second = this.#target(now);
-    const partitions: PartitionTick[] = [];
-    for (const { partition, epoch, watermark, published } of this.#holdings.runs.values()) {
-      partitions.push({ partition, epoch, watermark, published });
-    }
+  #sendTick(now: Now, second: number): void {
+    const partitions = this.#holdings.ticks();
     const tick: Tick = { ticker: this.#settings.ticker, second, live: !this.#stopping, partitions };
     const id = this.#effects.newId();
     this.#heartbeat.sent(now, id, second);

@@ -1,13 +1,13 @@
 import { SecondQueue } from "./second-queue.ts";
 
-/** When something is due. Equal keys mean equal occurrences. */
+/** The seconds at which something is due. Equal keys mean equal seconds. */
 export interface Occurrences {
   readonly key: string;
   /** The first due second > second; undefined when there is none. */
   nextAfter(second: number): number | undefined;
 }
 
-/** A job's place in the timetable. One object a job, a million of them: keep it small. */
+/** A job's place in the timetable. There is one for each of a million jobs: keep it small. */
 export interface Slot {
   readonly jobId: string;
   /** What is published for an occurrence; opaque here. */
@@ -17,7 +17,7 @@ export interface Slot {
   /** Occurrences strictly after this instant are due. */
   effectiveFromMs: number;
   readonly group: Group;
-  /** The place among the group's slots; -1 once the job is out of the timetable. */
+  /** The place among the group's slots; -1 once the job has left the timetable. */
   index: number;
 }
 
@@ -39,24 +39,23 @@ export interface SlotDefinition {
 }
 
 /**
- * The jobs of a partition by the second at which they are next due. The work of
+ * The jobs of a partition by the second at which they are next due. The work for
  * a second is proportional to what is due in it, never to the number of jobs.
  *
- * The horizon is the last second whose occurrences were taken out; it goes back
- * only when it is rewound.
+ * The horizon is the last second that was taken out. Only `rewind` moves it back.
  */
 export class Timetable {
   readonly #slots = new Map<string, Slot>();
   readonly #groups = new Map<string, Group>();
   #due = new SecondQueue<Group>();
-  #horizonSecond: number;
+  #horizon: number;
 
   constructor(horizon: number) {
-    this.#horizonSecond = horizon;
+    this.#horizon = horizon;
   }
 
   get horizon(): number {
-    return this.#horizonSecond;
+    return this.#horizon;
   }
 
   get size(): number {
@@ -71,7 +70,7 @@ export class Timetable {
     return this.#slots.keys();
   }
 
-  /** Puts a job in, in place of what it was before. Its occurrences up to the horizon are the caller's business. */
+  /** Puts a job in, in place of what it was before. Its occurrences up to the horizon are left to the caller. */
   put(definition: SlotDefinition): Slot {
     this.remove(definition.jobId);
     const group = this.#groupOf(definition.occurrences);
@@ -94,7 +93,7 @@ export class Timetable {
     if (!slot) return;
     this.#slots.delete(jobId);
     const { group } = slot;
-    // The last one moves into the gap: order within a second means nothing.
+    // The last slot moves into the gap: order within a second means nothing.
     const last = group.slots.pop();
     if (last && last !== slot) {
       group.slots[slot.index] = last;
@@ -117,7 +116,7 @@ export class Timetable {
     if (!taken) return undefined;
     const { second } = taken;
     const slots: Slot[] = [];
-    this.#horizonSecond = second;
+    this.#horizon = second;
     for (const group of taken.items) {
       for (const slot of group.slots) if (second * 1000 > slot.effectiveFromMs) slots.push(slot);
       this.#schedule(group, second);
@@ -129,13 +128,13 @@ export class Timetable {
   skipTo(second: number): void {
     const next = this.nextSecond();
     if (next !== undefined && next <= second) throw new Error(`second ${next} is due and would be skipped`);
-    if (second > this.#horizonSecond) this.#horizonSecond = second;
+    if (second > this.#horizon) this.#horizon = second;
   }
 
-  /** Moves the horizon back: what was taken out since is to be taken out again. */
+  /** Moves the horizon back: what comes after it is taken out again. */
   rewind(second: number): void {
-    if (second >= this.#horizonSecond) return;
-    this.#horizonSecond = second;
+    if (second >= this.#horizon) return;
+    this.#horizon = second;
     this.#due = new SecondQueue();
     for (const group of this.#groups.values()) this.#schedule(group, second);
   }
@@ -151,7 +150,7 @@ export class Timetable {
     if (known) return known;
     const group: Group = { occurrences, slots: [], next: undefined };
     this.#groups.set(occurrences.key, group);
-    this.#schedule(group, this.#horizonSecond);
+    this.#schedule(group, this.#horizon);
     return group;
   }
 

@@ -3,7 +3,7 @@ import type { DueMessage } from "./broker.ts";
 import type { JobVersion, SimulatedRegistry, Timing } from "./registry.ts";
 
 /** Compares what was published with what the definitions ask for, computed by hand. */
-export class Verdict {
+export class Judge {
   readonly failures: string[] = [];
   published = 0;
   repeats = 0;
@@ -14,7 +14,7 @@ export class Verdict {
   #isTrusted = (_second: number) => true;
 
   /** `isTrusted`: whether a new owner takes the sequence of a watermark of this second for one of the stream that it reads. */
-  judge(registry: SimulatedRegistry, isTrusted: (second: number) => boolean): void {
+  begin(registry: SimulatedRegistry, isTrusted: (second: number) => boolean): void {
     this.#registry = registry;
     this.#isTrusted = isTrusted;
   }
