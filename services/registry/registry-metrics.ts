@@ -1,5 +1,5 @@
 import { Gauge, type Registry } from "prom-client";
-import type { Store } from "./store/store.ts";
+import type { RegistryStore, StoreCounts } from "./store/contract.ts";
 
 export interface RegistryMetrics {
   /** Messages that a stream holds at this moment. */
@@ -7,13 +7,21 @@ export interface RegistryMetrics {
 }
 
 /** The registry's own gauges; those over the store are read when they are asked for. */
-export function createRegistryMetrics(registry: Registry, store: Store): RegistryMetrics {
+export function createRegistryMetrics(registry: Registry, store: Pick<RegistryStore, "counts">): RegistryMetrics {
+  // Both gauges are asked at the same time: one count, which walks an index, answers both.
+  let counting: Promise<StoreCounts> | undefined;
+  const counts = () => {
+    counting ??= store.counts().finally(() => {
+      counting = undefined;
+    });
+    return counting;
+  };
   new Gauge({
     name: "carillon_outbox_depth",
     help: "Changes and manual runs that the broker has not acknowledged yet",
     registers: [registry],
-    collect() {
-      this.set(store.outbox.count());
+    async collect() {
+      this.set((await counts()).outbox);
     },
   });
   new Gauge({
@@ -21,8 +29,8 @@ export function createRegistryMetrics(registry: Registry, store: Store): Registr
     help: "Jobs by state; active includes those whose schedule has come to its end",
     labelNames: ["state"],
     registers: [registry],
-    collect() {
-      const { active, paused } = store.jobs.count();
+    async collect() {
+      const { active, paused } = await counts();
       this.set({ state: "active" }, active);
       this.set({ state: "paused" }, paused);
     },

@@ -23,7 +23,7 @@ import { createRegistryMetrics } from "./registry-metrics.ts";
 import { createBrokerLink } from "./relay/broker-link.ts";
 import { createPublications } from "./relay/publications.ts";
 import { createRelay } from "./relay/relay.ts";
-import { createStore } from "./store/store.ts";
+import { createSqliteStore } from "./store/sqlite/sqlite-store.ts";
 
 export interface RegistryService extends Startable {
   /** Where it listens, once it has started. */
@@ -39,7 +39,7 @@ export function createRegistryService(
 ): RegistryService {
   const { clock, random, log } = deps;
   const metrics = createMetrics("registry");
-  const store = createStore({ dataDir: config.dataDir });
+  const store = createSqliteStore({ dataDir: config.dataDir });
   const broker = createBroker({ url: config.natsUrl, name: "carillon-registry", log });
   const publisher = createPublisher(broker, { clock, log });
   const publications = createPublications(clock);

@@ -1,10 +1,10 @@
 import type { ExecutionService } from "../../../gen/carillon/v1/execution_pb.ts";
-import type { Clock } from "../../platform/process/clock.ts";
+import { type Clock, sleep } from "../../platform/process/clock.ts";
 import type { CallContext, ServiceHandlers } from "../../platform/rpc/call.ts";
 import { RpcError } from "../../platform/rpc/errors/rpc-error.ts";
 import type { GrpcClient } from "../../platform/rpc/grpc/grpc-client.ts";
 import { jobNotFound, rpcNotImplemented } from "../jobs/refusals.ts";
-import type { Store } from "../store/store.ts";
+import type { RegistryStore } from "../store/contract.ts";
 
 // History answers within milliseconds; who waits this long should be told.
 const historyTimeoutMs = 3_000;
@@ -18,28 +18,31 @@ const looksAfterwards = 2;
 
 /** ExecutionService at the front door: history is asked, about jobs that exist. */
 export function createExecutionProxy(deps: {
-  store: Pick<Store, "jobs">;
+  store: Pick<RegistryStore, "findJob">;
   clock: Clock;
   history: Pick<GrpcClient<typeof ExecutionService>, "listExecutions" | "getExecution" | "watchExecutions">;
 }): ServiceHandlers<typeof ExecutionService> {
   const { store, clock, history } = deps;
-  const requireJob = (jobId: string) => {
-    if (!store.jobs.get(jobId)) throw jobNotFound(jobId);
+  const requireJob = async (jobId: string) => {
+    if (!(await store.findJob(jobId))) throw jobNotFound(jobId);
   };
   /** Aborts once the job has been gone for a while; the returned function ends the looking. */
   const whenGone = (jobId: string, { signal }: CallContext, gone: AbortController) => {
-    let cancel = () => {};
-    const look = (missing: number) => {
-      cancel = clock.after(lookMs, () => {
-        // The store is closed some time after the watchers were told to stop.
-        if (signal.aborted) return;
-        const times = store.jobs.get(jobId) ? 0 : missing + 1;
-        if (times > looksAfterwards) gone.abort();
-        else look(times);
-      });
+    const ended = new AbortController();
+    // The store is closed some time after the watchers were told to stop.
+    const either = AbortSignal.any([signal, ended.signal]);
+    const look = async () => {
+      for (let missing = 0; missing <= looksAfterwards; ) {
+        await sleep(clock, lookMs, either);
+        if (either.aborted) return;
+        // A read that fails says nothing of the job.
+        const there = await store.findJob(jobId).then(Boolean, () => true);
+        missing = there ? 0 : missing + 1;
+      }
+      gone.abort();
     };
-    look(0);
-    return () => cancel();
+    void look();
+    return () => ended.abort();
   };
   const optionsOf = (context: CallContext) => ({
     timeoutMs: Math.min(historyTimeoutMs, context.remainingMs() ?? historyTimeoutMs),
@@ -47,14 +50,14 @@ export function createExecutionProxy(deps: {
   });
   return {
     async listExecutions(request, context) {
-      requireJob(request.jobId);
+      await requireJob(request.jobId);
       return history.listExecutions(request, optionsOf(context)).catch((error) => rethrow(error, context));
     },
     async getExecution(request, context) {
       return history.getExecution(request, optionsOf(context)).catch((error) => rethrow(error, context));
     },
     async *watchExecutions(request, context) {
-      requireJob(request.jobId);
+      await requireJob(request.jobId);
       // Nothing more can come of a job that is gone: its watchers hear the end, as of any list.
       const gone = new AbortController();
       const stopLooking = whenGone(request.jobId, context, gone);

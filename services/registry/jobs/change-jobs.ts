@@ -4,9 +4,7 @@ import { createValidator } from "@bufbuild/protovalidate";
 import { type Job, JobSchema, type UpdateJobRequest } from "../../../gen/carillon/v1/job_pb.ts";
 import { type Clock, secondOf } from "../../platform/process/clock.ts";
 import { invalidField, invalidFields } from "../../platform/rpc/errors/rpc-error.ts";
-import { type StoredState, storedState } from "../store/job-rows.ts";
-import { lanes } from "../store/outbox-rows.ts";
-import type { Store } from "../store/store.ts";
+import { type JobRow, type RegistryStore, type RowDecision, type StoredState, storedState } from "../store/contract.ts";
 import { copyFields, type FieldPath, maskOfPopulated, parseMask } from "./field-mask.ts";
 import { defineJob, withoutDerivedDefaults } from "./job-definition.ts";
 import {
@@ -47,7 +45,11 @@ export interface ChangeJobs {
 export type ChangePublished = (jobId: string, generation: number, changed: boolean) => Promise<void>;
 
 /** What changes a job that stands. Each is decided and written in one transaction; what changes nothing writes nothing. */
-export function createJobChanges(deps: { store: Store; clock: Clock; published: ChangePublished }): ChangeJobs {
+export function createJobChanges(deps: {
+  store: Pick<RegistryStore, "changeJob">;
+  clock: Clock;
+  published: ChangePublished;
+}): ChangeJobs {
   const { store, clock, published } = deps;
   const checkDefinition = createDefinitionCheck();
 
@@ -56,22 +58,21 @@ export function createJobChanges(deps: { store: Store; clock: Clock; published: 
     etag: string,
     decide: (record: JobRecord, nowMs: number) => Decision<Change | undefined>,
   ): Promise<JobRecord> => {
-    const { record, changed } = unwrap(
-      await store.commit((): Decision<{ record: JobRecord; changed: boolean }> => {
-        const row = store.jobs.get(jobId);
-        if (!row) return refuse(jobNotFound(jobId));
+    const decision = await store.changeJob(
+      jobId,
+      (row: JobRow): RowDecision<Decision<{ record: JobRecord; changed: boolean }>> => {
         const record = decodeRecord(row);
         const current = etagOf(jobId, record.generation);
-        if (etag !== "" && etag !== current) return refuse(etagMismatch(jobId, current));
+        if (etag !== "" && etag !== current) return { answer: refuse(etagMismatch(jobId, current)) };
         const decision = decide(record, clock.nowMs());
-        if (!decision.ok) return decision;
-        if (!decision.value) return accept({ record, changed: false });
+        if (!decision.ok) return { answer: decision };
+        if (!decision.value) return { answer: accept({ record, changed: false }) };
         const next = changedRecord(record, decision.value);
-        store.jobs.update(encodeRecord(next));
-        store.outbox.addJob(lanes.change, jobId);
-        return accept({ record: next, changed: true });
-      }, rowsPerChange),
+        return { next: encodeRecord(next), answer: accept({ record: next, changed: true }) };
+      },
     );
+    if (!decision) throw jobNotFound(jobId);
+    const { record, changed } = unwrap(decision);
     // Whoever has the answer may rely on it: nothing that was changed away from starts any more.
     await published(jobId, record.generation, changed);
     return record;
@@ -106,8 +107,6 @@ export function createJobChanges(deps: { store: Store; clock: Clock; published: 
     resume: (jobId) => setState(jobId, storedState.active),
   };
 }
-
-const rowsPerChange = 2;
 
 function pathsOf(job: Job, maskPaths: readonly string[]): FieldPath[] {
   if (maskPaths.length === 0) return maskOfPopulated(job);

@@ -3,22 +3,18 @@ import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type CreateJobRequest, type Job, JobSchema } from "../../../gen/carillon/v1/job_pb.ts";
 import { type Clock, secondOf } from "../../platform/process/clock.ts";
 import { invalidField, type RpcError } from "../../platform/rpc/errors/rpc-error.ts";
-import type { JobRow } from "../store/job-rows.ts";
-import { type Lane, lanes } from "../store/outbox-rows.ts";
-import type { Store } from "../store/store.ts";
+import {
+  type CreateLane,
+  lanes,
+  type RegistryStore,
+  type RememberedAnswer,
+  type RememberedCall,
+} from "../store/contract.ts";
+import { sameContents } from "../store/plan-creations.ts";
 import { defineJob } from "./job-definition.ts";
 import { encodeRecord, type JobRecord, newRecord, viewOf } from "./job-record.ts";
 import { problemsOfJob, unservedFields } from "./job-rules.ts";
-import {
-  accept,
-  type Decision,
-  type FieldProblem,
-  fieldsNotImplemented,
-  invalidJob,
-  refuse,
-  requestIdReused,
-  unwrap,
-} from "./refusals.ts";
+import { type FieldProblem, fieldsNotImplemented, invalidJob, requestIdReused } from "./refusals.ts";
 import { requestMemoryMs } from "./request-memory.ts";
 
 export interface CreateJobs {
@@ -39,55 +35,44 @@ interface Draft {
   fingerprint: Uint8Array | undefined;
 }
 
-export function createJobCreation(deps: { store: Store; clock: Clock; nextJobId: () => string }): CreateJobs {
+export function createJobCreation(deps: {
+  store: Pick<RegistryStore, "createJobs" | "findAnswers">;
+  clock: Clock;
+  nextJobId: () => string;
+}): CreateJobs {
   const { store, clock, nextJobId } = deps;
 
-  /** What this request id was answered before; undefined when it is new. */
-  const recall = ({ requestId, fingerprint, prefix }: Draft): Decision<Job> | undefined => {
-    if (!fingerprint) return undefined;
-    const earlier = store.requests.get("create", requestId, clock.nowMs() - requestMemoryMs);
-    if (!earlier) return undefined;
-    if (Buffer.compare(earlier.fingerprint, fingerprint) !== 0) return refuse(requestIdReused(`${prefix}request_id`));
-    return accept(fromBinary(JobSchema, earlier.answer));
+  /** The answers of before, if each of these was answered before; a repeat with other contents throws. */
+  const recallAll = async (drafts: readonly Draft[], sinceMs: number): Promise<Job[] | undefined> => {
+    if (drafts.some(({ requestId }) => requestId === "")) return undefined;
+    const found = await store.findAnswers(
+      drafts.map(({ requestId }) => requestId),
+      sinceMs,
+    );
+    if (found.includes(undefined)) return undefined;
+    return drafts.map((draft, index) => answerOf(draft, found[index]));
   };
 
-  const write = (record: JobRecord, row: JobRow, draft: Draft, lane: Lane): Job => {
-    const answer = viewOf(record, record.effectiveFromMs);
-    store.jobs.insert(row);
-    store.outbox.addJob(lane, record.jobId);
-    if (draft.fingerprint) {
-      const row = { fingerprint: draft.fingerprint, answer: toBinary(JobSchema, answer) };
-      store.requests.put("create", draft.requestId, row, record.effectiveFromMs);
-    }
-    return answer;
-  };
-
-  const createAll = async (drafts: readonly Draft[], lane: Lane): Promise<Job[]> => {
+  const createAll = async (drafts: readonly Draft[], lane: CreateLane): Promise<Job[]> => {
+    const sinceMs = clock.nowMs() - requestMemoryMs;
     // A repeated call is answered also when its contents would not be accepted
     // any more: an @at that has passed since.
-    if (drafts.every((draft) => draft.fingerprint)) {
-      const known = drafts.map(recall);
-      if (known.every((decision) => decision !== undefined)) return known.map(unwrap);
-    }
+    const repeated = await recallAll(drafts, sinceMs);
+    if (repeated) return repeated;
     const records = drafts.map(({ definition }) => newRecord(nextJobId(), definition, clock.nowMs()));
     const refusal = refusalOf(records, drafts);
     if (refusal) throw refusal;
-    const rows = records.map(encodeRecord);
-    const bytes = rows.reduce((sum, { job }) => sum + job.length, 0);
+    const answers = records.map((record) => viewOf(record, record.effectiveFromMs));
+    const creations = records.map((record, index) => ({
+      row: encodeRecord(record),
+      request: rememberedCall(drafts[index], answers[index], record.effectiveFromMs),
+    }));
+    const bytes = creations.reduce((sum, { row }) => sum + row.job.length, 0);
     if (drafts.length > 1 && bytes > answerBytes) throw tooMuchAtOnce(bytes);
-    const decision = await store.commit(() => {
-      const plan = planOf(drafts, recall);
-      if (!plan.ok) return plan;
-      const answers: Job[] = [];
-      for (const [index, draft] of drafts.entries()) {
-        const step = plan.value[index];
-        const [record, row] = [records[index], rows[index]];
-        if (step === "new" && record && row) answers.push(write(record, row, draft, lane));
-        else if (step instanceof Object) answers.push("sameAs" in step ? (answers[step.sameAs] as Job) : step.job);
-      }
-      return accept(answers);
-    }, drafts.length * rowsPerJob);
-    return unwrap(decision);
+    const outcome = await store.createJobs(creations, { lane, sinceMs });
+    if (outcome.kind === "reused") throw requestIdReused(`${drafts[outcome.index]?.prefix ?? ""}request_id`);
+    for (const [index, earlier] of outcome.earlier) answers[index] = fromBinary(JobSchema, earlier);
+    return answers;
   };
 
   return {
@@ -103,8 +88,6 @@ export function createJobCreation(deps: { store: Store; clock: Clock; nextJobId:
       ),
   };
 }
-
-const rowsPerJob = 2;
 
 /**
  * What the jobs in one answer may take. gRPC clients refuse messages of more
@@ -152,24 +135,18 @@ function refusalOf(records: readonly JobRecord[], drafts: readonly Draft[]): Rpc
   return unserved.length > 0 ? fieldsNotImplemented(unserved) : undefined;
 }
 
-type Step = "new" | { sameAs: number } | { job: Job };
+function rememberedCall(
+  draft: Draft | undefined,
+  answer: Job | undefined,
+  calledMs: number,
+): RememberedCall | undefined {
+  if (!draft?.fingerprint || !answer) return undefined;
+  const { requestId, fingerprint } = draft;
+  return { requestId, fingerprint, answer: toBinary(JobSchema, answer), calledMs };
+}
 
-/** What becomes of each draft, decided before the first is written: all or none. */
-function planOf(drafts: readonly Draft[], recall: (draft: Draft) => Decision<Job> | undefined): Decision<Step[]> {
-  const firstUse = new Map<string, { index: number; fingerprint: Uint8Array }>();
-  const steps: Step[] = [];
-  for (const [index, draft] of drafts.entries()) {
-    const { requestId, fingerprint, prefix } = draft;
-    const known = recall(draft);
-    if (known && !known.ok) return known;
-    const earlier = firstUse.get(requestId);
-    if (known) steps.push({ job: known.value });
-    else if (!fingerprint) steps.push("new");
-    else if (!earlier) {
-      firstUse.set(requestId, { index, fingerprint });
-      steps.push("new");
-    } else if (Buffer.compare(earlier.fingerprint, fingerprint) === 0) steps.push({ sameAs: earlier.index });
-    else return refuse(requestIdReused(`${prefix}request_id`));
-  }
-  return accept(steps);
+function answerOf({ fingerprint, prefix }: Draft, earlier: RememberedAnswer | undefined): Job {
+  if (!earlier || !fingerprint) throw new Error("a call is recalled that was not answered");
+  if (!sameContents(earlier, { fingerprint, answer: earlier.answer })) throw requestIdReused(`${prefix}request_id`);
+  return fromBinary(JobSchema, earlier.answer);
 }

@@ -3,7 +3,7 @@ import { TimestampSchema, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type Job, JobSchema, JobState } from "../../../gen/carillon/v1/job_pb.ts";
 import { secondOf } from "../../platform/process/clock.ts";
 import { scheduleOf } from "../../wire/job-schedule.ts";
-import { type JobRow, type StoredState, storedState } from "../store/job-rows.ts";
+import { type JobRow, type StoredState, storedState } from "../store/contract.ts";
 
 /**
  * A job as the registry handles it: its row, with the definition decoded.

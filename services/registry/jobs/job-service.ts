@@ -10,7 +10,7 @@ import { createJobIds } from "../../domain/identity/job-id.ts";
 import type { Clock, Random } from "../../platform/process/clock.ts";
 import type { ServiceHandlers } from "../../platform/rpc/call.ts";
 import { invalidField } from "../../platform/rpc/errors/rpc-error.ts";
-import type { Store } from "../store/store.ts";
+import type { RegistryStore } from "../store/contract.ts";
 import { type ChangePublished, createJobChanges } from "./change-jobs.ts";
 import { answerBytes, createJobCreation } from "./create-jobs.ts";
 import { decodeRecord, viewOf } from "./job-record.ts";
@@ -23,7 +23,7 @@ const defaultPageSize = 50;
 
 /** The RPCs of JobService. Their requests have been checked by the rules of the proto. */
 export function createJobService(deps: {
-  store: Store;
+  store: RegistryStore;
   clock: Clock;
   random: Random;
   published: ChangePublished;
@@ -34,16 +34,18 @@ export function createJobService(deps: {
   const changes = createJobChanges({ store, clock, published });
   const run = createManualRuns({ store, clock, random });
 
-  const list = ({ pageSize, pageToken }: ListJobsRequest) => {
+  const list = async ({ pageSize, pageToken }: ListJobsRequest) => {
     const afterId = decodePageToken(pageToken);
     if (afterId === undefined) throw invalidField("page_token", "is not a token of this list", "PAGE_TOKEN_INVALID");
-    const page = store.jobs.page(afterId, pageSize || defaultPageSize, answerBytes);
-    const lastId = page.at(-1)?.jobId ?? "";
-    const goesOn = store.jobs.list(lastId, 1).length > 0;
+    const { rows, goesOn } = await store.listJobs({
+      afterId,
+      limit: pageSize || defaultPageSize,
+      maxBytes: answerBytes,
+    });
     const nowMs = clock.nowMs();
     return create(ListJobsResponseSchema, {
-      jobs: page.map((row) => viewOf(decodeRecord(row), nowMs)),
-      nextPageToken: lastId !== "" && goesOn ? encodePageToken(lastId) : "",
+      jobs: rows.map((row) => viewOf(decodeRecord(row), nowMs)),
+      nextPageToken: goesOn ? encodePageToken(rows.at(-1)?.jobId ?? "") : "",
     });
   };
 
@@ -52,8 +54,8 @@ export function createJobService(deps: {
     async batchCreateJobs({ requests }) {
       return create(BatchCreateJobsResponseSchema, { jobs: await creation.batch(requests) });
     },
-    getJob({ jobId }) {
-      const row = store.jobs.get(jobId);
+    async getJob({ jobId }) {
+      const row = await store.findJob(jobId);
       if (!row) throw jobNotFound(jobId);
       return viewOf(decodeRecord(row), clock.nowMs());
     },

@@ -5,43 +5,52 @@ import { partitionOf } from "../../domain/identity/partition.ts";
 import { type Clock, type Random, secondOf } from "../../platform/process/clock.ts";
 import { writeDueBatch } from "../../wire/due-batch.ts";
 import { dueEntryOf, writeDueEntry } from "../../wire/due-entry.ts";
-import { lanes } from "../store/outbox-rows.ts";
-import type { Store } from "../store/store.ts";
+import type { JobRow, RegistryStore } from "../store/contract.ts";
 import { decodeRecord } from "./job-record.ts";
-import { accept, type Decision, jobNotFound, refuse, requestIdReused, unwrap } from "./refusals.ts";
+import { jobNotFound, requestIdReused } from "./refusals.ts";
 import { requestMemoryMs } from "./request-memory.ts";
 
 /** Runs a job once, beside its schedule: a due batch of its own, by way of the outbox. */
 export function createManualRuns(deps: {
-  store: Store;
+  store: Pick<RegistryStore, "addRun">;
   clock: Clock;
   random: Random;
 }): (request: RunJobRequest) => Promise<RunJobResponse> {
   const { store, clock, random } = deps;
   return async ({ jobId, requestId }) => {
-    const decide = (): Decision<RunJobResponse> => {
-      const nowMs = clock.nowMs();
-      // What one id stands for is the job alone: there are no other contents.
-      const fingerprint = Buffer.from(jobId);
-      const earlier = requestId === "" ? undefined : store.requests.get("run", requestId, nowMs - requestMemoryMs);
-      if (earlier) {
-        if (Buffer.compare(earlier.fingerprint, fingerprint) !== 0) return refuse(requestIdReused("request_id"));
-        return accept(fromBinary(RunJobResponseSchema, earlier.answer));
-      }
-      const row = store.jobs.get(jobId);
-      if (!row) return refuse(jobNotFound(jobId));
-      const executionId = manualExecutionId(jobId, newManualRun(random));
+    const nowMs = clock.nowMs();
+    const executionId = manualExecutionId(jobId, newManualRun(random));
+    const answer = create(RunJobResponseSchema, { executionId });
+    const makeRun = (row: JobRow) => {
       const head = { second: secondOf(nowMs), partition: partitionOf(jobId), mayRepeat: false, epoch: 0 };
       const entry = writeDueEntry(dueEntryOf(decodeRecord(row).job, { executionId }));
-      store.outbox.addRun(lanes.change, jobId, executionId, writeDueBatch({ ...head, entries: [entry] }));
-      const answer = create(RunJobResponseSchema, { executionId });
-      if (requestId !== "") {
-        store.requests.put("run", requestId, { fingerprint, answer: toBinary(RunJobResponseSchema, answer) }, nowMs);
-      }
-      return accept(answer);
+      return { executionId, payload: writeDueBatch({ ...head, entries: [entry] }) };
     };
-    return unwrap(await store.commit(decide, rowsPerRun));
+    const outcome = await store.addRun(
+      jobId,
+      makeRun,
+      requestId === ""
+        ? undefined
+        : {
+            call: {
+              requestId,
+              // What one id stands for is the job alone: there are no other contents.
+              fingerprint: Buffer.from(jobId),
+              answer: toBinary(RunJobResponseSchema, answer),
+              calledMs: nowMs,
+            },
+            sinceMs: nowMs - requestMemoryMs,
+          },
+    );
+    switch (outcome.kind) {
+      case "added":
+        return answer;
+      case "earlier":
+        return fromBinary(RunJobResponseSchema, outcome.answer);
+      case "reused":
+        throw requestIdReused("request_id");
+      case "no job":
+        throw jobNotFound(jobId);
+    }
   };
 }
-
-const rowsPerRun = 2;

@@ -1,7 +1,7 @@
 import type { Clock } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
-import type { Store } from "../store/store.ts";
+import type { RegistryStore } from "../store/contract.ts";
 
 /** How long a request_id is remembered (AIP-155). */
 export const requestMemoryMs = 24 * 3_600_000;
@@ -11,7 +11,11 @@ const sweepEveryMs = 60_000;
 const sweepRows = 2_000;
 
 /** Forgets answers whose time is over, a few at a time. */
-export function createRequestSweeper(deps: { store: Store; clock: Clock; log: Log }): Startable {
+export function createRequestSweeper(deps: {
+  store: Pick<RegistryStore, "expireRequests">;
+  clock: Clock;
+  log: Log;
+}): Startable {
   const { store, clock, log } = deps;
   let cancel: (() => void) | undefined;
   let sweeping: Promise<void> = Promise.resolve();
@@ -19,7 +23,7 @@ export function createRequestSweeper(deps: { store: Store; clock: Clock; log: Lo
 
   const sweep = async () => {
     for (let removed = sweepRows; removed === sweepRows && !stopped; ) {
-      removed = await store.commit(() => store.requests.expire(clock.nowMs() - requestMemoryMs, sweepRows));
+      removed = await store.expireRequests(clock.nowMs() - requestMemoryMs, sweepRows);
     }
   };
   const schedule = () => {

@@ -4,7 +4,7 @@ import { JobSchema } from "../../../gen/carillon/v1/job_pb.ts";
 import { readJobEvent } from "../../wire/job-event.ts";
 import { defineJob } from "../jobs/job-definition.ts";
 import { encodeRecord, newRecord } from "../jobs/job-record.ts";
-import { type JobRow, storedState } from "../store/job-rows.ts";
+import { type JobRow, storedState } from "../store/contract.ts";
 import { encodeJobEvent } from "./job-event.ts";
 
 const definition = defineJob({

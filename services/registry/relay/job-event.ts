@@ -1,5 +1,5 @@
 import { writeJobEvent } from "../../wire/job-event.ts";
-import { type JobRow, storedState } from "../store/job-rows.ts";
+import { type JobRow, storedState } from "../store/contract.ts";
 
 /** The serialised JobEvent of a row. `epoch` is that of the stream it goes to. */
 export function encodeJobEvent(row: JobRow, epoch: number): Uint8Array {

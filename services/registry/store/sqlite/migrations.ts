@@ -1,4 +1,4 @@
-import type { Migration } from "../../platform/sql/sqlite.ts";
+import type { Migration } from "../../../platform/sql/sqlite.ts";
 
 /** The schema of registry.db. Released steps are never edited. */
 export const migrations: readonly Migration[] = [

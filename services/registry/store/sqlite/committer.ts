@@ -1,4 +1,4 @@
-import type { Sqlite } from "../../platform/sql/sqlite.ts";
+import type { Sqlite } from "../../../platform/sql/sqlite.ts";
 
 /**
  * Puts writes that arrive together into one transaction. A commit waits for an

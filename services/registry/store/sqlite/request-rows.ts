@@ -1,25 +1,19 @@
-import type { Sqlite } from "../../platform/sql/sqlite.ts";
+import type { Sqlite } from "../../../platform/sql/sqlite.ts";
+import type { RememberedAnswer, RememberedCall } from "../contract.ts";
 
 export type RequestScope = "create" | "run";
 
-export interface RequestRow {
-  /** Of the contents of the first call. */
-  fingerprint: Uint8Array;
-  /** What the first call was answered. */
-  answer: Uint8Array;
-}
-
 export interface RequestRows {
   /** Undefined when it was never used, or before `sinceMs`. */
-  get(scope: RequestScope, requestId: string, sinceMs: number): RequestRow | undefined;
-  put(scope: RequestScope, requestId: string, row: RequestRow, createdMs: number): void;
+  get(scope: RequestScope, requestId: string, sinceMs: number): RememberedAnswer | undefined;
+  put(scope: RequestScope, call: RememberedCall): void;
   /** Removes up to `limit` of those before an instant; returns how many there were. */
   expire(beforeMs: number, limit: number): number;
 }
 
 export function createRequestRows(db: Sqlite): RequestRows {
   // By the primary key.
-  const get = db.prepare<[string, string, number], RequestRow>(
+  const get = db.prepare<[string, string, number], RememberedAnswer>(
     `select fingerprint, answer from requests where scope = ? and request_id = ? and created_ms >= ?`,
   );
   // Replaces one that has expired and is not swept yet.
@@ -30,8 +24,8 @@ export function createRequestRows(db: Sqlite): RequestRows {
   );
   return {
     get: (scope, requestId, sinceMs) => get.get(scope, requestId, sinceMs),
-    put(scope, requestId, { fingerprint, answer }, createdMs) {
-      put.run(scope, requestId, fingerprint, answer, createdMs);
+    put(scope, { requestId, fingerprint, answer, calledMs }) {
+      put.run(scope, requestId, fingerprint, answer, calledMs);
     },
     expire: (beforeMs, limit) => expire.run(beforeMs, limit).changes,
   };

@@ -1,37 +1,17 @@
-import type { Sqlite } from "../../platform/sql/sqlite.ts";
-
-/** JobState as it is stored; COMPLETED is derived on reading. */
-export const storedState = { deleted: 0, active: 1, paused: 2 } as const;
-
-export type StoredState = (typeof storedState)[keyof typeof storedState];
-
-export interface JobRow {
-  jobId: string;
-  generation: number;
-  state: StoredState;
-  timingGeneration: number;
-  effectiveFromMs: number;
-  /** 0 until the broker has acknowledged the event that carries this timing. */
-  timingSequence: number;
-  timingEpoch: number;
-  /** carillon.v1.Job. */
-  job: Uint8Array;
-}
+import type { Sqlite } from "../../../platform/sql/sqlite.ts";
+import { type JobPage, type JobRow, type PublishedState, storedState } from "../contract.ts";
 
 export interface JobRows {
   /** Undefined when there is none, or it was deleted. */
   get(jobId: string): JobRow | undefined;
   /** Deleted ones too, as long as their tombstone is not published. */
   getAny(jobId: string): JobRow | undefined;
-  /** In order of id, from after `afterId` on; deleted ones left out. */
-  list(afterId: string, limit: number): JobRow[];
-  /** The same, ended early once its jobs take so many bytes; at least one. */
-  page(afterId: string, limit: number, maxBytes: number): JobRow[];
+  page(afterId: string, limit: number, maxBytes: number): JobPage;
   insert(row: JobRow): void;
   /** Replaces everything; the row must be there. */
   update(row: JobRow): void;
   /** Notes under which sequence a timing was published first. Without effect when it is noted already or has changed. */
-  recordTiming(jobId: string, timingGeneration: number, sequence: number, epoch: number): void;
+  noteTiming(jobId: string, published: PublishedState): void;
   /** Forgets a deleted job. */
   remove(jobId: string): void;
   count(): { active: number; paused: number };
@@ -53,7 +33,7 @@ export function createJobRows(db: Sqlite): JobRows {
     `update jobs set generation = ?, state = ?, timing_generation = ?, effective_from_ms = ?,
        timing_sequence = ?, timing_epoch = ?, job = ? where job_id = ?`,
   );
-  const recordTiming = db.prepare(
+  const noteTiming = db.prepare(
     `update jobs set timing_sequence = ?, timing_epoch = ?
        where job_id = ? and timing_generation = ? and timing_sequence = 0`,
   );
@@ -70,16 +50,15 @@ export function createJobRows(db: Sqlite): JobRows {
       return row?.state === storedState.deleted ? undefined : row;
     },
     getAny: (jobId) => getAny.get(jobId),
-    list: (afterId, limit) => list.all(afterId, limit),
     page(afterId, limit, maxBytes) {
       const rows: JobRow[] = [];
       let bytes = 0;
-      for (const row of list.iterate(afterId, limit)) {
+      for (const row of list.iterate(afterId, limit + 1)) {
         bytes += row.job.length;
-        if (rows.length > 0 && bytes > maxBytes) break;
+        if (rows.length === limit || (rows.length > 0 && bytes > maxBytes)) return { rows, goesOn: true };
         rows.push(row);
       }
-      return rows;
+      return { rows, goesOn: false };
     },
     insert(row) {
       insert.run(
@@ -105,8 +84,8 @@ export function createJobRows(db: Sqlite): JobRows {
         row.jobId,
       );
     },
-    recordTiming(jobId, timingGeneration, sequence, epoch) {
-      recordTiming.run(sequence, epoch, jobId, timingGeneration);
+    noteTiming(jobId, { timingGeneration, sequence, epoch }) {
+      noteTiming.run(sequence, epoch, jobId, timingGeneration);
     },
     remove(jobId) {
       remove.run(jobId);

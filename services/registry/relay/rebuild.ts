@@ -1,0 +1,112 @@
+import type { Log } from "../../platform/process/log.ts";
+import type { Receipt, RegistryStore, StreamMark } from "../store/contract.ts";
+
+/** What the broker says of the JOBS stream. */
+export interface StreamState {
+  created: string;
+  lastSequence: number;
+  messages: number;
+  /** Whether it takes batches that are stored as one. */
+  atomicBatches: boolean;
+}
+
+/** A page of the rebuild; done when none of its jobs is left. */
+export interface RebuildPage {
+  readonly lastJobId: string;
+  left: number;
+}
+
+/**
+ * Keeps the mark, which says what JOBS holds, and fills the stream anew when it
+ * is not the one that was published to. Nothing else writes the mark.
+ */
+export interface Rebuild {
+  /** Reads the mark, once. */
+  load(): Promise<void>;
+  /** Counts the streams so far; only what goes out under the present one counts. */
+  epoch(): number;
+  /** Asks for the state of JOBS, and begins anew if what was published is not in it any more. */
+  check(ask: () => Promise<StreamState>): Promise<StreamState>;
+  /** The next jobs to publish; undefined when the page before is under way or there is nothing to fill. */
+  nextPage(): Promise<{ page: RebuildPage; jobIds: string[] } | undefined>;
+  /** One job of a page is in the stream, or needs no publishing. */
+  finish(page: RebuildPage): void;
+  /** Writes down, with the mark's progress, what the broker has acknowledged; resolves with the mark's epoch. */
+  write(receipts: readonly Receipt[]): Promise<number>;
+}
+
+const pageJobs = 256;
+const pageBytes = 4 * 1024 * 1024;
+
+/** `onEnd` is told when the stream is whole, for this to be written down. */
+export function createRebuild(store: RegistryStore, deps: { log: Log; onEnd: () => void }): Rebuild {
+  const { log, onEnd } = deps;
+  let mark: StreamMark | undefined;
+  /** The page that is under way. */
+  let page: RebuildPage | undefined;
+
+  const advanceTo = (rebuiltUpTo: string | undefined) => {
+    page = undefined;
+    if (mark) mark = { ...mark, rebuiltUpTo };
+  };
+
+  const begin = async ({ created, lastSequence, messages }: StreamState, reason: string) => {
+    // A first stream that holds jobs already was filled by a registry whose data is gone: they fire, and nobody can stop them.
+    const level = reason === "first stream" && messages === 0 ? "info" : "warn";
+    log[level]({ event: "jobs_stream_rebuild", reason, created, messages });
+    mark = await store.beginRebuild({ created, sequence: lastSequence });
+    page = undefined;
+  };
+
+  return {
+    async load() {
+      if (mark) return;
+      const read = await store.readMark();
+      // A rebuild may have begun meanwhile.
+      mark ??= read;
+    },
+    epoch: () => mark?.epoch ?? 0,
+    async check(ask) {
+      // Read before asking: what is acknowledged meanwhile must not look lost.
+      const before = await store.readMark();
+      const state = await ask();
+      const { rows } = await store.listJobs({ afterId: "", limit: 1, maxBytes: 0 });
+      const reason = reasonToRebuild(before, state, rows.length > 0);
+      if (reason) await begin(state, reason);
+      return state;
+    },
+    async nextPage() {
+      if (mark?.rebuiltUpTo === undefined || page) return undefined;
+      const { epoch } = mark;
+      const { rows } = await store.listJobs({ afterId: mark.rebuiltUpTo, limit: pageJobs, maxBytes: pageBytes });
+      // Another rebuild began while this page was read.
+      if (mark.epoch !== epoch) return undefined;
+      const lastJobId = rows.at(-1)?.jobId;
+      if (lastJobId === undefined) {
+        advanceTo(undefined);
+        log.info({ event: "jobs_stream_rebuilt", epoch });
+        onEnd();
+        return undefined;
+      }
+      // A timing that was never published waits in the outbox, and goes out from there.
+      const jobIds = rows.filter((row) => row.timingSequence !== 0).map((row) => row.jobId);
+      const next = { lastJobId, left: jobIds.length };
+      if (jobIds.length > 0) page = next;
+      else advanceTo(lastJobId);
+      return { page: next, jobIds };
+    },
+    finish(done) {
+      done.left--;
+      if (done === page && done.left === 0) advanceTo(done.lastJobId);
+    },
+    write: (receipts) => store.writeReceipts(receipts, mark),
+  };
+}
+
+function reasonToRebuild(known: StreamMark, state: StreamState, hasJobs: boolean): string | undefined {
+  if (state.created !== known.created) return known.created === "" ? "first stream" : "another stream";
+  if (state.lastSequence < known.sequence) return "lost its end";
+  // While it is being filled it may be empty for a moment.
+  if (state.messages === 0 && known.sequence > 0 && hasJobs && known.rebuiltUpTo === undefined) return "empty";
+  return undefined;
+}

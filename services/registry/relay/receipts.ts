@@ -1,0 +1,104 @@
+import type { Clock } from "../../platform/process/clock.ts";
+import type { Log } from "../../platform/process/log.ts";
+import type { RelayReceipt } from "./relay-task.ts";
+
+/** Gathers receipts and writes many down together, since a commit costs an fsync. */
+export interface Receipts {
+  add(receipt: RelayReceipt): void;
+  /** Writes at once what is there; somebody waits for it. */
+  hurry(): void;
+  /** Writes soon, also without a receipt: the rebuild has come further. */
+  writeSoon(): void;
+  start(): void;
+  /** Writes what is left; nothing is added afterwards. */
+  stop(): Promise<void>;
+}
+
+const gatherMs = 20;
+const writeAtOnce = 512;
+const retryDelayMs = 1_000;
+
+export function createReceipts(
+  store: {
+    /** Writes all of them in one transaction; resolves with the epoch that counts. */
+    write(receipts: readonly RelayReceipt[]): Promise<number>;
+    onWritten(receipts: readonly RelayReceipt[], epoch: number): void;
+  },
+  deps: { clock: Clock; log: Log },
+): Receipts {
+  const { clock, log } = deps;
+  let gathered: RelayReceipt[] = [];
+  let cancelTimer: (() => void) | undefined;
+  let writing: Promise<void> | undefined;
+  let hurried = false;
+  /** After a write that failed: until the next try nothing else starts one. */
+  let resting = false;
+  let running = false;
+
+  const after = (delayMs: number) => {
+    cancelTimer ??= clock.after(delayMs, () => {
+      resting = false;
+      writeNow();
+    });
+  };
+
+  const writeNow = () => {
+    if (writing || resting) return;
+    cancelTimer?.();
+    cancelTimer = undefined;
+    writing = writeGathered().then(() => {
+      writing = undefined;
+      if (!running || gathered.length === 0) return;
+      if (hurried || gathered.length >= writeAtOnce) writeNow();
+      else after(gatherMs);
+    });
+  };
+
+  const writeGathered = async () => {
+    const receipts = gathered;
+    gathered = [];
+    hurried = false;
+    let epoch: number;
+    try {
+      epoch = await store.write(receipts);
+    } catch (error) {
+      log.error({ event: "relay_receipts_not_written", err: error });
+      gathered = receipts.concat(gathered);
+      if (!running) return;
+      cancelTimer?.();
+      cancelTimer = undefined;
+      resting = true;
+      after(retryDelayMs);
+      return;
+    }
+    store.onWritten(receipts, epoch);
+  };
+
+  return {
+    add(receipt) {
+      if (!running) return;
+      gathered.push(receipt);
+      if (gathered.length >= writeAtOnce) writeNow();
+      else after(gatherMs);
+    },
+    hurry() {
+      if (gathered.length === 0) return;
+      hurried = true;
+      writeNow();
+    },
+    writeSoon() {
+      if (running) after(gatherMs);
+    },
+    start() {
+      running = true;
+    },
+    async stop() {
+      running = false;
+      cancelTimer?.();
+      cancelTimer = undefined;
+      await writing;
+      // What is not written is published again by the next start.
+      if (gathered.length > 0) await writeGathered();
+    },
+  };
+}

@@ -1,0 +1,247 @@
+import type { Startable } from "../../platform/process/lifecycle.ts";
+
+/**
+ * What the registry remembers: the jobs, what must still be told to the streams
+ * (the outbox), what calls with a request id were answered, and which JOBS
+ * stream is being kept (the mark). Usable between start and stop; a stop lets
+ * the calls before it finish.
+ *
+ * What holds for each method:
+ *
+ * - It is one transaction: all of it is there, or nothing. What it resolved
+ *   with survives a crash.
+ * - Calls that touch the same job, request id or the mark come one after the
+ *   other, and each sees what those before it left. A read sees every call that
+ *   had resolved before it was made.
+ * - Refusals and missing jobs are values. A rejection is a surprise (a full
+ *   disk, a lost connection): the call is then written in full or not at all,
+ *   and nobody knows which. Calls of the same moment may be rejected with it.
+ *   Before start and after stop each call is rejected, and writes nothing.
+ * - A function that is handed in decides over one row. It does no I/O and
+ *   changes nothing, since it may be called more than once (the last time
+ *   counts) or never. What it throws rejects this call alone, which has written
+ *   nothing then.
+ */
+export interface RegistryStore extends Startable {
+  /**
+   * Inserts all of these jobs with an outbox entry each, or none. The answers
+   * of those with a request id are remembered along with them.
+   *
+   * A request id that is remembered since `sinceMs` creates nothing: it is
+   * answered as before if its contents are the same. One that stands in the
+   * batch twice creates one job. Contents that differ refuse the whole batch.
+   */
+  createJobs(creations: readonly JobCreation[], how: { lane: CreateLane; sinceMs: number }): Promise<CreateOutcome>;
+
+  /** What creates under these request ids were answered since an instant, in the order asked; undefined where nothing. */
+  findAnswers(requestIds: readonly string[], sinceMs: number): Promise<(RememberedAnswer | undefined)[]>;
+
+  /** Removes up to `limit` remembered answers from before an instant; resolves with how many those were. */
+  expireRequests(beforeMs: number, limit: number): Promise<number>;
+
+  /**
+   * Changes one job: replaces its row by what `decide` makes of it, and adds an
+   * outbox entry in the lane of changes. Without a next row nothing is written.
+   * Of calls that come together each decides on what the one before it left.
+   * Resolves with the decision's answer; with undefined when there is no such
+   * job, or it is deleted.
+   *
+   * The next row has a higher generation. A deletion is a row in state
+   * `deleted`: only findStates finds it still, until its tombstone's receipt is written.
+   */
+  changeJob<T>(jobId: string, decide: (row: JobRow) => RowDecision<T>): Promise<T | undefined>;
+
+  /**
+   * Adds a manual run of a job to the outbox, in the lane of changes: `makeRun`
+   * gets the job's row. A request id, if it comes with one, is looked up before
+   * the job: a known call is answered also when the job is gone.
+   */
+  addRun(
+    jobId: string,
+    makeRun: (row: JobRow) => ManualRun,
+    request?: { call: RememberedCall; sinceMs: number },
+  ): Promise<RunOutcome>;
+
+  /** Undefined when there is none, or it is deleted. */
+  findJob(jobId: string): Promise<JobRow | undefined>;
+
+  /**
+   * The rows of these jobs, in the order asked, deleted ones too until the
+   * receipt of their tombstone is written; undefined for those that are gone.
+   * Each row is at least as new as any outbox entry that was taken before.
+   */
+  findStates(jobIds: readonly string[]): Promise<(JobRow | undefined)[]>;
+
+  /**
+   * Jobs after an id, in order of id, deleted ones left out: up to `limit`, and
+   * fewer once their definitions take `maxBytes` together; at least one, if one
+   * is left. Going on after the last id of a page neither repeats a job nor
+   * skips one that stood all the while.
+   */
+  listJobs(page: { afterId: string; limit: number; maxBytes: number }): Promise<JobPage>;
+
+  /** How many jobs and outbox entries there are. */
+  counts(): Promise<StoreCounts>;
+
+  /**
+   * The next entries of these lanes, up to `limit`: those of lower lanes first,
+   * within a lane in the order in which they were added (either order, of
+   * transactions that ran side by side). Each entry is handed out once; after
+   * the next start, once more if it has no receipt. A call that is rejected has
+   * handed out nothing. One call at a time.
+   */
+  takeOutbox(lanes: readonly Lane[], limit: number): Promise<OutboxEntry[]>;
+
+  /**
+   * Calls back after entries were added to the outbox; the returned function
+   * ends that. It is a hint: it may come for nothing and be lost with a connection.
+   */
+  onOutbox(callback: () => void): () => void;
+
+  /**
+   * Removes the outbox entries of these receipts and the jobs whose tombstone is
+   * out, notes the sequence under which each timing went out first, and raises
+   * the mark's sequence. Writing one again changes nothing. A sequence that is
+   * noted already, or whose timing has changed since, is left alone.
+   *
+   * A state that went out under another epoch than the mark's is in no stream
+   * that counts: its receipt changes nothing, its entries stay. Resolves with
+   * the mark's epoch, so that the caller can publish those again.
+   *
+   * `progress` moves the rebuild on, if it is that of the mark's epoch.
+   */
+  writeReceipts(receipts: readonly Receipt[], progress?: RebuildProgress): Promise<number>;
+
+  /** Epoch 0 and an empty instant before the first rebuild. */
+  readMark(): Promise<StreamMark>;
+
+  /** JOBS is another stream from here on: the mark gets the next epoch, with nothing rebuilt. Resolves with it. */
+  beginRebuild(stream: { created: string; sequence: number }): Promise<StreamMark>;
+}
+
+/** JobState as it is stored; COMPLETED is derived on reading. */
+export const storedState = { deleted: 0, active: 1, paused: 2 } as const;
+
+export type StoredState = (typeof storedState)[keyof typeof storedState];
+
+export interface JobRow {
+  jobId: string;
+  generation: number;
+  state: StoredState;
+  timingGeneration: number;
+  effectiveFromMs: number;
+  /** 0 until the broker has acknowledged the event that carries this timing. */
+  timingSequence: number;
+  timingEpoch: number;
+  /** carillon.v1.Job. */
+  job: Uint8Array;
+}
+
+/** A call that may come again under its request id (AIP-155). */
+export interface RememberedCall extends RememberedAnswer {
+  requestId: string;
+  /** When it came: it is remembered from here on. */
+  calledMs: number;
+}
+
+export interface RememberedAnswer {
+  /** Of the call's contents: a repeat has the same. */
+  fingerprint: Uint8Array;
+  answer: Uint8Array;
+}
+
+export interface JobCreation {
+  row: JobRow;
+  request?: RememberedCall | undefined;
+}
+
+export type CreateOutcome =
+  /** `earlier`: by their place in the batch, the answers of those that a call before had created. */
+  | { kind: "created"; earlier: ReadonlyMap<number, Uint8Array> }
+  /** The request id at this place was used with other contents; the first such place. */
+  | { kind: "reused"; index: number };
+
+/** No `next`: nothing changes, whatever the answer says. */
+export interface RowDecision<T> {
+  next?: JobRow;
+  answer: T;
+}
+
+/** A due message, ready to publish, and its id. */
+export interface ManualRun {
+  executionId: string;
+  payload: Uint8Array;
+}
+
+export type RunOutcome =
+  | { kind: "added" }
+  | { kind: "earlier"; answer: Uint8Array }
+  | { kind: "reused" }
+  | { kind: "no job" };
+
+export interface JobPage {
+  rows: JobRow[];
+  /** Whether there are jobs behind the last one. */
+  goesOn: boolean;
+}
+
+/** Deleted jobs do not count. */
+export interface StoreCounts {
+  active: number;
+  paused: number;
+  outbox: number;
+}
+
+/**
+ * Which entries go first: what changes a job or runs it now waits behind no
+ * bulk load, and neither does a job that somebody creates by hand.
+ */
+export const lanes = { change: 0, create: 1, batchCreate: 2 } as const;
+
+export type Lane = (typeof lanes)[keyof typeof lanes];
+export type CreateLane = Exclude<Lane, typeof lanes.change>;
+
+export const allLanes: readonly Lane[] = [lanes.change, lanes.create, lanes.batchCreate];
+
+export interface OutboxKey {
+  lane: Lane;
+  id: number;
+}
+
+/** A job whose state must be published, as it is by then; or a manual run. */
+export interface OutboxEntry {
+  key: OutboxKey;
+  jobId: string;
+  run: ManualRun | undefined;
+}
+
+/** What the broker has acknowledged on account of a job; or that there is nothing left to publish. */
+export interface Receipt {
+  jobId: string;
+  keys: readonly OutboxKey[];
+  /** Left out for a manual run, and for a job that is gone. */
+  published?: PublishedState | undefined;
+}
+
+export interface PublishedState {
+  timingGeneration: number;
+  deleted: boolean;
+  /** Where it stands in JOBS, and in which one. */
+  sequence: number;
+  epoch: number;
+}
+
+/** What the registry knows of the JOBS stream that it publishes to. */
+export interface StreamMark extends RebuildProgress {
+  /** The creation instant that the broker gives the stream; empty before the first. */
+  created: string;
+  /** The highest sequence that the broker has acknowledged. */
+  sequence: number;
+}
+
+export interface RebuildProgress {
+  /** Counts the streams (and the losses within one) so far; part of each message id. */
+  epoch: number;
+  /** While the stream is filled anew: jobs up to this id are in it. Undefined when it is whole. */
+  rebuiltUpTo: string | undefined;
+}

@@ -1,0 +1,25 @@
+import type { CreateOutcome, JobCreation, RememberedAnswer, RememberedCall } from "./contract.ts";
+
+const nothingEarlier: ReadonlyMap<number, Uint8Array> = new Map();
+
+/** Decides what becomes of a batch, before the first job is written; `recall` finds what a request id was answered before. */
+export function planCreations(
+  creations: readonly JobCreation[],
+  recall: (requestId: string) => RememberedAnswer | undefined,
+): CreateOutcome {
+  if (creations.every(({ request }) => request === undefined)) return { kind: "created", earlier: nothingEarlier };
+  const earlier = new Map<number, Uint8Array>();
+  const inThisBatch = new Map<string, RememberedCall>();
+  for (const [index, { request }] of creations.entries()) {
+    if (!request) continue;
+    const known = recall(request.requestId) ?? inThisBatch.get(request.requestId);
+    if (!known) inThisBatch.set(request.requestId, request);
+    else if (sameContents(known, request)) earlier.set(index, known.answer);
+    else return { kind: "reused", index };
+  }
+  return { kind: "created", earlier };
+}
+
+export function sameContents(a: RememberedAnswer, b: RememberedAnswer): boolean {
+  return Buffer.compare(a.fingerprint, b.fingerprint) === 0;
+}

@@ -1,0 +1,199 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { openSqlite } from "../../../platform/sql/sqlite.ts";
+import { lanes, type RegistryStore, type RunOutcome } from "../contract.ts";
+import { planCreations, sameContents } from "../plan-creations.ts";
+import { createCommitter } from "./committer.ts";
+import { createJobRows } from "./job-rows.ts";
+import { createMarkRow } from "./mark-row.ts";
+import { migrations } from "./migrations.ts";
+import { createOutboxRows } from "./outbox-rows.ts";
+import { createRequestRows } from "./request-rows.ts";
+
+// Rows that a call writes for a job: its own and that of the outbox.
+const rowsPerJob = 2;
+
+/**
+ * The registry's memory in SQLite: <data folder>/registry/registry.db. Reads
+ * and decisions run one after the other in this process, so that each decision
+ * is made once, on the row as it is.
+ */
+export function createSqliteStore(config: { dataDir: string }): RegistryStore {
+  const listeners = new Set<() => void>();
+  let opened: ReturnType<typeof openTables> | undefined;
+  let stopping: Promise<void> = Promise.resolve();
+  /** Whether the transaction that is being made adds to the outbox. */
+  let outboxGrew = false;
+
+  const open = () => {
+    if (!opened) throw new Error("the store is used before it was started or after it was stopped");
+    return opened;
+  };
+  const onCommitted = () => {
+    if (!outboxGrew) return;
+    outboxGrew = false;
+    for (const listener of listeners) listener();
+  };
+
+  return {
+    async createJobs(creations, { lane, sinceMs }) {
+      const { committer, jobs, outbox, requests } = open();
+      return committer.commit(() => {
+        const plan = planCreations(creations, (requestId) => requests.get("create", requestId, sinceMs));
+        if (plan.kind === "reused") return plan;
+        for (const [index, { row, request }] of creations.entries()) {
+          if (plan.earlier.has(index)) continue;
+          jobs.insert(row);
+          outbox.addJob(lane, row.jobId);
+          if (request) requests.put("create", request);
+        }
+        outboxGrew = true;
+        return plan;
+      }, creations.length * rowsPerJob);
+    },
+
+    async findAnswers(requestIds, sinceMs) {
+      const { requests } = open();
+      return requestIds.map((requestId) => requests.get("create", requestId, sinceMs));
+    },
+
+    async expireRequests(beforeMs, limit) {
+      const { committer, requests } = open();
+      return committer.commit(() => requests.expire(beforeMs, limit));
+    },
+
+    async changeJob(jobId, decide) {
+      const { committer, jobs, outbox } = open();
+      const decision = await committer.commit(() => {
+        const row = jobs.get(jobId);
+        const decided = row && attempt(() => decide(row));
+        if (decided?.ok && decided.value.next) {
+          jobs.update(decided.value.next);
+          outbox.addJob(lanes.change, jobId);
+          outboxGrew = true;
+        }
+        return decided;
+      }, rowsPerJob);
+      return decision && unwrap(decision).answer;
+    },
+
+    async addRun(jobId, makeRun, request) {
+      const { committer, jobs, outbox, requests } = open();
+      const added = await committer.commit((): Attempted<RunOutcome> => {
+        const earlier = request && requests.get("run", request.call.requestId, request.sinceMs);
+        if (earlier) {
+          if (!sameContents(earlier, request.call)) return done({ kind: "reused" });
+          return done({ kind: "earlier", answer: earlier.answer });
+        }
+        const row = jobs.get(jobId);
+        if (!row) return done({ kind: "no job" });
+        const run = attempt(() => makeRun(row));
+        if (!run.ok) return run;
+        outbox.addRun(lanes.change, jobId, run.value);
+        if (request) requests.put("run", request.call);
+        outboxGrew = true;
+        return done({ kind: "added" });
+      }, rowsPerJob);
+      return unwrap(added);
+    },
+
+    findJob: async (jobId) => open().jobs.get(jobId),
+
+    async findStates(jobIds) {
+      const { jobs } = open();
+      return jobIds.map(jobs.getAny);
+    },
+
+    listJobs: async ({ afterId, limit, maxBytes }) => open().jobs.page(afterId, limit, maxBytes),
+
+    async counts() {
+      const { jobs, outbox } = open();
+      return { ...jobs.count(), outbox: outbox.count() };
+    },
+
+    takeOutbox: async (wanted, limit) => open().outbox.take(wanted, limit),
+
+    onOutbox(callback) {
+      listeners.add(callback);
+      return () => listeners.delete(callback);
+    },
+
+    async writeReceipts(receipts, progress) {
+      const { committer, jobs, outbox, mark } = open();
+      return committer.commit(() => {
+        const kept = mark.read();
+        let { sequence, rebuiltUpTo } = kept;
+        for (const { jobId, keys, published } of receipts) {
+          if (published && published.epoch !== kept.epoch) continue;
+          for (const key of keys) outbox.remove(key);
+          if (!published) continue;
+          if (published.deleted) jobs.remove(jobId);
+          else jobs.noteTiming(jobId, published);
+          sequence = Math.max(sequence, published.sequence);
+        }
+        if (progress?.epoch === kept.epoch) ({ rebuiltUpTo } = progress);
+        if (sequence !== kept.sequence || rebuiltUpTo !== kept.rebuiltUpTo) {
+          mark.write({ ...kept, sequence, rebuiltUpTo });
+        }
+        return kept.epoch;
+      }, receipts.length);
+    },
+
+    readMark: async () => open().mark.read(),
+
+    async beginRebuild({ created, sequence }) {
+      const { committer, mark } = open();
+      return committer.commit(() => {
+        const next = { epoch: mark.read().epoch + 1, created, sequence, rebuiltUpTo: "" };
+        mark.write(next);
+        return next;
+      });
+    },
+
+    async start() {
+      await stopping.catch(() => undefined);
+      opened ??= openTables(config.dataDir, onCommitted);
+    },
+
+    stop() {
+      const closing = opened;
+      if (!closing) return stopping;
+      // Nothing more is taken in; what was handed in before is still written.
+      opened = undefined;
+      stopping = closing.committer.drain().finally(() => closing.db.close());
+      return stopping;
+    },
+  };
+}
+
+function openTables(dataDir: string, onCommitted: () => void) {
+  const folder = join(dataDir, "registry");
+  mkdirSync(folder, { recursive: true });
+  const db = openSqlite(join(folder, "registry.db"), migrations);
+  return {
+    db,
+    committer: createCommitter(db, onCommitted),
+    jobs: createJobRows(db),
+    outbox: createOutboxRows(db),
+    requests: createRequestRows(db),
+    mark: createMarkRow(db),
+  };
+}
+
+/** What a function that was handed in came to. Its throw must not end the transaction, which others share. */
+type Attempted<T> = { ok: true; value: T } | { ok: false; error: unknown };
+
+const done = <T>(value: T): Attempted<T> => ({ ok: true, value });
+
+function attempt<T>(work: () => T): Attempted<T> {
+  try {
+    return done(work());
+  } catch (error) {
+    return { ok: false, error };
+  }
+}
+
+function unwrap<T>(attempted: Attempted<T>): T {
+  if (!attempted.ok) throw attempted.error;
+  return attempted.value;
+}
