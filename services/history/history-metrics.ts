@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import { ExecutionStatus } from "../../gen/carillon/v1/execution_pb.ts";
-import type { AttemptResult } from "../wire/attempt-result.ts";
+import type { ExecutionRecord } from "./results/disposition.ts";
 
 export interface HistoryMetrics {
   recorded: Counter;
@@ -10,7 +10,7 @@ export interface HistoryMetrics {
   backlog: Gauge;
   watchers: Gauge;
   /** Counts executions by how they ended. */
-  countSettled(results: readonly AttemptResult[]): void;
+  countEnded(ended: readonly ExecutionRecord[]): void;
 }
 
 const statusNames: ReadonlyMap<number, string> = new Map(
@@ -53,9 +53,9 @@ export function createHistoryMetrics(registry: Registry): HistoryMetrics {
       registers,
     }),
     watchers: new Gauge({ name: "carillon_watchers", help: "Open WatchExecutions streams", registers }),
-    countSettled(results) {
+    countEnded(ended) {
       const counts = new Map<ExecutionStatus, number>();
-      for (const { status } of results) counts.set(status, (counts.get(status) ?? 0) + 1);
+      for (const { status } of ended) counts.set(status, (counts.get(status) ?? 0) + 1);
       for (const [status, count] of counts) executions.inc({ status: statusNames.get(status) ?? "UNSPECIFIED" }, count);
     },
   };

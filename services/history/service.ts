@@ -17,7 +17,7 @@ import { createHistoryHandlers } from "./queries/history-service.ts";
 import { createWatchers, watchersDefaults } from "./queries/watchers.ts";
 import { createBacklogPoll } from "./results/backlog-poll.ts";
 import { createRecorder } from "./results/recorder.ts";
-import { createHistoryStore } from "./store/store.ts";
+import { createSqliteHistoryStore } from "./store/sqlite/sqlite-history-store.ts";
 
 export interface HistoryParts extends Startable {
   /** Where gRPC listens; the port is the real one once it has started. */
@@ -42,11 +42,8 @@ export function createHistory(
 ): HistoryParts {
   const { clock, log } = deps;
   const metrics = createHistoryMetrics(deps.metrics);
-  const store = createHistoryStore({ folder: config.folder });
-  const watchers = createWatchers(watchersDefaults, {
-    find: store.find,
-    onCount: (count) => metrics.watchers.set(count),
-  });
+  const store = createSqliteHistoryStore({ folder: config.folder });
+  const watchers = createWatchers(watchersDefaults, { onCount: (count) => metrics.watchers.set(count) });
   const pipeline = createCallPipeline(
     { tokens: config.internalToken === undefined ? [] : [config.internalToken] },
     deps,
@@ -69,7 +66,7 @@ export function createHistory(
     log,
     ensure: (it) => ensureStreams(it, deps, { replicas: config.replicas }, stopping.signal),
   });
-  const recorder = createRecorder({ broker, store, metrics, clock, log, onSettled: watchers.announce });
+  const recorder = createRecorder({ broker, store, metrics, clock, log, onEnded: watchers.announce });
   let recording = false;
   const ops = createOpsServer({
     address: config.opsAddress,

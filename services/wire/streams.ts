@@ -41,7 +41,8 @@ const dueMaxAckPending = 8_192;
 // What waits for its retry was delivered and put back for a while, and counts as pending all the
 // time: with a bound long waits would keep short ones from being delivered.
 const unlimited = -1;
-const resultsMaxAckPending = 4_096;
+// What history holds in memory at most while a commit is under way; a message has up to 200 results.
+const resultsMaxAckPending = 512;
 
 /** Newer than the client's types: batches that are stored as one (NATS ADR-50), and messages that expire (ADR-43). */
 interface NewerOptions {

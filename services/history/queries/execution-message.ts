@@ -3,14 +3,14 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { AttemptSchema, type Execution, ExecutionSchema } from "../../../gen/carillon/v1/execution_pb.ts";
 import { executionIdAt } from "../../domain/identity/position.ts";
 import type { Ending } from "../../wire/attempt-result.ts";
-import type { Attempt, ExecutionRecord } from "../results/disposition.ts";
+import type { AttemptRecord, ExecutionRecord } from "../results/disposition.ts";
 
 /** A record as the API shows it. */
 export function toExecution(record: ExecutionRecord): Execution {
   return create(ExecutionSchema, {
     executionId: executionIdAt(record.jobId, record),
     jobId: record.jobId,
-    ...outcomeFields(record),
+    ...endingFields(record),
     scheduledTime: timestampFromMs(record.second * 1000),
     // Attempts may be recorded out of order: the highest number tells how many were made.
     attemptCount: record.attempts.at(-1)?.attempt ?? 0,
@@ -33,11 +33,11 @@ function textBytes(reason: string, message: string): number {
   return Buffer.byteLength(reason) + Buffer.byteLength(message);
 }
 
-function toAttempt(attempt: Attempt): MessageInitShape<typeof AttemptSchema> {
-  return create(AttemptSchema, { attempt: attempt.attempt, ...outcomeFields(attempt) });
+function toAttempt(attempt: AttemptRecord): MessageInitShape<typeof AttemptSchema> {
+  return create(AttemptSchema, { attempt: attempt.attempt, ...endingFields(attempt) });
 }
 
-function outcomeFields({ status, sentAtMs, durationMs, httpStatus, reason, message }: Ending) {
+function endingFields({ status, sentAtMs, durationMs, httpStatus, reason, message }: Ending) {
   return {
     status,
     timestamp: timestampFromMs(sentAtMs),

@@ -14,7 +14,7 @@ const { FAILED } = ExecutionStatus;
 const largestAnswerBytes = 4 * 1024 * 1024;
 
 const recordOf = (second: number, message: string): ExecutionRecord => {
-  const outcome = {
+  const ending = {
     status: FAILED,
     sentAtMs: second * 1000,
     durationMs: 30_000,
@@ -22,8 +22,8 @@ const recordOf = (second: number, message: string): ExecutionRecord => {
     reason: "TLS_ERROR",
     message,
   };
-  const attempts = Array.from({ length: 20 }, (_, i) => ({ ...outcome, attempt: i + 1 }));
-  return { ...outcome, jobId: "job", second, run: "", trigger: ExecutionTrigger.SCHEDULE, decidedBy: 20, attempts };
+  const attempts = Array.from({ length: 20 }, (_, i) => ({ ...ending, attempt: i + 1 }));
+  return { ...ending, jobId: "job", second, run: "", trigger: ExecutionTrigger.SCHEDULE, decidedBy: 20, attempts };
 };
 
 describe("a list of executions", () => {
@@ -32,9 +32,9 @@ describe("a list of executions", () => {
     const records = Array.from({ length: 1_000 }, (_, i) => recordOf(1_764_001_000 - i, message));
     const { listExecutions } = createExecutionHandlers({
       store: {
-        list: (_, limit, before) => records.filter((one) => !before || one.second < before.second).slice(0, limit),
-        find: () => undefined,
-        findManual: () => undefined,
+        list: async (_, limit, before) =>
+          records.filter((one) => !before || one.second < before.second).slice(0, limit),
+        find: async () => undefined,
       },
       watchers: { watch: () => expect.unreachable() },
     });

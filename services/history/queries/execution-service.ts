@@ -1,12 +1,10 @@
 import type { Execution, ExecutionService } from "../../../gen/carillon/v1/execution_pb.ts";
-import { executionIdOf, parseExecutionId } from "../../domain/identity/execution-id.ts";
-import { runOfManual } from "../../domain/identity/position.ts";
 import type { ServiceHandlers } from "../../platform/rpc/call.ts";
 import { invalidField, RpcError } from "../../platform/rpc/errors/rpc-error.ts";
-import type { ExecutionRecord } from "../results/disposition.ts";
-import type { HistoryStore } from "../store/store.ts";
+import type { HistoryStore } from "../store/contract.ts";
 import { mostBytesOf, toExecution } from "./execution-message.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
+import { readExecutionId } from "./read-execution-id.ts";
 import type { Watchers } from "./watchers.ts";
 
 const defaultPageSize = 5;
@@ -18,30 +16,20 @@ const pageBytes = 3.5 * 1024 * 1024;
  * never heard of has none. The front door tells whether a job exists.
  */
 export function createExecutionHandlers(deps: {
-  store: Pick<HistoryStore, "list" | "find" | "findManual">;
+  store: Pick<HistoryStore, "list" | "find">;
   watchers: Pick<Watchers, "watch">;
 }): ServiceHandlers<typeof ExecutionService> {
   const { store, watchers } = deps;
 
-  const find = (executionId: string): ExecutionRecord | undefined => {
-    const parts = parseExecutionId(executionId);
-    if (!parts) return undefined;
-    if (parts.kind === "manual") return store.findManual(parts.jobId, runOfManual(parts.unique));
-    const { jobId, second } = parts;
-    // "…-007" names the second 7 but is nobody's id.
-    if (executionIdOf(jobId, second) !== executionId) return undefined;
-    return store.find(jobId, { second, run: "" });
-  };
-
   return {
-    listExecutions({ jobId, pageSize, pageToken }) {
+    async listExecutions({ jobId, pageSize, pageToken }) {
       const after = pageToken === "" ? undefined : decodePageToken(jobId, pageToken);
       if (pageToken !== "" && !after) {
         throw invalidField("page_token", "is not a next_page_token of this job", "PAGE_TOKEN_INVALID");
       }
       const limit = pageSize || defaultPageSize;
       // One more tells whether there is a next page.
-      const records = store.list(jobId, limit + 1, after);
+      const records = await store.list(jobId, limit + 1, after);
       const executions: Execution[] = [];
       let bytes = 0;
       for (const record of records.slice(0, limit)) {
@@ -58,8 +46,9 @@ export function createExecutionHandlers(deps: {
       };
     },
 
-    getExecution({ executionId }) {
-      const record = find(executionId);
+    async getExecution({ executionId }) {
+      const parts = readExecutionId(executionId);
+      const record = parts && (await store.find(parts));
       if (record) return toExecution(record);
       throw new RpcError("NOT_FOUND", `no attempt of an execution ${executionId} has been recorded`, {
         reason: "EXECUTION_NOT_FOUND",

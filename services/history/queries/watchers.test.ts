@@ -1,32 +1,29 @@
 import { describe, expect, it } from "vitest";
 import { ExecutionStatus, ExecutionTrigger } from "../../../gen/carillon/v1/execution_pb.ts";
-import type { AttemptResult } from "../../wire/attempt-result.ts";
 import { begin, type ExecutionRecord } from "../results/disposition.ts";
 import { createWatchers } from "./watchers.ts";
 
-const resultOf = (jobId: string, second: number): AttemptResult => ({
-  jobId,
-  second,
-  run: "",
-  attempt: 1,
-  status: ExecutionStatus.SUCCESS,
-  final: true,
-  sentAtMs: second * 1000,
-  durationMs: 1,
-  httpStatus: 200,
-  reason: "",
-  message: "",
-  trigger: ExecutionTrigger.SCHEDULE,
-});
+const recordOf = (jobId: string, second: number): ExecutionRecord =>
+  begin({
+    jobId,
+    second,
+    run: "",
+    attempt: 1,
+    status: ExecutionStatus.SUCCESS,
+    final: true,
+    sentAtMs: second * 1000,
+    durationMs: 1,
+    httpStatus: 200,
+    reason: "",
+    message: "",
+    trigger: ExecutionTrigger.SCHEDULE,
+  });
 
 function setUp(config = { maxWatchers: 10, maxBuffered: 5 }) {
   const counts: number[] = [];
-  const watchers = createWatchers(config, {
-    find: (jobId, { second }) => begin(resultOf(jobId, second)),
-    onCount: (count) => counts.push(count),
-  });
+  const watchers = createWatchers(config, { onCount: (count) => counts.push(count) });
   const announce = (jobId: string, ...seconds: number[]) =>
-    watchers.announce(seconds.map((second) => resultOf(jobId, second)));
+    watchers.announce(seconds.map((second) => recordOf(jobId, second)));
   return { watchers, counts, announce };
 }
 

@@ -1,8 +1,6 @@
-import type { Position } from "../../domain/identity/position.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import { stoppingError } from "../../platform/rpc/errors/error-normaliser.ts";
 import { RpcError } from "../../platform/rpc/errors/rpc-error.ts";
-import type { AttemptResult } from "../../wire/attempt-result.ts";
 import type { ExecutionRecord } from "../results/disposition.ts";
 
 export interface Watch extends AsyncIterable<ExecutionRecord> {
@@ -10,17 +8,18 @@ export interface Watch extends AsyncIterable<ExecutionRecord> {
   close(): void;
 }
 
-/** The open live streams; each gets the executions of one job as they are settled. */
+/** The open live streams; each gets the executions of one job as they end. */
 export interface Watchers extends Startable {
   /**
-   * Everything settled from this call on comes through the watch, each
-   * execution once. It fails with RESOURCE_EXHAUSTED when its reader falls too
+   * Everything that is announced from this call on comes through the watch. What
+   * was announced before can be read from the store already, so that whoever
+   * watches first and lists then misses nothing. It fails with RESOURCE_EXHAUSTED when its reader falls too
    * far behind and with UNAVAILABLE when the service stops; throws
    * RESOURCE_EXHAUSTED when there are too many.
    */
   watch(jobId: string): Watch;
-  /** To be called after the commit. */
-  announce(settled: readonly AttemptResult[]): void;
+  /** Tells of executions that ended. To be called after their commit, with each execution once. */
+  announce(ended: readonly ExecutionRecord[]): void;
 }
 
 export interface WatchersConfig {
@@ -39,8 +38,6 @@ interface Watcher {
 export function createWatchers(
   config: WatchersConfig,
   deps: {
-    /** Reads a settled execution with all its attempts. */
-    find: (jobId: string, position: Position) => ExecutionRecord | undefined;
     /** Told how many watches are open. */
     onCount?: (count: number) => void;
   },
@@ -74,13 +71,11 @@ export function createWatchers(
       setCount(count + 1);
       return buffer;
     },
-    announce(settled) {
+    announce(ended) {
       if (count === 0) return;
-      for (const result of settled) {
-        const watching = byJob.get(result.jobId);
-        const record = watching && deps.find(result.jobId, result);
-        if (!record) continue;
-        for (const watcher of [...watching]) watcher.push(record);
+      for (const record of ended) {
+        const watching = byJob.get(record.jobId);
+        if (watching) for (const watcher of [...watching]) watcher.push(record);
       }
     },
     async start() {},

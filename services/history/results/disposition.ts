@@ -2,19 +2,19 @@ import { ExecutionStatus, type ExecutionTrigger } from "../../../gen/carillon/v1
 import type { Position } from "../../domain/identity/position.ts";
 import { type AttemptResult, type Ending, isSkip } from "../../wire/attempt-result.ts";
 
-export interface Attempt extends Ending {
+export interface AttemptRecord extends Ending {
   /** From 1. */
   attempt: number;
 }
 
-/** What is known of one execution; its outcome is that of the attempt, or the skip, that decided it. */
+/** What is known of one execution; its ending is that of the attempt, or the skip, that decided it. */
 export interface ExecutionRecord extends Position, Ending {
   jobId: string;
   trigger: ExecutionTrigger;
   /** The attempt that decided it; 0 while it waits for one, and when it was skipped. */
   decidedBy: number;
   /** By number, ascending. */
-  attempts: readonly Attempt[];
+  attempts: readonly AttemptRecord[];
 }
 
 /*
@@ -31,8 +31,8 @@ export interface ExecutionRecord extends Position, Ending {
  *   decidedBy is 0. Not so SKIPPED_SUPERSEDED: that is only ever said of an
  *   occurrence before its first call, and attempts beside it are of a newer timing.
  * - Of an attempt number the first record stays, unless a later one decides.
- * - Without a decision the execution waits for its retry: RETRYING, with the
- *   outcome of its highest attempt.
+ * - While nothing has decided it the execution waits for its retry: RETRYING, with
+ *   the ending of its highest attempt.
  */
 
 /** The record that a result begins. */
@@ -41,7 +41,7 @@ export function begin(result: AttemptResult): ExecutionRecord {
   const attempts = result.attempt === 0 ? [] : [attemptOf(result)];
   const decidedBy = result.final ? result.attempt : 0;
   const status = result.final ? result.status : ExecutionStatus.RETRYING;
-  return { jobId, second, run, trigger, decidedBy, attempts, ...outcomeOf(result), status };
+  return { jobId, second, run, trigger, decidedBy, attempts, ...endingOf(result), status };
 }
 
 /** The record with one more result in it; undefined when the result changes nothing. */
@@ -54,24 +54,24 @@ export function amend(record: ExecutionRecord, result: AttemptResult): Execution
     .filter((attempt) => attempt.attempt !== result.attempt)
     .concat(attemptOf(result))
     .sort((a, b) => a.attempt - b.attempt);
-  if (decides) return { ...record, ...outcomeOf(result), attempts, decidedBy: result.attempt };
+  if (decides) return { ...record, ...endingOf(result), attempts, decidedBy: result.attempt };
   const note = noteOf(record);
   if (note !== undefined) return cutShort({ ...record, attempts }, note);
-  if (isSettled(record)) return { ...record, attempts };
+  if (hasEnded(record)) return { ...record, attempts };
   const latest = attempts.at(-1) ?? attemptOf(result);
-  return { ...record, ...outcomeOf(latest), attempts, status: ExecutionStatus.RETRYING };
+  return { ...record, ...endingOf(latest), attempts, status: ExecutionStatus.RETRYING };
 }
 
 function amendWithSkip(record: ExecutionRecord, skip: Ending): ExecutionRecord | undefined {
-  const open = !isSettled(record) || record.status === ExecutionStatus.SKIPPED_SUPERSEDED;
+  const open = !hasEnded(record) || record.status === ExecutionStatus.SKIPPED_SUPERSEDED;
   if (open && record.attempts.length > 0 && replacesRetry(skip)) return cutShort(record, noteOfSkip(skip));
-  return isSettled(record) ? undefined : { ...record, ...outcomeOf(skip) };
+  return hasEnded(record) ? undefined : { ...record, ...endingOf(skip) };
 }
 
 function cutShort(record: ExecutionRecord, note: string): ExecutionRecord {
   const last = record.attempts.at(-1);
   if (!last) return record;
-  return { ...record, ...outcomeOf(last), status: ExecutionStatus.FAILED, message: last.message + note };
+  return { ...record, ...endingOf(last), status: ExecutionStatus.FAILED, message: last.message + note };
 }
 
 /** Why no other attempt followed, when a skip is known that took its place. */
@@ -98,14 +98,14 @@ function noteOfSkip({ reason, message }: Ending): string {
 }
 
 /** Whether the execution has ended, one way or the other. */
-export function isSettled(record: { status: ExecutionStatus }): boolean {
+export function hasEnded(record: { status: ExecutionStatus }): boolean {
   return record.status !== ExecutionStatus.RETRYING;
 }
 
-function attemptOf(result: AttemptResult): Attempt {
-  return { attempt: result.attempt, ...outcomeOf(result) };
+function attemptOf(result: AttemptResult): AttemptRecord {
+  return { attempt: result.attempt, ...endingOf(result) };
 }
 
-function outcomeOf({ status, sentAtMs, durationMs, httpStatus, reason, message }: Ending): Ending {
+function endingOf({ status, sentAtMs, durationMs, httpStatus, reason, message }: Ending): Ending {
   return { status, sentAtMs, durationMs, httpStatus, reason, message };
 }

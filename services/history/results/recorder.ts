@@ -8,7 +8,8 @@ import type { AttemptResult } from "../../wire/attempt-result.ts";
 import { readResultBatch } from "../../wire/result-batch.ts";
 import { consumers, streams } from "../../wire/streams.ts";
 import type { HistoryMetrics } from "../history-metrics.ts";
-import type { HistoryStore, Recorded } from "../store/store.ts";
+import type { HistoryStore, Recorded } from "../store/contract.ts";
+import type { ExecutionRecord } from "./disposition.ts";
 
 export interface Recorder extends Startable {
   /** Whether the last commit succeeded. */
@@ -21,93 +22,142 @@ export interface RecorderDeps {
   metrics: HistoryMetrics;
   clock: Clock;
   log: Log;
-  /** Told of executions that have just been settled, after the commit. */
-  onSettled: (results: readonly AttemptResult[]) => void;
+  /** Told of the executions that ended, after each commit and in the order of the commits. */
+  onEnded: (ended: readonly ExecutionRecord[]) => void;
 }
 
 /** A commit is an fsync: results that come within this span share one. */
 const gatherMs = 10;
-/** Enough of them to commit at once. */
+/** Enough of them to commit at once; a commit takes no more than these and the rest of a message. */
 const gatherResults = 5_000;
-/** Messages that may wait in this process; one holds up to 200 results. */
-const bufferedMessages = 512;
-/** When a commit failed (a full disk), its messages come again after this. */
+/**
+ * Messages that may wait for their commit; one holds up to 200 results. The broker stops at max_ack_pending, so that
+ * no more come than that, except those that are delivered again because a commit takes longer than their ack wait.
+ */
+const maxWaitingMessages = 512;
+/** When a commit failed (a full disk), or too many wait, messages come again after this. */
 const redeliverAfterMs = 1_000;
+
+interface Waiting {
+  message: JsMsg;
+  results: readonly AttemptResult[];
+}
 
 /**
  * The one writer: takes result batches from RESULTS and puts them into the
- * store. A message is acknowledged after the commit that holds its results, so
- * that a crash repeats it, which changes nothing.
+ * store, one commit after the other; what comes meanwhile gathers for the next.
+ * A message is acknowledged after the commit that holds its results, so that a
+ * crash repeats it, which changes nothing.
  *
  * Messages are settled in this file only.
  */
 export function createRecorder(deps: RecorderDeps): Recorder {
   const { store, metrics, clock, log } = deps;
-  let messages: JsMsg[] = [];
-  let results: AttemptResult[] = [];
+  const waiting: Waiting[] = [];
+  let waitingResults = 0;
   let cancelFlush: (() => void) | undefined;
-  let committing = true;
+  /** The commit that is under way. */
+  let committing: Promise<void> | undefined;
+  let healthy = true;
+  let closed = false;
   let stopping: Promise<void> | undefined;
 
   const accept = (message: JsMsg) => {
+    // Whatever is not settled comes again.
+    if (closed) return;
+    if (waiting.length >= maxWaitingMessages) return message.nak(redeliverAfterMs);
+    const results = read(message);
+    if (!results) return message.term("not a ResultBatch");
+    waiting.push({ message, results });
+    waitingResults += results.length;
+    if (waitingResults >= gatherResults) flush();
+    else if (!committing) gather();
+  };
+
+  /** Undefined when it cannot be read; it would be no better the next time. */
+  const read = (message: JsMsg): readonly AttemptResult[] | undefined => {
     try {
-      const batch = readResultBatch(message.data);
-      for (const result of batch.results) results.push(result);
-      for (const why of batch.refused) log.error({ event: "result_refused", sequence: message.seq, why });
-      metrics.refused.inc(batch.refused.length);
+      const { results, refused } = readResultBatch(message.data);
+      for (const why of refused) log.error({ event: "result_refused", sequence: message.seq, why });
+      metrics.refused.inc(refused.length);
+      return results;
     } catch (error) {
-      // It would be no better the next time.
       log.error({ event: "result_batch_broken", sequence: message.seq, bytes: message.data.length, err: error });
       metrics.refused.inc();
-      message.term("not a ResultBatch");
-      return;
+      return undefined;
     }
-    messages.push(message);
-    if (results.length >= gatherResults) flush();
-    else cancelFlush ??= clock.after(gatherMs, flush);
+  };
+
+  const gather = () => {
+    cancelFlush ??= clock.after(gatherMs, flush);
   };
 
   const flush = () => {
     cancelFlush?.();
     cancelFlush = undefined;
-    if (messages.length === 0) return;
-    const settling = messages;
-    const recording = results;
-    messages = [];
-    results = [];
+    if (waiting.length > 0) committing ??= commitWaiting();
+  };
+
+  const commitWaiting = async () => {
+    do await commit(takeBatch());
+    while (waitingResults >= gatherResults);
+    committing = undefined;
+    // Less than a full commit gathers on.
+    if (waiting.length > 0) gather();
+  };
+
+  /** The oldest that wait, as many as one commit may have. */
+  const takeBatch = (): Waiting[] => {
+    let count = 0;
+    let results = 0;
+    for (const next of waiting) {
+      if (results >= gatherResults) break;
+      results += next.results.length;
+      count++;
+    }
+    waitingResults -= results;
+    return waiting.splice(0, count);
+  };
+
+  const commit = async (batch: readonly Waiting[]) => {
+    const results = batch.flatMap((one) => one.results);
     const startedMs = clock.monotonicMs();
     let recorded: Recorded;
     try {
-      recorded = store.record(recording);
+      recorded = await store.record(results);
     } catch (error) {
-      committing = false;
-      log.error({ event: "commit_failed", results: recording.length, err: error });
-      for (const message of settling) message.nak(redeliverAfterMs);
+      healthy = false;
+      log.error({ event: "commit_failed", results: results.length, err: error });
+      for (const { message } of batch) message.nak(redeliverAfterMs);
       return;
     }
-    committing = true;
-    for (const message of settling) message.ack();
+    healthy = true;
+    for (const { message } of batch) message.ack();
     metrics.commitSeconds.observe((clock.monotonicMs() - startedMs) / 1000);
     metrics.recorded.inc(recorded.news);
-    metrics.repeated.inc(recording.length - recorded.news);
-    metrics.countSettled(recorded.settled);
-    deps.onSettled(recorded.settled);
+    metrics.repeated.inc(results.length - recorded.news);
+    metrics.countEnded(recorded.ended);
+    deps.onEnded(recorded.ended);
   };
 
   const intake = createConsumerLoop(deps.broker, deps, {
     stream: streams.results,
     durable: consumers.results,
-    maxMessages: bufferedMessages,
+    maxMessages: maxWaitingMessages,
     onMessage: accept,
   });
 
   return {
-    healthy: () => committing,
+    healthy: () => healthy,
     start: () => intake.start(),
     stop() {
       stopping ??= (async () => {
         await intake.stop();
-        flush();
+        closed = true;
+        while (committing || waiting.length > 0) {
+          flush();
+          await committing;
+        }
       })();
       return stopping;
     },

@@ -1,4 +1,4 @@
-import type { Sqlite } from "../../platform/sql/sqlite.ts";
+import type { Sqlite } from "../../../platform/sql/sqlite.ts";
 
 export interface JobKeys {
   find(jobId: string): number | undefined;
@@ -15,9 +15,9 @@ const cachedKeys = 250_000;
 
 export function createJobKeys(db: Sqlite): JobKeys {
   // Both ride on the unique index of job_id.
-  const select = db.prepare<[string], number>("SELECT job_key FROM jobs WHERE job_id = ?").pluck();
-  const insert = db.prepare<[string, number]>("INSERT INTO jobs (job_id, first_segment) VALUES (?, ?)");
-  const selectFirst = db.prepare<[number], number>("SELECT first_segment FROM jobs WHERE job_key = ?").pluck();
+  const select = db.prepare<[string], number>("select job_key from jobs where job_id = ?").pluck();
+  const insert = db.prepare<[string, number]>("insert into jobs (job_id, first_segment) values (?, ?)");
+  const selectFirst = db.prepare<[number], number>("select first_segment from jobs where job_key = ?").pluck();
   const cache = new Map<string, number>();
 
   const find = (jobId: string) => {

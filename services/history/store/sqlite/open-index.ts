@@ -1,4 +1,4 @@
-import type { Position } from "../../domain/identity/position.ts";
+import type { Position } from "../../../domain/identity/position.ts";
 
 const none = -1;
 const firstCapacity = 4_096;

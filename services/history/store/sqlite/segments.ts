@@ -1,6 +1,6 @@
-import type { Position } from "../../domain/identity/position.ts";
-import type { Sqlite } from "../../platform/sql/sqlite.ts";
-import { type ExecutionRecord, isSettled } from "../results/disposition.ts";
+import type { Position } from "../../../domain/identity/position.ts";
+import type { Sqlite } from "../../../platform/sql/sqlite.ts";
+import { type ExecutionRecord, hasEnded } from "../../results/disposition.ts";
 import type { JobKeys } from "./job-keys.ts";
 import { OpenIndex } from "./open-index.ts";
 import { createJobIndex, createSegmentTables, dropSegmentTables } from "./schema.ts";
@@ -21,8 +21,8 @@ export interface Segments {
   /** Notes where a manual run is that was just put into the open segment. */
   noteManual(jobKey: number, position: Position): void;
   secondOfManual(jobKey: number, run: string): number | undefined;
-  drop(number: number): void;
-  infos(): { number: number; sealed: boolean; rowCount: number }[];
+  /** Drops the oldest sealed segment if all its rows are of before a second, and says how many they were. */
+  dropOldest(before: number): number;
 }
 
 interface Sealed {
@@ -42,19 +42,19 @@ interface SegmentRow {
 }
 
 export function createSegments(db: Sqlite, keys: JobKeys, segmentRows: number): Segments {
-  const insertSegment = db.prepare("INSERT INTO segments DEFAULT VALUES");
+  const insertSegment = db.prepare("insert into segments default values");
   const sealSegment = db.prepare<[rowCount: number, min: number, max: number, number: number]>(
-    "UPDATE segments SET sealed = 1, row_count = ?, min_second = ?, max_second = ? WHERE number = ?",
+    "update segments set sealed = 1, row_count = ?, min_second = ?, max_second = ? where number = ?",
   );
-  const deleteSegment = db.prepare<[number: number]>("DELETE FROM segments WHERE number = ?");
+  const deleteSegment = db.prepare<[number: number]>("delete from segments where number = ?");
   // The primary key (job_key, run) for the first two, manual_runs_by_segment for the last.
   const insertManual = db.prepare<[jobKey: number, run: string, segment: number, second: number]>(
-    "INSERT OR IGNORE INTO manual_runs (job_key, run, segment, second) VALUES (?, ?, ?, ?)",
+    "insert or ignore into manual_runs (job_key, run, segment, second) values (?, ?, ?, ?)",
   );
   const selectManual = db
-    .prepare<[jobKey: number, run: string], number>("SELECT second FROM manual_runs WHERE job_key = ? AND run = ?")
+    .prepare<[jobKey: number, run: string], number>("select second from manual_runs where job_key = ? and run = ?")
     .pluck();
-  const deleteManual = db.prepare<[segment: number]>("DELETE FROM manual_runs WHERE segment = ?");
+  const deleteManual = db.prepare<[segment: number]>("delete from manual_runs where segment = ?");
 
   /** By their greatest second, descending: the order in which they are read. */
   let sealed: Sealed[] = [];
@@ -85,13 +85,13 @@ export function createSegments(db: Sqlite, keys: JobKeys, segmentRows: number): 
     for (const position of openIndex.newestFirst(jobKey, before)) {
       if (records.length >= limit) break;
       const record = open.find(jobKey, jobId, position);
-      if (record && isSettled(record)) records.push(record);
+      if (record && hasEnded(record)) records.push(record);
     }
     return records;
   };
 
   const restore = () => {
-    const rows = db.prepare<[], SegmentRow>("SELECT * FROM segments ORDER BY number").all();
+    const rows = db.prepare<[], SegmentRow>("select * from segments order by number").all();
     const last = rows.at(-1);
     for (const row of rows) {
       if (row.sealed === 0) continue;
@@ -135,26 +135,24 @@ export function createSegments(db: Sqlite, keys: JobKeys, segmentRows: number): 
         const last = records[limit - 1];
         if (last && maxSecond < last.second) break;
         if (segment.number < firstSegment || (before && minSecond > before.second)) continue;
-        records = records.concat(segment.listSettled(jobKey, jobId, limit, before));
+        records = records.concat(segment.listEnded(jobKey, jobId, limit, before));
         records = records.sort(newestFirst).slice(0, limit);
       }
       return records;
     },
     noteManual: (jobKey, { run, second }) => insertManual.run(jobKey, run, open.number, second),
     secondOfManual: (jobKey, run) => selectManual.get(jobKey, run),
-    drop(number) {
-      if (!sealed.some(({ segment }) => segment.number === number)) throw new Error(`no sealed segment ${number}`);
+    dropOldest(before) {
+      const oldest = sealed.at(-1);
+      if (!oldest || oldest.maxSecond >= before) return 0;
+      const { number } = oldest.segment;
       db.transaction(() => {
         dropSegmentTables(db, number);
         deleteManual.run(number);
         deleteSegment.run(number);
       })();
-      sealed = sealed.filter(({ segment }) => segment.number !== number);
-    },
-    infos() {
-      const infos = sealed.map(({ segment, rowCount }) => ({ number: segment.number, sealed: true, rowCount }));
-      infos.push({ number: open.number, sealed: false, rowCount: openIndex.rowCount });
-      return infos.sort((a, b) => a.number - b.number);
+      sealed = sealed.slice(0, -1);
+      return oldest.rowCount;
     },
   };
 }

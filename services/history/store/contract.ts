@@ -1,0 +1,59 @@
+import type { ExecutionIdParts } from "../../domain/identity/execution-id.ts";
+import type { Position } from "../../domain/identity/position.ts";
+import type { Startable } from "../../platform/process/lifecycle.ts";
+import type { AttemptResult } from "../../wire/attempt-result.ts";
+import type { ExecutionRecord } from "../results/disposition.ts";
+
+/** What a call of `record` changed. */
+export interface Recorded {
+  /** Results that were news: attempts and skips not known before. */
+  news: number;
+  /**
+   * The executions that ended with this call, in the order of their results, as they stand after it. Each execution
+   * comes here once, whatever is recorded of it later.
+   */
+  ended: ExecutionRecord[];
+}
+
+/**
+ * The records of executions. A new engine stands behind it when test/contract/history-store.suite.ts passes over it.
+ *
+ * - Calls may overlap. Each has its effect in one instant between its call and its answer, and what `record` or
+ *   `forget` has answered is on disk and seen by every read that begins after that.
+ * - Each rejects before `start` has resolved and after `stop` was called. Otherwise it rejects only with what the
+ *   engine could not do (a full disk, a lost connection): that is a surprise, and no code is to be read from it.
+ * - `start` rejects while another store, of this or another process, has the same place open. `stop` waits for the
+ *   calls that are under way.
+ */
+export interface HistoryStore extends Startable {
+  /**
+   * Makes records of results, by the rules in results/disposition.ts, in the order given. All of them in one
+   * transaction, so that nobody ever sees a part of a call.
+   * Idempotent: what is known already changes nothing, so that results may be recorded again in whatever batches.
+   * When it rejects either nothing is recorded or, where only the answer to the commit was lost, all: recording the
+   * same again is right in both cases, but what ended then is not told a second time.
+   */
+  record(results: readonly AttemptResult[]): Promise<Recorded>;
+
+  /**
+   * The executions of a job that have ended, newest second first, and within a second by descending run; at most
+   * `limit`, and only those after `before` in this order when it is given. The last one's position begins the next
+   * page: what is recorded meanwhile neither moves it nor comes twice. One state of the store, whatever is recorded
+   * at the same time.
+   */
+  list(jobId: string, limit: number, before?: Position): Promise<ExecutionRecord[]>;
+
+  /** The record of an execution, also of one that waits for its retry, with all its attempts. */
+  find(execution: ExecutionIdParts): Promise<ExecutionRecord | undefined>;
+
+  /** For each of many executions, in their order, whether it has a record. One state of the store for all. */
+  findRecorded(executions: readonly ExecutionIdParts[]): Promise<boolean[]>;
+
+  /**
+   * Forgets executions of before a second, manual runs included, and says how many; never one of that second or
+   * later. In one transaction, and no more than that may block: some that are older may be left. To be called again
+   * until it says 0; what is left even then waits for a later day. A result that comes for a forgotten execution
+   * begins a new record.
+   */
+  forget(before: number): Promise<number>;
+}

@@ -1,0 +1,196 @@
+import { describe, expect, it } from "vitest";
+import { ExecutionStatus, ExecutionTrigger } from "../../gen/carillon/v1/execution_pb.ts";
+import type { AttemptResult } from "../../services/wire/attempt-result.ts";
+import { type HistoryEngine, type StoreSize, useStore } from "../support/history-engine.ts";
+import { failed, job, manualRun, noon, occurrence, otherJob, resultOf, skipped } from "../support/history-results.ts";
+
+const { SUCCESS, FAILED, RETRYING, SKIPPED_PAUSED, SKIPPED_SUPERSEDED } = ExecutionStatus;
+
+/** What becomes of results: the rules of results/disposition.ts, kept. */
+export function recordsSuite(engine: HistoryEngine, size: StoreSize): void {
+  const rig = useStore(engine, size);
+
+  /** The one record that these results make, called `job`'s whoever's it is. */
+  const sameAs = async (jobId: string) => ({ ...(await rig.store.find(occurrence(noon, jobId))), jobId: job });
+  const others = (results: readonly AttemptResult[]) => results.map((result) => ({ ...result, jobId: otherJob }));
+
+  it("keeps all of a result, also over a restart", async () => {
+    const results = [
+      failed({ message: "answered 500: ümläut, 🎉, \u0001, '\"" }),
+      failed({ run: "m0", trigger: ExecutionTrigger.MANUAL, attempt: 4_294_967_295, durationMs: 4_294_967_295 }),
+      resultOf({ jobId: "x", second: 0, sentAtMs: 0, durationMs: 0 }),
+      resultOf({ jobId: otherJob, second: 1e12, sentAtMs: 1e15, message: "€".repeat(10_000) }),
+    ];
+    const records = results.map(({ attempt, final, ...fields }) => {
+      const { jobId, second, run, trigger, ...ending } = fields;
+      return { ...fields, decidedBy: attempt, attempts: [{ attempt, ...ending }] };
+    });
+    expect(await rig.store.record(results)).toEqual({ news: 4, ended: records });
+    const check = async () => {
+      expect(await rig.store.find(occurrence())).toEqual(records[0]);
+      expect(await rig.store.find(manualRun("m0"))).toEqual(records[1]);
+      expect(await rig.store.list(job, 5)).toEqual([records[1], records[0]]);
+      expect(await rig.store.list("x", 5)).toEqual([records[2]]);
+      expect(await rig.store.list(otherJob, 5)).toEqual([records[3]]);
+    };
+    await check();
+    await rig.reopen();
+    await check();
+  });
+
+  it("changes nothing when results come again, in one call or later", async () => {
+    const results = [resultOf(), failed({ second: noon + 1, final: false }), skipped({ second: noon + 2 })];
+    const records = () => Promise.all([0, 1, 2].map((offset) => rig.store.find(occurrence(noon + offset))));
+    expect((await rig.store.record([...results, ...results])).news).toBe(3);
+    const before = await records();
+    expect(await rig.store.record(results)).toEqual({ news: 0, ended: [] });
+    await rig.reopen();
+    expect(await rig.store.record(results)).toEqual({ news: 0, ended: [] });
+    expect(await records()).toEqual(before);
+  });
+
+  it("has nothing to do for no results", async () => {
+    expect(await rig.store.record([])).toEqual({ news: 0, ended: [] });
+  });
+
+  describe("of an execution with a retry", () => {
+    it("tells that it waits, and lists it only when it has ended", async () => {
+      expect((await rig.store.record([failed({ final: false })])).ended).toEqual([]);
+      expect(await rig.store.find(occurrence())).toMatchObject({
+        status: RETRYING,
+        httpStatus: 500,
+        attempts: [{ attempt: 1 }],
+      });
+      expect(await rig.store.list(job, 5)).toEqual([]);
+      const { ended } = await rig.store.record([resultOf({ attempt: 2, sentAtMs: noon * 1000 + 999 })]);
+      expect(ended).toMatchObject([{ status: SUCCESS, sentAtMs: noon * 1000 + 999, httpStatus: 200, decidedBy: 2 }]);
+      expect(ended[0]?.attempts).toMatchObject([
+        { attempt: 1, status: FAILED, httpStatus: 500 },
+        { attempt: 2, status: SUCCESS, httpStatus: 200 },
+      ]);
+      expect(await rig.store.list(job, 5)).toEqual(ended);
+    });
+
+    it("makes the same record when the attempts come in the other order", async () => {
+      const results = [failed({ final: false }), resultOf({ attempt: 2 })];
+      await rig.store.record(results);
+      await rig.store.record(others(results).reverse());
+      expect(await sameAs(otherJob)).toEqual(await sameAs(job));
+    });
+
+    it("lets a skip end what waits for a retry that will not come", async () => {
+      await rig.store.record([failed({ final: false })]);
+      expect((await rig.store.record([skipped()])).ended).toMatchObject([{ status: FAILED }]);
+      expect(await rig.store.find(occurrence())).toMatchObject({
+        status: FAILED,
+        httpStatus: 500,
+        message: "answered 500; not tried again, because the job was paused",
+        attempts: [{ attempt: 1, status: FAILED, message: "answered 500" }],
+      });
+    });
+
+    it("tells the same when the skip comes first, over a restart, and of an attempt that comes after that", async () => {
+      const third = failed({ attempt: 3, final: false, message: "answered 503", httpStatus: 503 });
+      const results = [skipped(), failed({ final: false }), third];
+      for (const [i, result] of results.entries()) {
+        const { news, ended } = await rig.store.record([result]);
+        expect({ news, ended: ended.length }).toEqual({ news: 1, ended: i === 0 ? 1 : 0 });
+        await rig.reopen();
+      }
+      await rig.store.record(others(results).reverse());
+      expect(await sameAs(otherJob)).toEqual(await sameAs(job));
+      expect(await rig.store.find(occurrence())).toMatchObject({
+        status: FAILED,
+        message: "answered 503; not tried again, because the job was paused",
+        attempts: [{ attempt: 1 }, { attempt: 3 }],
+      });
+      expect((await rig.store.record(results)).news).toBe(0);
+      expect(await rig.store.list(job, 5)).toHaveLength(1);
+    });
+  });
+
+  describe("of an execution that was handled twice", () => {
+    it("lets a call that was made win over a skip, whichever comes first", async () => {
+      await rig.store.record([skipped(), resultOf()]);
+      await rig.store.record([resultOf({ jobId: otherJob })]);
+      expect((await rig.store.record([skipped({ jobId: otherJob })])).news).toBe(0);
+      expect(await rig.store.find(occurrence())).toMatchObject({
+        status: SUCCESS,
+        reason: "",
+        attempts: [{ attempt: 1 }],
+      });
+      expect(await sameAs(otherJob)).toEqual(await sameAs(job));
+    });
+
+    it("keeps the first final ending of an attempt", async () => {
+      await rig.store.record([failed()]);
+      expect((await rig.store.record([resultOf()])).news).toBe(0);
+      expect(await rig.store.find(occurrence())).toMatchObject({ status: FAILED });
+    });
+
+    it("keeps what has decided it, and adds the attempts that were made besides", async () => {
+      await rig.store.record([failed({ final: false })]);
+      // The duplicate of the first attempt succeeds; the retry of the first one comes all the same.
+      await rig.store.record([resultOf({ sentAtMs: noon * 1000 + 50 })]);
+      await rig.store.record([failed({ attempt: 2, sentAtMs: noon * 1000 + 2_000 })]);
+      expect(await rig.store.find(occurrence())).toMatchObject({
+        status: SUCCESS,
+        sentAtMs: noon * 1000 + 50,
+        decidedBy: 1,
+        attempts: [
+          { attempt: 1, status: SUCCESS },
+          { attempt: 2, status: FAILED },
+        ],
+      });
+    });
+
+    it("keeps the first of two skips", async () => {
+      await rig.store.record([skipped(), skipped({ status: SKIPPED_SUPERSEDED })]);
+      expect(await rig.store.find(occurrence())).toMatchObject({ status: SKIPPED_PAUSED });
+    });
+  });
+
+  describe("tells what ended with a call", () => {
+    it("once for each execution, in the order of the results", async () => {
+      const seconds = [5, 1, 3, 2, 4].map((offset) => noon + offset);
+      const open = failed({ second: noon + 9, final: false });
+      const { ended } = await rig.store.record([...seconds.map((second) => resultOf({ second })), open]);
+      expect(ended.map(({ second }) => second)).toEqual(seconds);
+      const later = [resultOf({ second: noon + 3, attempt: 2 }), skipped({ second: noon + 9 })];
+      expect((await rig.store.record(later)).ended.map(({ second }) => second)).toEqual([noon + 9]);
+      expect((await rig.store.record([resultOf({ second: noon + 9 })])).ended).toEqual([]);
+    });
+
+    it("as it stands after the call, whatever came to it in between", async () => {
+      const { news, ended } = await rig.store.record([
+        skipped(),
+        failed({ second: noon + 1, final: false }),
+        resultOf({ jobId: otherJob }),
+        resultOf({ second: noon + 1, attempt: 2 }),
+        failed({ second: noon + 1, attempt: 3 }),
+        resultOf(),
+      ]);
+      expect(news).toBe(6);
+      const names = [occurrence(), occurrence(noon, otherJob), occurrence(noon + 1)];
+      expect(ended).toEqual(await Promise.all(names.map((name) => rig.store.find(name))));
+      expect(ended.map(({ status, attempts }) => [status, attempts.length])).toEqual([
+        [SUCCESS, 1],
+        [SUCCESS, 1],
+        [SUCCESS, 3],
+      ]);
+    });
+  });
+
+  it("records nothing of a call that failed, and the same results after that", async () => {
+    const many = Array.from({ length: 25 }, (_, i) => resultOf({ second: noon + i }));
+    const broken = { ...resultOf({ jobId: otherJob }), second: null as unknown as number };
+    await expect(rig.store.record([...many, broken])).rejects.toThrow();
+    expect(await rig.store.list(job, 50)).toEqual([]);
+    expect(await rig.store.findRecorded(many.map(({ second }) => occurrence(second)))).not.toContain(true);
+    expect((await rig.store.record([resultOf({ jobId: otherJob }), ...many])).news).toBe(26);
+    expect(await rig.store.list(job, 50)).toHaveLength(25);
+    await rig.reopen();
+    expect(await rig.store.list(job, 50)).toHaveLength(25);
+    expect(await rig.store.list(otherJob, 50)).toHaveLength(1);
+  });
+}
