@@ -2,14 +2,13 @@ import { createBroker } from "../platform/jetstream/broker.ts";
 import { createConsumerLoop } from "../platform/jetstream/consumer-loop.ts";
 import { createFollower } from "../platform/jetstream/follower.ts";
 import { createPublisher } from "../platform/jetstream/publisher.ts";
-import type { Clock, Random } from "../platform/process/clock.ts";
 import { type Startable, startInOrder } from "../platform/process/lifecycle.ts";
 import { createLoadMeter } from "../platform/process/load-meter.ts";
-import type { Log } from "../platform/process/log.ts";
-import { createMetrics } from "../platform/process/metrics.ts";
 import { createOpsServer } from "../platform/process/ops-server.ts";
+import type { Service, ServiceDeps } from "../platform/process/service.ts";
 import { createGrpcServer } from "../platform/rpc/grpc/grpc-server.ts";
-import { consumers, ensureStreams, streams } from "../wire/streams.ts";
+import { createStreamKeeper } from "../wire/stream-keeper.ts";
+import { consumers, streams } from "../wire/streams.ts";
 import { subjects } from "../wire/subjects.ts";
 import { createCallCache } from "./calls/call-cache.ts";
 import { createHttpCaller, type HttpCaller } from "./calls/http-caller.ts";
@@ -31,16 +30,15 @@ import { createRetryPublisher } from "./results/retry-publisher.ts";
 const bufferedMessages = 500;
 
 /** Wires an executor. Parts start in the order of the list at the end, and stop in reverse. */
-export function createExecutor(config: ExecutorConfig, deps: { clock: Clock; random: Random; log: Log }): Startable {
+export function createExecutor(config: ExecutorConfig, { metrics: registry, ...deps }: ServiceDeps): Service {
   const { clock, log } = deps;
-  const registry = createMetrics("executor");
-  const setup = new AbortController();
   const broker = createBroker({
     url: config.natsUrl,
     name: `carillon-executor-${config.executorId}`,
     log,
-    ensure: (it) => ensureStreams(it, deps, { replicas: config.replicas }, setup.signal),
+    ensure: () => keeper.ensure(),
   });
+  const keeper = createStreamKeeper(broker, deps, { replicas: config.replicas });
   const publisher = createPublisher(broker, deps);
   // Dead letters are one a message: they must not fill the window in front of the results.
   const deadPublisher = createPublisher(broker, deps);
@@ -92,10 +90,6 @@ export function createExecutor(config: ExecutorConfig, deps: { clock: Clock; ran
   const due = createIntake({ ...shared, settlements: dueSettlements });
   const retry = createRetryIntake({ ...shared, settlements: retrySettlements });
 
-  const ensure: Startable = {
-    start: () => ensureStreams(broker, deps, { replicas: config.replicas }, setup.signal),
-    stop: async () => setup.abort(),
-  };
   const changes = createFollower(broker, deps, {
     stream: streams.jobs,
     subjects: [subjects.jobs],
@@ -138,10 +132,10 @@ export function createExecutor(config: ExecutorConfig, deps: { clock: Clock; ran
   });
   const grpc = createGrpcServer({ address: config.grpcAddress }, { services: [], log, clock });
 
-  return startInOrder([
+  const parts = startInOrder([
     ops,
     broker,
-    ensure,
+    keeper,
     publisher,
     deadPublisher,
     recorded,
@@ -156,4 +150,5 @@ export function createExecutor(config: ExecutorConfig, deps: { clock: Clock; ran
     dueLoop,
     grpc,
   ]);
+  return { ...parts, addresses: () => ({ grpc: grpc.address(), ops: ops.address() }) };
 }

@@ -1,15 +1,12 @@
-import type { Registry } from "prom-client";
 import { ExecutionService } from "../../gen/carillon/v1/execution_pb.ts";
 import { createBroker } from "../platform/jetstream/broker.ts";
-import type { Clock } from "../platform/process/clock.ts";
-import type { Address } from "../platform/process/config.ts";
 import { type Startable, startInOrder } from "../platform/process/lifecycle.ts";
-import type { Log } from "../platform/process/log.ts";
 import { createOpsServer } from "../platform/process/ops-server.ts";
+import type { Service, ServiceDeps } from "../platform/process/service.ts";
 import { bindService, createCallPipeline } from "../platform/rpc/binding.ts";
 import { createGrpcServer } from "../platform/rpc/grpc/grpc-server.ts";
 import { HistoryService } from "../wire/history-service.ts";
-import { ensureStreams } from "../wire/streams.ts";
+import { createStreamKeeper } from "../wire/stream-keeper.ts";
 import type { HistoryConfig } from "./config.ts";
 import { createHistoryMetrics } from "./history-metrics.ts";
 import { createExecutionHandlers } from "./queries/execution-service.ts";
@@ -18,12 +15,6 @@ import { createWatchers, watchersDefaults } from "./queries/watchers.ts";
 import { createBacklogPoll } from "./results/backlog-poll.ts";
 import { createRecorder } from "./results/recorder.ts";
 import { createSqliteHistoryStore } from "./store/sqlite/sqlite-history-store.ts";
-
-export interface HistoryParts extends Startable {
-  /** Where gRPC listens; the port is the real one once it has started. */
-  grpcAddress(): Address;
-  opsAddress(): Address;
-}
 
 /**
  * Starts from the inside out, so that what is recorded already can be read
@@ -36,10 +27,7 @@ export interface HistoryParts extends Startable {
  * 5. gRPC: calls in flight are answered;
  * 6. the store is closed, then the operators' port.
  */
-export function createHistory(
-  config: HistoryConfig,
-  deps: { clock: Clock; log: Log; metrics: Registry },
-): HistoryParts {
+export function createHistory(config: HistoryConfig, deps: ServiceDeps): Service {
   const { clock, log } = deps;
   const metrics = createHistoryMetrics(deps.metrics);
   const store = createSqliteHistoryStore({ folder: config.folder });
@@ -59,13 +47,13 @@ export function createHistory(
       ],
     },
   );
-  const stopping = new AbortController();
   const broker = createBroker({
     url: config.natsUrl,
     name: "carillon-history",
     log,
-    ensure: (it) => ensureStreams(it, deps, { replicas: config.replicas }, stopping.signal),
+    ensure: () => keeper.ensure(),
   });
+  const keeper = createStreamKeeper(broker, deps, { replicas: config.replicas });
   const recorder = createRecorder({ broker, store, metrics, clock, log, onEnded: watchers.announce });
   let recording = false;
   const ops = createOpsServer({
@@ -75,31 +63,25 @@ export function createHistory(
     log,
   });
 
-  const service = startInOrder([
+  // The last to start and the first to stop: readiness goes before anything else does.
+  const announced: Startable = {
+    async start() {
+      recording = true;
+    },
+    async stop() {
+      recording = false;
+    },
+  };
+  const parts = startInOrder([
     ops,
     store,
     grpc,
     watchers,
     broker,
-    streamsPart(() => ensureStreams(broker, deps, { replicas: config.replicas }, stopping.signal)),
+    keeper,
     createBacklogPoll(broker, metrics.backlog, deps),
     recorder,
+    announced,
   ]);
-  return {
-    grpcAddress: grpc.address,
-    opsAddress: ops.address,
-    async start() {
-      await service.start();
-      recording = !stopping.signal.aborted;
-    },
-    stop() {
-      recording = false;
-      stopping.abort();
-      return service.stop();
-    },
-  };
-}
-
-function streamsPart(ensure: () => Promise<void>): Startable {
-  return { start: ensure, stop: async () => undefined };
+  return { ...parts, addresses: () => ({ grpc: grpc.address(), ops: ops.address() }) };
 }

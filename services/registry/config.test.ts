@@ -6,6 +6,7 @@ describe("the registry's configuration", () => {
     expect(readRegistryConfig({})).toMatchObject({
       httpAddress: { host: "127.0.0.1", port: 8080 },
       grpcAddress: { host: "127.0.0.1", port: 9090 },
+      opsAddress: { host: "127.0.0.1", port: 9190 },
     });
   });
 

@@ -2,16 +2,14 @@ import { ExecutionService } from "../../gen/carillon/v1/execution_pb.ts";
 import { JobService } from "../../gen/carillon/v1/job_pb.ts";
 import { createBroker } from "../platform/jetstream/broker.ts";
 import { createPublisher } from "../platform/jetstream/publisher.ts";
-import type { Clock, Random } from "../platform/process/clock.ts";
-import type { Address } from "../platform/process/config.ts";
 import { type Startable, startInOrder } from "../platform/process/lifecycle.ts";
-import type { Log } from "../platform/process/log.ts";
-import { createMetrics } from "../platform/process/metrics.ts";
 import { createOpsServer } from "../platform/process/ops-server.ts";
+import type { Service, ServiceAddresses, ServiceDeps } from "../platform/process/service.ts";
 import { bindService, createCallPipeline } from "../platform/rpc/binding.ts";
 import { createGrpcClient } from "../platform/rpc/grpc/grpc-client.ts";
 import { createGrpcServer } from "../platform/rpc/grpc/grpc-server.ts";
 import { createHttpServer } from "../platform/rpc/http/http-server.ts";
+import { createStreamKeeper } from "../wire/stream-keeper.ts";
 import type { RegistryConfig } from "./config.ts";
 import { createApiDocs } from "./front-door/api-docs.ts";
 import { createExecutionProxy } from "./front-door/execution-proxy.ts";
@@ -25,30 +23,30 @@ import { createPublications } from "./relay/publications.ts";
 import { createRelay } from "./relay/relay.ts";
 import { createSqliteStore } from "./store/sqlite/sqlite-store.ts";
 
-export interface RegistryService extends Startable {
-  /** Where it listens, once it has started. */
-  addresses(): { http: Address; grpc: Address; ops: Address };
+export interface RegistryService extends Service {
+  addresses(): Required<ServiceAddresses>;
 }
 
 // A batch of 1,000 jobs with some body each; anything else is one job.
 const maxBatchRequestBytes = 16 * 1024 * 1024;
 
-export function createRegistryService(
-  config: RegistryConfig,
-  deps: { clock: Clock; random: Random; log: Log },
-): RegistryService {
-  const { clock, random, log } = deps;
-  const metrics = createMetrics("registry");
+export function createRegistry(config: RegistryConfig, deps: ServiceDeps): RegistryService {
+  const { clock, random, log, metrics } = deps;
   const store = createSqliteStore({ dataDir: config.dataDir });
-  const broker = createBroker({ url: config.natsUrl, name: "carillon-registry", log });
+  const broker = createBroker({
+    url: config.natsUrl,
+    name: "carillon-registry",
+    log,
+    ensure: () => keeper.ensure(),
+  });
+  const keeper = createStreamKeeper(broker, { clock, log }, { replicas: config.replicas });
   const publisher = createPublisher(broker, { clock, log });
   const publications = createPublications(clock);
   const relay = createRelay(store, publisher, publications, { clock, log });
   const link = createBrokerLink(
     broker,
-    { publisher, relay, metrics: createRegistryMetrics(metrics, store) },
+    { keeper, publisher, relay, metrics: createRegistryMetrics(metrics, store) },
     { clock, log },
-    { replicas: config.replicas },
   );
   const history = createGrpcClient(
     ExecutionService,

@@ -1,26 +1,16 @@
-import type { Registry } from "prom-client";
 import { partitionCount } from "../domain/identity/partition.ts";
 import { createBroker } from "../platform/jetstream/broker.ts";
 import { createPublisher } from "../platform/jetstream/publisher.ts";
-import type { Clock, Random } from "../platform/process/clock.ts";
-import type { Address } from "../platform/process/config.ts";
-import { type Startable, startInOrder } from "../platform/process/lifecycle.ts";
-import type { Log } from "../platform/process/log.ts";
+import { startInOrder } from "../platform/process/lifecycle.ts";
 import { createOpsServer } from "../platform/process/ops-server.ts";
+import type { Service, ServiceDeps } from "../platform/process/service.ts";
 import { createGrpcServer } from "../platform/rpc/grpc/grpc-server.ts";
 import { maxBatchBytes, maxBatchEntries } from "../wire/due-batch.ts";
-import { ensureStreams } from "../wire/streams.ts";
+import { createStreamKeeper } from "../wire/stream-keeper.ts";
 import type { TickerConfig } from "./config.ts";
-import { defaultTickerSettings, type TickerStatus } from "./core/model.ts";
+import { defaultTickerSettings } from "./core/model.ts";
 import { createDriver } from "./io/driver.ts";
 import { createTickerMetrics, registerTickerGauges } from "./io/ticker-metrics.ts";
-
-export interface TickerParts extends Startable {
-  /** Where gRPC listens; the port is the real one once it has started. */
-  grpcAddress(): Address;
-  opsAddress(): Address;
-  status(): TickerStatus;
-}
 
 // A heartbeat that was not acknowledged by then is sent again, well within the 2 s after which publishing stops.
 const controlAckTimeoutMs = 600;
@@ -37,18 +27,15 @@ const aheadToleratedMs = 5_000;
  * 3. publishers, then the connection: nothing is under way any more;
  * 4. the operators' port.
  */
-export function createTicker(
-  config: TickerConfig,
-  deps: { clock: Clock; random: Random; log: Log; metrics: Registry },
-): TickerParts {
+export function createTicker(config: TickerConfig, deps: ServiceDeps): Service {
   const { clock, log } = deps;
-  const stopping = new AbortController();
   const broker = createBroker({
     url: config.natsUrl,
     name: `carillon-ticker-${config.tickerId}`,
     log,
-    ensure: (it) => ensureStreams(it, deps, { replicas: config.replicas }, stopping.signal),
+    ensure: () => keeper.ensure(),
   });
+  const keeper = createStreamKeeper(broker, deps, { replicas: config.replicas });
   const duePublisher = createPublisher(broker, deps, { window: defaultTickerSettings.maxOutstanding });
   const controlPublisher = createPublisher(broker, deps, { window: controlWindow, ackTimeoutMs: controlAckTimeoutMs });
   const limits = { entries: maxBatchEntries, bytes: maxBatchBytes };
@@ -77,26 +64,6 @@ export function createTicker(
     },
     log,
   });
-  const service = startInOrder([
-    ops,
-    broker,
-    {
-      start: () => ensureStreams(broker, deps, { replicas: config.replicas }, stopping.signal),
-      stop: async () => undefined,
-    },
-    duePublisher,
-    controlPublisher,
-    driver,
-    grpc,
-  ]);
-  return {
-    grpcAddress: grpc.address,
-    opsAddress: ops.address,
-    status: driver.status,
-    start: () => service.start(),
-    stop() {
-      stopping.abort();
-      return service.stop();
-    },
-  };
+  const parts = startInOrder([ops, broker, keeper, duePublisher, controlPublisher, driver, grpc]);
+  return { ...parts, addresses: () => ({ grpc: grpc.address(), ops: ops.address() }) };
 }

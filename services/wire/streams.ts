@@ -10,8 +10,6 @@ import {
   type StreamConfig,
 } from "nats";
 import type { Broker } from "../platform/jetstream/broker.ts";
-import { type Clock, sleep } from "../platform/process/clock.ts";
-import type { Log } from "../platform/process/log.ts";
 
 export const streams = {
   jobs: "JOBS",
@@ -107,37 +105,13 @@ export interface StreamOptions {
 }
 
 /**
- * Makes sure that every stream and durable consumer stands, with its current
- * definition. Each service calls it at its start, in any order. It waits for a
- * broker whose JetStream is not up yet.
+ * Makes sure, in one pass, that every stream and durable consumer stands with its
+ * current definition. Throws while the broker's JetStream is not up; a stream
+ * keeper (stream-keeper.ts) tries again.
  */
-export async function ensureStreams(
-  broker: Broker,
-  deps: { clock: Clock; log: Log },
-  options: StreamOptions,
-  signal?: AbortSignal,
-): Promise<void> {
-  let said = "";
-  for (;;) {
-    try {
-      for (const definition of definitions) await ensureStream(broker, definition, options.replicas);
-      for (const { stream, config } of durables) await ensureConsumer(broker, stream, config);
-      return;
-    } catch (error) {
-      if (signal?.aborted) throw error;
-      const reason = reasonOf(error);
-      // Asked twice a second: what does not change is said once.
-      if (reason !== said) deps.log.warn({ event: "streams_not_ready", reason });
-      said = reason;
-      await sleep(deps.clock, 500, signal);
-      if (signal?.aborted) throw error;
-    }
-  }
-}
-
-function reasonOf(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
-  return text === "503" ? "JetStream does not answer: it is not enabled, or not up yet" : text;
+export async function ensureStreams(broker: Broker, { replicas }: StreamOptions): Promise<void> {
+  for (const definition of definitions) await ensureStream(broker, definition, replicas);
+  for (const { stream, config } of durables) await ensureConsumer(broker, stream, config);
 }
 
 async function ensureStream(broker: Broker, definition: Definition, replicas: number): Promise<void> {

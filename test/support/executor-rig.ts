@@ -21,12 +21,14 @@ import { createConsumerLoop } from "../../services/platform/jetstream/consumer-l
 import { createPublisher } from "../../services/platform/jetstream/publisher.ts";
 import { systemClock, systemRandom } from "../../services/platform/process/clock.ts";
 import type { Startable } from "../../services/platform/process/lifecycle.ts";
-import { createLog } from "../../services/platform/process/log.ts";
+import { createLog, type LogLevel } from "../../services/platform/process/log.ts";
+import { createMetrics } from "../../services/platform/process/metrics.ts";
 import { bindService, createCallPipeline } from "../../services/platform/rpc/binding.ts";
 import { RpcError } from "../../services/platform/rpc/errors/rpc-error.ts";
 import { createGrpcServer } from "../../services/platform/rpc/grpc/grpc-server.ts";
 import { writeDueBatch } from "../../services/wire/due-batch.ts";
-import { consumers, ensureStreams, streams } from "../../services/wire/streams.ts";
+import { createStreamKeeper } from "../../services/wire/stream-keeper.ts";
+import { consumers, streams } from "../../services/wire/streams.ts";
 import { subjects } from "../../services/wire/subjects.ts";
 import { type Nats, startNats } from "./nats.ts";
 
@@ -61,12 +63,12 @@ export function nextSecond(aheadMs = 300): number {
  * remembers by fiat, and the stream of results as history gets it.
  */
 export async function startExecutorRig(options: { nats?: Nats; collectResults?: boolean } = {}) {
-  const log = createLog("test", process.env.TEST_LOG ?? "silent");
+  const log = createLog("test", (process.env.TEST_LOG ?? "silent") as LogLevel);
   const deps = { clock: systemClock, log };
   const nats = options.nats ?? (await startNats());
   const broker = createBroker({ url: nats.url, name: "rig", log });
   await broker.start();
-  await ensureStreams(broker, deps, { replicas: 1 });
+  await createStreamKeeper(broker, deps, { replicas: 1 }).ensure();
   const publisher = createPublisher(broker, deps);
   await publisher.start();
 
@@ -147,7 +149,10 @@ export async function startExecutorRig(options: { nats?: Nats; collectResults?: 
     attempts,
     asked,
     async startExecutor(overrides: Partial<ExecutorConfig> = {}): Promise<Startable> {
-      const executor = createExecutor({ ...config, ...overrides }, { clock: systemClock, random: systemRandom, log });
+      const executor = createExecutor(
+        { ...config, ...overrides },
+        { clock: systemClock, random: systemRandom, log, metrics: createMetrics("executor") },
+      );
       started.push(executor);
       await executor.start();
       return executor;

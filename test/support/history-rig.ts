@@ -10,7 +10,8 @@ import { type Broker, createBroker } from "../../services/platform/jetstream/bro
 import { createPublisher, type Publisher } from "../../services/platform/jetstream/publisher.ts";
 import { systemClock } from "../../services/platform/process/clock.ts";
 import { createLog } from "../../services/platform/process/log.ts";
-import { consumers, ensureStreams, streams } from "../../services/wire/streams.ts";
+import { createStreamKeeper } from "../../services/wire/stream-keeper.ts";
+import { consumers, streams } from "../../services/wire/streams.ts";
 import { subjects } from "../../services/wire/subjects.ts";
 import { type Nats, startNats } from "./nats.ts";
 
@@ -64,7 +65,7 @@ export async function startHistoryRig(): Promise<HistoryRig> {
   const nats = await startNats();
   const broker = createBroker({ url: nats.url, name: "test", log: deps.log });
   await broker.start();
-  await ensureStreams(broker, deps, { replicas: 1 });
+  await createStreamKeeper(broker, deps, { replicas: 1 }).ensure();
   const publisher = createPublisher(broker, deps);
   await publisher.start();
   const dataDir = await mkdtemp(join(tmpdir(), "carillon-history-"));

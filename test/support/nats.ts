@@ -18,6 +18,8 @@ export interface NatsOptions {
   port?: number;
   /** `default` (no fsync a message) is quicker, and right where no test is about power cuts. */
   sync?: "always" | "default";
+  /** Default: true. Without JetStream it takes clients and keeps nothing. */
+  jetStream?: boolean;
 }
 
 export interface Nats {
@@ -56,7 +58,8 @@ export async function startNats(options: NatsOptions = {}): Promise<Nats> {
   process.on("exit", killAtExit);
 
   const launch = async () => {
-    const started = spawn(binary, ["-c", configFile], { stdio: ["ignore", "ignore", "pipe"] });
+    const args = options.jetStream === false ? ["-a", host, "-p", String(port)] : ["-c", configFile];
+    const started = spawn(binary, args, { stdio: ["ignore", "ignore", "pipe"] });
     child = started;
     stderr = "";
     started.stderr.setEncoding("utf8").on("data", (text: string) => {

@@ -12,9 +12,10 @@ import { createFollower } from "../../services/platform/jetstream/follower.ts";
 import { type Clock, systemClock, systemRandom } from "../../services/platform/process/clock.ts";
 import type { Address } from "../../services/platform/process/config.ts";
 import { createLog } from "../../services/platform/process/log.ts";
+import { createMetrics } from "../../services/platform/process/metrics.ts";
 import { createGrpcClient, type GrpcClient } from "../../services/platform/rpc/grpc/grpc-client.ts";
 import type { RegistryConfig } from "../../services/registry/config.ts";
-import { createRegistryService } from "../../services/registry/service.ts";
+import { createRegistry } from "../../services/registry/service.ts";
 import { streams } from "../../services/wire/streams.ts";
 import { subjects } from "../../services/wire/subjects.ts";
 
@@ -39,7 +40,7 @@ export async function startRegistry(
   config: Partial<RegistryConfig> & { dataDir: string; natsUrl: string },
   clock: Clock = systemClock,
 ): Promise<Registry> {
-  const service = createRegistryService(
+  const service = createRegistry(
     {
       logLevel: "silent",
       httpAddress: anyPort,
@@ -52,7 +53,7 @@ export async function startRegistry(
       replicas: 1,
       ...config,
     },
-    { clock, random: systemRandom, log },
+    { clock, random: systemRandom, log, metrics: createMetrics("registry") },
   );
   await service.start();
   const addresses = service.addresses();

@@ -6,7 +6,7 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { DueBatchSchema, DueEntrySchema, JobEventSchema } from "../../gen/carillon/v1/events_pb.ts";
 import { JobSchema, JobState } from "../../gen/carillon/v1/job_pb.ts";
 import { partitionOf } from "../../services/domain/identity/partition.ts";
-import { type Broker, createBroker } from "../../services/platform/jetstream/broker.ts";
+import { createBroker } from "../../services/platform/jetstream/broker.ts";
 import { createConsumerLoop } from "../../services/platform/jetstream/consumer-loop.ts";
 import { createFollower } from "../../services/platform/jetstream/follower.ts";
 import { createPublisher } from "../../services/platform/jetstream/publisher.ts";
@@ -15,7 +15,8 @@ import { startInOrder } from "../../services/platform/process/lifecycle.ts";
 import { createLog } from "../../services/platform/process/log.ts";
 import type { Claim, Tick } from "../../services/ticker/core/model.ts";
 import { readPartitionClaim } from "../../services/wire/partition-claim.ts";
-import { consumers, ensureStreams, streams } from "../../services/wire/streams.ts";
+import { createStreamKeeper } from "../../services/wire/stream-keeper.ts";
+import { consumers, streams } from "../../services/wire/streams.ts";
 import { subjects } from "../../services/wire/subjects.ts";
 import { readTick } from "../../services/wire/tick.ts";
 import { type Nats, repositoryDir, startNats } from "./nats.ts";
@@ -50,10 +51,10 @@ export async function startTickerRig(): Promise<TickerRig> {
   const nats = await startNats();
   const log = createLog("rig", "silent");
   const deps = { clock: systemClock, log };
-  const ensure = (it: Broker) => ensureStreams(it, deps, { replicas: 1 });
-  const broker = createBroker({ url: nats.url, name: "rig", log, ensure });
+  const broker = createBroker({ url: nats.url, name: "rig", log, ensure: () => keeper.ensure() });
+  const keeper = createStreamKeeper(broker, deps, { replicas: 1 });
   await broker.start();
-  await ensureStreams(broker, deps, { replicas: 1 });
+  await keeper.start();
   const published = new Map<string, number[]>();
   const ticks = new Map<string, Tick>();
   const claims = new Map<number, Claim | undefined>();
@@ -164,6 +165,7 @@ export async function startTickerRig(): Promise<TickerRig> {
     async stop() {
       for (const child of children) await killed(child);
       await parts.stop();
+      await keeper.stop();
       await broker.stop();
       await nats.stop();
     },

@@ -1,5 +1,5 @@
 import { distance as levenshtein } from "fastest-levenshtein";
-import { logLevels } from "./log.ts";
+import { type LogLevel, logLevels } from "./log.ts";
 
 /** Every variable that some part of Carillon reads; any other CARILLON_* is a mistake. */
 export const knownVariables = [
@@ -66,13 +66,6 @@ export function readEnvironment(env: Environment) {
       problems.push(`${name}: expected a whole number from ${min} to ${max}, got "${value}"`);
       return fallback;
     },
-    oneOf<T extends string>(name: VariableName, allowed: readonly T[], fallback: T): T {
-      const value = text(name, fallback);
-      const found = allowed.find((option) => option === value);
-      if (found !== undefined) return found;
-      problems.push(`${name}: expected one of ${allowed.join(", ")}, got "${value}"`);
-      return fallback;
-    },
     address(name: VariableName, fallback: string): Address {
       const value = text(name, fallback);
       const address = parseAddress(value);
@@ -88,13 +81,14 @@ export function readEnvironment(env: Environment) {
       }
       return value;
     },
-    logLevel: () => {
+    logLevel(): LogLevel {
       const value = text("CARILLON_LOG_LEVEL", "info");
       const found = logLevels.find((level) => level === value);
       if (found !== undefined) return found;
       problems.push(`CARILLON_LOG_LEVEL: expected one of ${logLevels.join(", ")}, got "${value}"`);
       return "info";
     },
+    /** Notes what a reader of its own found: the name of the variable, and what is wrong with it. */
     problem: (line: string) => problems.push(line),
     /** Throws ConfigError when anything was wrong. */
     done(): void {
@@ -103,6 +97,8 @@ export function readEnvironment(env: Environment) {
     },
   };
 }
+
+export type EnvironmentReader = ReturnType<typeof readEnvironment>;
 
 /** "host:port", "[::1]:port" or ":port" (all interfaces); undefined when it is neither. */
 export function parseAddress(text: string): Address | undefined {

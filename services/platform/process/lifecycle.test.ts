@@ -30,6 +30,25 @@ describe("parts in order", () => {
     expect(events).toEqual(["start a", "start b", "stop b", "stop a"]);
   });
 
+  it("are not started any more once a stop has come, and the one that was starting is stopped", async () => {
+    const events: string[] = [];
+    const begun = Promise.withResolvers<void>();
+    const slow = part("slow", events);
+    const held = {
+      ...slow,
+      async start() {
+        await slow.start();
+        await begun.promise;
+      },
+    };
+    const service = startInOrder([held, part("next", events)]);
+    const starting = service.start();
+    await service.stop();
+    begun.resolve();
+    await starting;
+    expect(events).toEqual(["start slow", "stop slow"]);
+  });
+
   it("stop all the same when one of them fails to", async () => {
     const events: string[] = [];
     const service = startInOrder([part("a", events), part("b", events, "stop")]);

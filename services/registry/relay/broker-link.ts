@@ -3,7 +3,8 @@ import type { Publisher } from "../../platform/jetstream/publisher.ts";
 import { type Clock, sleep } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
-import { allowsAtomicBatches, ensureStreams, streams } from "../../wire/streams.ts";
+import type { StreamKeeper } from "../../wire/stream-keeper.ts";
+import { allowsAtomicBatches, streams } from "../../wire/streams.ts";
 import type { RegistryMetrics } from "../registry-metrics.ts";
 import type { Relay } from "./relay.ts";
 
@@ -25,9 +26,8 @@ const watched: ReadonlySet<string> = new Set([streams.jobs, streams.due, streams
  */
 export function createBrokerLink(
   broker: Broker,
-  parts: { publisher: Publisher; relay: Relay; metrics: RegistryMetrics },
+  parts: { keeper: StreamKeeper; publisher: Publisher; relay: Relay; metrics: RegistryMetrics },
   deps: { clock: Clock; log: Log },
-  config: { replicas: number },
 ): BrokerLink {
   const { clock, log } = deps;
   const stopping = new AbortController();
@@ -59,7 +59,7 @@ export function createBrokerLink(
         if (stopping.signal.aborted) return;
         log.warn({ event: "streams_not_seen", err: error });
         // Somebody may have deleted them.
-        await ensureStreams(broker, deps, config, stopping.signal).catch(() => undefined);
+        await parts.keeper.ensure();
         await sleep(clock, retryDelayMs, stopping.signal);
       }
     }
@@ -69,7 +69,8 @@ export function createBrokerLink(
     await broker.start();
     // Stopped while it waited for a broker: nobody else will close this.
     if (stopping.signal.aborted) return broker.stop();
-    await ensureStreams(broker, deps, config, stopping.signal);
+    await parts.keeper.start();
+    if (stopping.signal.aborted) return;
     await parts.publisher.start();
     publishing = true;
     await lookForSure();
@@ -101,6 +102,7 @@ export function createBrokerLink(
     async stop() {
       stopping.abort();
       linked = false;
+      await parts.keeper.stop();
       await parts.relay.stop();
       if (publishing) await parts.publisher.stop();
       await broker.stop();

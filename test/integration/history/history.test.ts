@@ -8,10 +8,11 @@ import {
   ExecutionTrigger,
 } from "../../../gen/carillon/v1/execution_pb.ts";
 import { readHistoryConfig } from "../../../services/history/config.ts";
-import { createHistory, type HistoryParts } from "../../../services/history/service.ts";
-import { systemClock } from "../../../services/platform/process/clock.ts";
+import { createHistory } from "../../../services/history/service.ts";
+import { systemClock, systemRandom } from "../../../services/platform/process/clock.ts";
 import { createLog } from "../../../services/platform/process/log.ts";
 import { createMetrics } from "../../../services/platform/process/metrics.ts";
+import type { Service } from "../../../services/platform/process/service.ts";
 import { createGrpcClient } from "../../../services/platform/rpc/grpc/grpc-client.ts";
 import { subjects } from "../../../services/wire/subjects.ts";
 import { noon } from "../../support/history-results.ts";
@@ -28,9 +29,9 @@ beforeAll(async () => {
 afterAll(() => rig.stop());
 
 describe("the history service", () => {
-  let history: HistoryParts;
+  let history: Service;
   let metrics: ReturnType<typeof createMetrics>;
-  const clientOf = () => createGrpcClient(ExecutionService, { address: history.grpcAddress() }, deps);
+  const clientOf = () => createGrpcClient(ExecutionService, { address: history.addresses().grpc }, deps);
   let client: ReturnType<typeof clientOf>;
   let folder = 0;
 
@@ -43,7 +44,7 @@ describe("the history service", () => {
       ...environment,
     });
     metrics = createMetrics("history");
-    history = createHistory(config, { ...deps, metrics });
+    history = createHistory(config, { ...deps, random: systemRandom, metrics });
     await history.start();
     client = clientOf();
   };
@@ -209,7 +210,7 @@ describe("the history service", () => {
       wireResult(jobNamed("f"), noon, { executionId: `${jobNamed("f")}-mabc`, trigger: ExecutionTrigger.MANUAL }),
     );
     await rig.allRecorded();
-    const finder = createGrpcClient(HistoryService, { address: history.grpcAddress() }, deps);
+    const finder = createGrpcClient(HistoryService, { address: history.addresses().grpc }, deps);
     const recorded = [`${jobNamed("f")}-${noon}`, `${jobNamed("f")}-${noon + 1}`, `${jobNamed("f")}-mabc`];
     const executionIds = [
       ...recorded,
@@ -242,7 +243,7 @@ describe("the history service", () => {
   it("lets in nobody without the internal token when there is one", async () => {
     await start({ CARILLON_INTERNAL_TOKEN: "secret" });
     await expect(client.listExecutions({ jobId: jobNamed("a") })).rejects.toMatchObject({ code: "UNAUTHENTICATED" });
-    const friend = createGrpcClient(ExecutionService, { address: history.grpcAddress(), token: "secret" }, deps);
+    const friend = createGrpcClient(ExecutionService, { address: history.addresses().grpc, token: "secret" }, deps);
     expect((await friend.listExecutions({ jobId: jobNamed("a") })).executions).toEqual([]);
     friend.close();
   });
@@ -251,7 +252,7 @@ describe("the history service", () => {
     await start();
     await rig.publish(wireResult(jobNamed("m"), noon), wireResult(jobNamed("m"), noon));
     await rig.allRecorded();
-    const { host, port } = history.opsAddress();
+    const { host, port } = history.addresses().ops;
     expect((await fetch(`http://${host}:${port}/readyz`)).status).toBe(200);
     const shown = await (await fetch(`http://${host}:${port}/metrics`)).text();
     expect(shown).toMatch(/^carillon_executions_total\{status="SUCCESS",.*\} 1$/m);

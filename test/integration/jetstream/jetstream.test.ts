@@ -6,7 +6,8 @@ import { createFollower } from "../../../services/platform/jetstream/follower.ts
 import { createPublisher } from "../../../services/platform/jetstream/publisher.ts";
 import { systemClock } from "../../../services/platform/process/clock.ts";
 import { createLog } from "../../../services/platform/process/log.ts";
-import { consumers, ensureStreams, streams } from "../../../services/wire/streams.ts";
+import { createStreamKeeper } from "../../../services/wire/stream-keeper.ts";
+import { consumers, streams } from "../../../services/wire/streams.ts";
 import { subjects } from "../../../services/wire/subjects.ts";
 import { type Nats, startNats } from "../../support/nats.ts";
 import { eventually } from "../../support/rest.ts";
@@ -39,7 +40,7 @@ describe("JetStream", () => {
     nats = await startNats();
     broker = createBroker({ url: nats.url, name: "test", log: deps.log });
     await broker.start();
-    await ensureStreams(broker, deps, { replicas: 1 });
+    await createStreamKeeper(broker, deps, { replicas: 1 }).ensure();
   });
   afterAll(async () => {
     await broker.stop();
@@ -47,7 +48,7 @@ describe("JetStream", () => {
   });
 
   it("takes the stream definitions again from each service that starts", async () => {
-    await ensureStreams(broker, deps, { replicas: 1 });
+    await createStreamKeeper(broker, deps, { replicas: 1 }).ensure();
     const names = await broker.jsm.streams.names().next();
     expect(names.sort()).toEqual(Object.values(streams).sort());
   });

@@ -6,7 +6,8 @@ import { createFollower } from "../../../services/platform/jetstream/follower.ts
 import { createPublisher } from "../../../services/platform/jetstream/publisher.ts";
 import { systemClock } from "../../../services/platform/process/clock.ts";
 import { createLog } from "../../../services/platform/process/log.ts";
-import { consumers, ensureStreams, streams } from "../../../services/wire/streams.ts";
+import { createStreamKeeper } from "../../../services/wire/stream-keeper.ts";
+import { consumers, streams } from "../../../services/wire/streams.ts";
 import { subjects } from "../../../services/wire/subjects.ts";
 import { type Nats, startNats } from "../../support/nats.ts";
 import { eventually } from "../../support/rest.ts";
@@ -28,10 +29,11 @@ describe("JetStream, when what stood on it is gone", () => {
   beforeEach(async () => {
     parts = [];
     nats = await startNats();
-    const ensure = (it: Broker) => ensureStreams(it, deps, { replicas: 1 });
-    broker = createBroker({ url: nats.url, name: "test", log: deps.log, ensure });
+    broker = createBroker({ url: nats.url, name: "test", log: deps.log, ensure: () => keeper.ensure() });
+    // Not started: who finds a stream gone is to have it made again, whatever the keeper does by itself.
+    const keeper = createStreamKeeper(broker, deps, { replicas: 1 });
     await broker.start();
-    await ensureStreams(broker, deps, { replicas: 1 });
+    await keeper.ensure();
   });
   afterEach(async () => {
     for (const part of parts.toReversed()) await part.stop();

@@ -8,7 +8,8 @@ import { createPublications } from "../../../services/registry/relay/publication
 import { createRelay, type Relay } from "../../../services/registry/relay/relay.ts";
 import { lanes, type RegistryStore } from "../../../services/registry/store/contract.ts";
 import { createSqliteStore } from "../../../services/registry/store/sqlite/sqlite-store.ts";
-import { allowsAtomicBatches, ensureStreams, streams } from "../../../services/wire/streams.ts";
+import { createStreamKeeper } from "../../../services/wire/stream-keeper.ts";
+import { allowsAtomicBatches, streams } from "../../../services/wire/streams.ts";
 import { change, createIn, creationOf, deleteIn, idOf } from "../../contract/registry-store.rows.ts";
 import { type Nats, startNats } from "../../support/nats.ts";
 import { followJobs, type JobsStream, removeDir, tempDir } from "../../support/registry.ts";
@@ -53,7 +54,7 @@ describe("the relay over a store that takes its time", { timeout: 60_000 }, () =
     await store.start();
     broker = createBroker({ url: nats.url, name: "test-registry", log });
     await broker.start();
-    await ensureStreams(broker, { clock: systemClock, log }, { replicas: 1 }, new AbortController().signal);
+    await createStreamKeeper(broker, { clock: systemClock, log }, { replicas: 1 }).ensure();
     publisher = createPublisher(broker, { clock: systemClock, log });
     await publisher.start();
     const watched: StoreWatch = {

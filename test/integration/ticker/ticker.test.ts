@@ -119,7 +119,7 @@ describe("a ticker whose wall clock is set back", () => {
       },
     );
     await ticker.start();
-    const readiness = async () => (await fetch(`http://127.0.0.1:${ticker.opsAddress().port}/readyz`)).status;
+    const readiness = async () => (await fetch(`http://127.0.0.1:${ticker.addresses().ops.port}/readyz`)).status;
     const watermarkAge = async () =>
       (await metrics.getSingleMetric("carillon_watermark_age_seconds")?.get())?.values[0]?.value ?? 0;
     const setClock = (ms: number) => {

@@ -1,0 +1,78 @@
+import type { Address, EnvironmentReader } from "./config.ts";
+import { formatAddress, isLoopback } from "./config.ts";
+import type { LogLevel } from "./log.ts";
+
+/** What every service reads. */
+export interface CommonSettings {
+  /** One broker's URL or several, separated by commas. */
+  natsUrl: string;
+  /** Copies of each stream in a cluster of brokers. */
+  replicas: number;
+  /** The service's own /metrics, /healthz and /readyz. */
+  opsAddress: Address;
+  logLevel: LogLevel;
+}
+
+export function readCommonSettings(read: EnvironmentReader, defaults: { opsPort: number }): CommonSettings {
+  return {
+    natsUrl: read.natsUrl() ?? "nats://127.0.0.1:4222",
+    replicas: readReplicas(read),
+    opsAddress: read.address("CARILLON_OPS_ADDR", `127.0.0.1:${defaults.opsPort}`),
+    logLevel: read.logLevel(),
+  };
+}
+
+export function readReplicas(read: EnvironmentReader): number {
+  return read.integer("CARILLON_REPLICAS", 1, 1, 5);
+}
+
+/** The folder that everything is kept in. */
+export function readDataDir(read: EnvironmentReader): string {
+  return read.text("CARILLON_DATA_DIR", ".carillon");
+}
+
+/** The bearer token between services; undefined: none is asked for. */
+export function readInternalToken(read: EnvironmentReader): string | undefined {
+  return read.optional("CARILLON_INTERNAL_TOKEN");
+}
+
+/** What a service needs to call history. */
+export interface HistoryAccess {
+  historyAddress: Address;
+  internalToken: string | undefined;
+}
+
+export function readHistoryAccess(read: EnvironmentReader): HistoryAccess {
+  return {
+    historyAddress: read.address("CARILLON_HISTORY_ADDR", "127.0.0.1:9093"),
+    internalToken: readInternalToken(read),
+  };
+}
+
+/** Where users come in. */
+export interface FrontDoor {
+  httpAddress: Address;
+  grpcAddress: Address;
+  /** Bearer tokens; none: loopback only, and everybody there is let in. */
+  apiTokens: readonly string[];
+}
+
+/** Without a token an address that other machines reach is a problem. */
+export function readFrontDoor(read: EnvironmentReader): FrontDoor {
+  const apiTokens = read.list("CARILLON_API_TOKENS");
+  const address = (name: "CARILLON_HTTP_ADDR" | "CARILLON_GRPC_ADDR", fallback: string) => {
+    const asked = read.address(name, fallback);
+    if (apiTokens.length === 0 && !isLoopback(asked.host)) {
+      read.problem(
+        `${name}: ${formatAddress(asked)} can be reached from other machines; ` +
+          "set CARILLON_API_TOKENS, or listen on 127.0.0.1",
+      );
+    }
+    return asked;
+  };
+  return {
+    httpAddress: address("CARILLON_HTTP_ADDR", "127.0.0.1:8080"),
+    grpcAddress: address("CARILLON_GRPC_ADDR", "127.0.0.1:9090"),
+    apiTokens,
+  };
+}
