@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { pino } from "pino";
 import type { Clock } from "../platform/process/clock.ts";
 import { parseNatsUrl } from "../platform/process/config.ts";
+import { exitCodes } from "../platform/process/exit-codes.ts";
 import type { Log } from "../platform/process/log.ts";
 import { type AddressPlan, planAddresses } from "./children/addresses.ts";
 import { type Child, type ChildSpec, createChild } from "./children/child.ts";
@@ -36,6 +37,8 @@ export interface Launcher {
   stop(): Promise<boolean>;
   /** Kills what is left at once; a running stop then ends. */
   kill(): void;
+  /** Resolves with the name of the first service that has refused its configuration. It is not started again. */
+  readonly refusal: Promise<string>;
 }
 
 /** When each step of a stop must be over, since its begin: ten seconds in all. */
@@ -58,6 +61,7 @@ export function createLauncher(config: LauncherConfig, deps: LauncherDeps): Laun
   );
   const aborted = new AbortController();
   const forced = new AbortController();
+  const refusal = Promise.withResolvers<string>();
   const children = new Map<string, Child>();
   let dataDir: DataDir | undefined;
   let plan: AddressPlan | undefined;
@@ -78,6 +82,7 @@ export function createLauncher(config: LauncherConfig, deps: LauncherDeps): Laun
       onDeath: (deaths) => {
         if (deaths >= startAttempts) hopeless.abort();
       },
+      onRefusal: () => refusal.resolve(spec.name),
     });
     children.set(spec.name, child);
     child.start();
@@ -131,6 +136,7 @@ export function createLauncher(config: LauncherConfig, deps: LauncherDeps): Laun
           env: serviceEnvironment(name, config.inherited, data.path, addresses, internalToken),
           channel: true,
           stopSignal: "SIGTERM",
+          refusalCode: exitCodes.badConfiguration,
         };
         return launch(data, spec, (signal) => serviceReady(addresses.ops[name], clock, signal));
       }),
@@ -179,6 +185,7 @@ export function createLauncher(config: LauncherConfig, deps: LauncherDeps): Laun
     },
     stop,
     kill: () => forced.abort(),
+    refusal: refusal.promise,
   };
 }
 

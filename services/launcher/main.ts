@@ -1,14 +1,14 @@
 import { systemClock } from "../platform/process/clock.ts";
-import { ConfigError } from "../platform/process/config.ts";
+import { configOrExit } from "../platform/process/config-or-exit.ts";
 import { banner } from "./banner.ts";
-import { type LauncherConfig, readLauncherConfig } from "./config.ts";
+import { readLauncherConfig } from "./config.ts";
 import { createLauncher } from "./launcher.ts";
 import { runUntilSignal } from "./run.ts";
 
-// `npm start`. Exit code 0 when everything drained, after Ctrl-C as well; 1
-// when it could not start or something had to be killed.
+// `npm start`. It ends with the exit codes of a service (exit-codes.ts): 0 after Ctrl-C as well, when
+// everything drained; 1 also when something had to be killed; 2 also when a service refused its configuration.
 
-const config = readConfig();
+const config = configOrExit("launcher", () => readLauncherConfig(process.env, process.cwd()));
 const launcher = createLauncher(config, {
   clock: systemClock,
   write: (text) => process.stdout.write(text),
@@ -17,17 +17,6 @@ runUntilSignal(launcher, {
   clock: systemClock,
   underNpm: process.env.npm_lifecycle_event !== undefined,
   onStarted(addresses) {
-    const guarded = (process.env.CARILLON_API_TOKENS ?? "").trim() !== "";
-    process.stdout.write(`${banner({ addresses, dataDir: config.dataDir, guarded })}\n`);
+    process.stdout.write(`${banner({ addresses, dataDir: config.dataDir, guarded: config.guarded })}\n`);
   },
 });
-
-function readConfig(): LauncherConfig {
-  try {
-    return readLauncherConfig(process.env, process.cwd());
-  } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    console.error(error.message);
-    process.exit(1);
-  }
-}

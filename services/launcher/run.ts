@@ -1,4 +1,5 @@
 import type { Clock } from "../platform/process/clock.ts";
+import { exitCodes } from "../platform/process/exit-codes.ts";
 import type { Addresses } from "./children/services.ts";
 import type { Launcher } from "./launcher.ts";
 import { onParentGone } from "./parent-watch.ts";
@@ -15,13 +16,17 @@ export interface RunOptions {
 // person takes longer to ask again.
 const sameSignalMs = 500;
 
-/** Runs the launcher for this process's lifetime: the first signal stops it in order, a second one kills what is left. */
+/**
+ * Runs the launcher for this process's lifetime. The first signal stops it in
+ * order, a second one kills what is left. A service that refuses its
+ * configuration stops it as well: nothing works as it should without it.
+ */
 export function runUntilSignal(launcher: Launcher, options: RunOptions): void {
   const { clock, underNpm, onStarted, beforeExit = () => {} } = options;
   let stopping = false;
   let firstSignalAtMs = 0;
-  let failed = false;
-  const exit = (code: number) => {
+  let code: number = exitCodes.stopped;
+  const exit = () => {
     beforeExit();
     process.exit(code);
   };
@@ -38,14 +43,16 @@ export function runUntilSignal(launcher: Launcher, options: RunOptions): void {
     launcher.stop().then(
       (drained) => {
         say(drained ? "stopped" : "stopped, but not everything ended by itself");
-        exit(drained && !failed ? 0 : 1);
+        if (!drained && code === exitCodes.stopped) code = exitCodes.failed;
+        exit();
       },
       (error) => fail(error),
     );
   };
   const fail = (error: unknown) => {
     say(error instanceof Error ? error.message : String(error));
-    exit(1);
+    code = exitCodes.failed;
+    exit();
   };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop(signal));
   // Started by hand it may outlive its shell, as any program may.
@@ -60,14 +67,19 @@ export function runUntilSignal(launcher: Launcher, options: RunOptions): void {
     if (!stopping) stop("the output was closed");
   });
   process.stderr.on("error", () => {});
+  void launcher.refusal.then((name) => {
+    if (stopping) return;
+    code = exitCodes.badConfiguration;
+    stop(`${name} refuses its configuration, as its own lines above say`);
+  });
   launcher.start().then(
     (addresses) => {
       if (!stopping) onStarted(addresses);
     },
     (error) => {
-      failed = true;
       // A stop during the start makes it fail in many ways; that is no news.
-      if (!stopping) fail(error);
+      if (!stopping) return fail(error);
+      if (code === exitCodes.stopped) code = exitCodes.failed;
     },
   );
 }

@@ -13,6 +13,8 @@ export interface ChildSpec {
   channel: boolean;
   /** What asks it to end. */
   stopSignal: NodeJS.Signals;
+  /** The exit code by which it refuses its configuration: it is not started again then. Left out, it has no such code. */
+  refusalCode?: number;
   /** Lines of its output that it refuses are dropped. */
   keepLine?: (line: string) => boolean;
 }
@@ -28,6 +30,8 @@ export interface ChildDeps {
   onGone: () => void;
   /** Called after each death that nobody asked for, with how many there were since the last healthy spell. */
   onDeath?: (deaths: number) => void;
+  /** Called when it has refused its configuration, after the last line of its output. */
+  onRefusal?: () => void;
 }
 
 export interface Child {
@@ -55,7 +59,10 @@ export function backoffMs(deaths: number): number {
   return Math.min(longestBackoffMs, firstBackoffMs * 2 ** Math.max(0, deaths - 1));
 }
 
-/** One child process that is started again, after a backoff, whenever it dies. */
+/**
+ * One child process that is started again, after a backoff, whenever it dies;
+ * except by its refusal code, since it would refuse the same configuration again.
+ */
 export function createChild(spec: ChildSpec, deps: ChildDeps): Child {
   const { clock, log } = deps;
   let running: { process: ChildProcess; gone: Promise<Exit> } | undefined;
@@ -95,6 +102,9 @@ export function createChild(spec: ChildSpec, deps: ChildDeps): Child {
         died(null, null, 0);
       });
     });
+    child.once("close", (code) => {
+      if (refused(code)) deps.onRefusal?.();
+    });
     running = { process: child, gone };
     if (child.pid !== undefined) {
       deps.onSpawn(child.pid);
@@ -102,10 +112,16 @@ export function createChild(spec: ChildSpec, deps: ChildDeps): Child {
     }
   };
 
+  const refused = (code: number | null) => !stopping && code !== null && code === spec.refusalCode;
+
   const died = (code: number | null, signal: NodeJS.Signals | null, livedMs: number) => {
     running = undefined;
     deps.onGone();
     if (stopping) return;
+    if (refused(code)) {
+      log.error({ event: "child_refused_configuration", child: spec.name, code });
+      return;
+    }
     deaths = livedMs >= healthyAfterMs ? 1 : deaths + 1;
     const restartInMs = backoffMs(deaths);
     log.warn({ event: "child_died", child: spec.name, code, signal, restartInMs });

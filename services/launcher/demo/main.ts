@@ -2,7 +2,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../platform/process/clock.ts";
-import { ConfigError, formatAddress } from "../../platform/process/config.ts";
+import { formatAddress } from "../../platform/process/config.ts";
+import { configOrExit } from "../../platform/process/config-or-exit.ts";
 import type { Addresses } from "../children/services.ts";
 import { readLauncherConfig } from "../config.ts";
 import { createLauncher } from "../launcher.ts";
@@ -13,8 +14,11 @@ import { describeExecution, readEvents, type WatchedExecution } from "./demo-wat
 // `npm run demo`: the whole system in a folder of its own, a target, one job
 // that fires each second, and its executions as they happen.
 
+// Warnings only: the executions are what there is to see. Read before the folder is made.
+const config = configOrExit("demo", () =>
+  readLauncherConfig({ CARILLON_LOG_LEVEL: "warn", ...process.env }, process.cwd()),
+);
 const dataDir = mkdtempSync(join(tmpdir(), "carillon-demo-"));
-const removeDataDir = () => rmSync(dataDir, { recursive: true, force: true });
 const token = process.env.CARILLON_API_TOKENS?.split(",")[0]?.trim();
 const headers = {
   "content-type": "application/json",
@@ -22,10 +26,13 @@ const headers = {
 };
 
 console.log("starting Carillon ...");
-const launcher = createLauncher(readConfig(), {
-  clock: systemClock,
-  write: (text) => process.stdout.write(text),
-});
+const launcher = createLauncher(
+  { ...config, dataDir },
+  {
+    clock: systemClock,
+    write: (text) => process.stdout.write(text),
+  },
+);
 runUntilSignal(launcher, {
   clock: systemClock,
   underNpm: process.env.npm_lifecycle_event !== undefined,
@@ -35,7 +42,7 @@ runUntilSignal(launcher, {
       process.kill(process.pid, "SIGTERM");
     });
   },
-  beforeExit: removeDataDir,
+  beforeExit: () => rmSync(dataDir, { recursive: true, force: true }),
 });
 
 async function show(url: string, addresses: Addresses): Promise<void> {
@@ -59,18 +66,5 @@ async function show(url: string, addresses: Addresses): Promise<void> {
     }
   } catch {
     // The stream breaks off when the system stops: that is how a demo ends.
-  }
-}
-
-function readConfig() {
-  try {
-    // Warnings only: the executions are what there is to see.
-    const env = { CARILLON_LOG_LEVEL: "warn", ...process.env, CARILLON_DATA_DIR: dataDir };
-    return readLauncherConfig(env, process.cwd());
-  } catch (error) {
-    removeDataDir();
-    if (!(error instanceof ConfigError)) throw error;
-    console.error(error.message);
-    process.exit(1);
   }
 }

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { backoffMs, createChild } from "../../../services/launcher/children/child.ts";
+import { backoffMs, type ChildSpec, createChild } from "../../../services/launcher/children/child.ts";
 import { createLinePrefixer } from "../../../services/launcher/children/log-prefix.ts";
 import { commandLine, endOrphans } from "../../../services/launcher/children/orphans.ts";
 import { isFree, reservePorts } from "../../../services/launcher/children/ports.ts";
@@ -151,10 +151,20 @@ describe("ports", () => {
 describe("a supervised child", () => {
   const deaths: number[] = [];
   const pids: number[] = [];
+  /** What it had written by then. */
+  const refusals: string[] = [];
   let output = "";
-  const child = (script: string, name = "stand-in") =>
+  const child = (script: string, name = "stand-in", spec: Partial<ChildSpec> = {}) =>
     createChild(
-      { name, command: process.execPath, args: ["-e", script], env: process.env, channel: true, stopSignal: "SIGTERM" },
+      {
+        name,
+        command: process.execPath,
+        args: ["-e", script],
+        env: process.env,
+        channel: true,
+        stopSignal: "SIGTERM",
+        ...spec,
+      },
       {
         clock: systemClock,
         log,
@@ -165,6 +175,7 @@ describe("a supervised child", () => {
         onSpawn: (pid) => pids.push(pid),
         onGone: () => {},
         onDeath: (count) => deaths.push(count),
+        onRefusal: () => refusals.push(output),
       },
     );
   const live = "process.on('SIGTERM', () => process.exit(0)); setInterval(() => {}, 1000); console.log('up');";
@@ -172,6 +183,7 @@ describe("a supervised child", () => {
   beforeEach(() => {
     deaths.length = 0;
     pids.length = 0;
+    refusals.length = 0;
     output = "";
   });
   const ups = (count: number) =>
@@ -187,6 +199,23 @@ describe("a supervised child", () => {
     expect(deaths).toEqual([1]);
     expect(await supervised.stop(never)).toBe("drained");
     expect(output).toBe("stand-in | up\nstand-in | up\n");
+  });
+
+  it("that refuses its configuration is not started again, and all that it wrote is there by then", async () => {
+    const refusing = child("process.stderr.write('why\\n'); process.exit(2);", "stand-in", { refusalCode: 2 });
+    refusing.start();
+    await vi.waitFor(() => expect(refusals).toEqual(["stand-in | why\n"]), { timeout: 30_000 });
+    expect(deaths).toEqual([]);
+    expect(await refusing.stop(never)).toBe("drained");
+    expect(pids).toHaveLength(1);
+  });
+
+  it("is started again after the same exit code when it means nothing of the kind: nats-server ends so in a crash", async () => {
+    const crashing = child("console.log('up'); process.exit(2);");
+    crashing.start();
+    await ups(2);
+    expect(refusals).toEqual([]);
+    await crashing.stop(never);
   });
 
   it("waits longer after each death, up to five seconds", () => {
