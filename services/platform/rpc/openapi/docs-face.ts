@@ -90,6 +90,7 @@ function page(title: string): string {
     <title>${title}</title>
     <link rel="stylesheet" href="/docs/swagger-ui.css" />
     <link rel="icon" type="image/png" href="/docs/favicon-32x32.png" />
+    <style>${phoneStyle}</style>
   </head>
   <body>
     <div id="swagger-ui"></div>
@@ -99,6 +100,12 @@ function page(title: string): string {
 </html>
 `;
 }
+
+// Swagger UI keeps both buttons of an edited form on one line, too long for a phone.
+const phoneStyle = `@media (max-width: 480px) {
+      .swagger-ui .opblock .tab-header .tab-item:first-of-type { padding: 0 }
+      .swagger-ui .try-out.btn-group { flex-wrap: wrap; gap: 8px }
+    }`;
 
 // A file of its own: the policy allows no inline scripts.
 const startScript = `SwaggerUIBundle({ url: "/openapi.json", dom_id: "#swagger-ui", deepLinking: true });
