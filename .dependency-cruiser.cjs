@@ -1,17 +1,30 @@
-// The import direction of the layout:
-//   gen, domain <- platform, wire <- registry | ticker | executor | history <- launcher
-// test may import all; nothing outside test imports test.
-const services = "registry|ticker|executor|history|console";
+// Who may import whom. The rules speak of kinds of folders, not of names: a
+// folder that is new under services/ is a service and fenced in from its first
+// file. test/fences plants a violation of each rule.
+
+/** Rooms under services/ that are no service, each with rules of its own. */
+const shared = ["domain", "platform", "wire"];
+const outside = ["launcher", "console", "cli"];
+/** All that the pure rules may take from npm. Each is pure itself: no I/O, no clock, no randomness of its own. */
+const purePackages = ["croner", "flatqueue", "lru-cache", "uuid"];
+/** Drivers of databases, those of the next engine included. */
+const databasePackages = ["better-sqlite3", "pg", "postgres"];
+
+const or = (names) => names.join("|");
+const npm = (names) => `(^|/)node_modules/(@types/)?(${or(names)})/`;
+/** Test code beside its source: by the suffix, or by a name that says oracle, rig or fixture. */
+const testCode = `[.]test[.]ts$|(^|/)fixtures?/|(^|/|-)(oracle|rig|fixture)[.]ts$`;
+const product = { path: "^services/", pathNot: testCode };
 
 /** @type {import("dependency-cruiser").IConfiguration} */
 module.exports = {
   forbidden: [
     {
       name: "no-cycles",
-      comment: "Two files that need each other are one file, or hide a third.",
+      comment: "Two files that need each other are one file, or hide a third. Types count: they are knowledge as well.",
       severity: "error",
       from: {},
-      to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } },
+      to: { circular: true },
     },
     {
       name: "unresolvable",
@@ -21,25 +34,11 @@ module.exports = {
       to: { couldNotResolve: true },
     },
     {
-      name: "domain-is-pure",
-      comment: "The core knows no I/O: it imports itself, croner, lru-cache and uuid, which do none.",
+      name: "main-is-an-entry",
+      comment: "A main.ts reads the environment and runs; importing it would start it.",
       severity: "error",
-      from: { path: "^services/domain/", pathNot: "[.]test[.]ts$" },
-      to: { pathNot: "^services/domain/|^node_modules/(croner|lru-cache|uuid)/" },
-    },
-    {
-      name: "platform-knows-no-jobs",
-      comment: "Adapters may be lifted into another program.",
-      severity: "error",
-      from: { path: "^services/platform/", pathNot: "[.]test[.]ts$" },
-      to: { path: "^services/(?!platform/)" },
-    },
-    {
-      name: "wire-below-services",
-      comment: "What the services say to each other depends on none of them.",
-      severity: "error",
-      from: { path: "^services/wire/", pathNot: "[.]test[.]ts$" },
-      to: { path: "^services/(?!wire/|domain/|platform/)" },
+      from: {},
+      to: { path: "(^|/)main[.][cm]?[jt]s$" },
     },
     {
       name: "wire-speaks-for-all",
@@ -52,29 +51,103 @@ module.exports = {
       name: "no-service-imports-another",
       comment: "Services meet in proto/ and on the broker.",
       severity: "error",
-      from: { path: `^services/(${services})/` },
-      to: { path: "^services/(?!domain/|platform/|wire/)", pathNot: "^services/$1/" },
+      from: { path: `^services/(?!(?:${or([...shared, ...outside])})/)([^/]+)/` },
+      to: { path: "^services/", pathNot: `^services/(${or(shared)}|$1)/` },
+    },
+    {
+      name: "every-file-in-a-room",
+      comment: "A file beside the folders would belong to no rule.",
+      severity: "error",
+      from: {},
+      to: { path: "^services/[^/]+$" },
+    },
+    {
+      name: "domain-is-pure",
+      comment: "The core knows no I/O: it imports itself and a few packages that are pure as well.",
+      severity: "error",
+      from: { path: "^services/domain/", pathNot: testCode },
+      to: { pathNot: `^services/domain/|${npm(purePackages)}` },
+    },
+    {
+      name: "core-is-pure",
+      comment: "The core of a service is a machine that is handed everything: it imports itself and the domain.",
+      severity: "error",
+      from: { path: "^services/([^/]+)/core/", pathNot: testCode },
+      to: { pathNot: `^services/($1/core|domain|wire)/|${npm(purePackages)}` },
+    },
+    {
+      name: "core-knows-messages-by-type",
+      comment: "How a message is written down is for the core's driver to know.",
+      severity: "error",
+      from: { path: "^services/([^/]+)/core/", pathNot: testCode },
+      to: { path: "^services/wire/", dependencyTypesNot: ["type-only"] },
+    },
+    {
+      name: "platform-knows-no-jobs",
+      comment: "Adapters may be lifted into another program: of the contract they know what all gRPC services share.",
+      severity: "error",
+      from: { path: "^services/platform/", pathNot: testCode },
+      to: { path: "^(services|gen)/", pathNot: "^services/platform/|^gen/(google|grpc)/" },
+    },
+    {
+      name: "wire-below-services",
+      comment: "What the services say to each other depends on none of them.",
+      severity: "error",
+      from: { path: "^services/wire/" },
+      to: { path: "^services/", pathNot: `^services/(${or(shared)})/` },
     },
     {
       name: "launcher-starts-processes",
-      comment: "The launcher runs the services; it never loads them.",
+      comment: "The launcher runs the services; it never loads them, nor what they say.",
       severity: "error",
       from: { path: "^services/launcher/" },
-      to: { path: "^services/(?!launcher/|platform/)" },
+      to: { path: "^(services|gen)/", pathNot: "^services/(launcher|platform)/" },
     },
     {
-      name: "main-is-an-entry",
-      comment: "A main.ts reads the environment and runs; importing it would start it.",
+      name: "clients-know-the-contract-only",
+      comment: "Console and command line could be anybody's: they use what everybody can.",
       severity: "error",
-      from: {},
-      to: { path: "(^|/)main[.]ts$" },
+      from: { path: "^services/(console|cli)/" },
+      to: { path: "^services/", pathNot: "^services/$1/" },
+    },
+    {
+      name: "sql-in-stores-only",
+      comment:
+        "A database has one door in each service. The launcher's data folder takes a file lock of it, and stores nothing.",
+      severity: "error",
+      from: {
+        path: "^services/",
+        pathNot: "^services/.+/store/|^services/platform/sql/|^services/launcher/data-dir[.]ts$",
+      },
+      to: { path: `^services/platform/sql/|${npm(databasePackages)}|^(node:)?sqlite$` },
+    },
+    {
+      name: "engines-behind-the-contract",
+      comment: "Which database it is, only the store and the wiring know.",
+      severity: "error",
+      from: { path: "^services/", pathNot: `^services/[^/]+/service[.]ts$|^services/.+/store/|${testCode}` },
+      to: { path: "^services/.+/store/(sqlite|postgres)/" },
+    },
+    {
+      name: "product-imports-product",
+      comment: "What ships does not lean on test code, nor on anything else that is not in the image.",
+      severity: "error",
+      from: product,
+      to: { pathNot: "^(services|gen)/|(^|/)node_modules/", dependencyTypesNot: ["core"], couldNotResolve: false },
     },
     {
       name: "no-test-in-product",
-      comment: "What ships does not lean on test code.",
+      comment: "Nor on test code that lies beside it.",
       severity: "error",
-      from: { path: "^services/", pathNot: "[.]test[.]ts$" },
-      to: { path: "^test/|[.]test[.]ts$" },
+      from: product,
+      to: { path: testCode, pathNot: "^test/" },
+    },
+    {
+      name: "generated-code-stands-alone",
+      comment: "The contract depends on nobody.",
+      severity: "error",
+      from: { path: "^gen/" },
+      to: { pathNot: "^gen/|(^|/)node_modules/" },
     },
     {
       name: "declared-packages-only",
@@ -87,12 +160,12 @@ module.exports = {
       name: "product-needs-no-dev-packages",
       comment: "The image is installed without the development packages.",
       severity: "error",
-      from: { path: "^(services|gen)/", pathNot: "[.]test[.]ts$" },
-      to: { dependencyTypes: ["npm-dev"], dependencyTypesNot: ["type-only"], pathNot: "^node_modules/@types/" },
+      from: { path: "^(services|gen)/", pathNot: testCode },
+      to: { dependencyTypes: ["npm-dev"], dependencyTypesNot: ["type-only"], pathNot: "(^|/)node_modules/@types/" },
     },
   ],
   options: {
-    doNotFollow: { path: "^node_modules" },
+    doNotFollow: { path: "(^|/)node_modules/" },
     // Types count as well: they carry knowledge across a border.
     tsPreCompilationDeps: true,
     tsConfig: { fileName: "tsconfig.json" },

@@ -10,26 +10,38 @@ const heavy = [
   "test/bench/**/*.test.ts",
 ];
 
+/** What runs at the same time as others. */
+const beside = {
+  environment: "node",
+  pool: "forks",
+  // A real broker on a busy machine; a unit test that comes near it is broken all the same.
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
+  sequence: { groupOrder: 0 },
+} as const;
+
 export default defineConfig({
   test: {
     reporters: ["default"],
     projects: [
       {
         test: {
-          name: "parallel",
-          environment: "node",
-          pool: "forks",
-          include: ["services/**/*.test.ts", "test/**/*.test.ts"],
-          exclude: heavy,
-          // A real broker on a busy machine; a unit test that comes near it is broken all the same.
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
-          sequence: { groupOrder: 0 },
+          ...beside,
+          name: "unit",
+          include: ["services/**/*.test.ts"],
         },
       },
       {
         test: {
-          name: "serial",
+          ...beside,
+          name: "integration",
+          include: ["test/**/*.test.ts"],
+          exclude: heavy,
+        },
+      },
+      {
+        test: {
+          name: "system",
           environment: "node",
           pool: "forks",
           include: heavy,

@@ -1,8 +1,7 @@
-import { randomBytes } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pino } from "pino";
-import type { Clock } from "../platform/process/clock.ts";
+import { type Clock, systemSecret } from "../platform/process/clock.ts";
 import { parseNatsUrl } from "../platform/process/config.ts";
 import { exitCodes } from "../platform/process/exit-codes.ts";
 import type { Log } from "../platform/process/log.ts";
@@ -126,7 +125,7 @@ export function createLauncher(config: LauncherConfig, deps: LauncherDeps): Laun
 
   const startServices = (data: DataDir, { addresses }: AddressPlan) => {
     // Where the front door is locked, history's own port must not stand open beside it.
-    const internalToken = config.needsInternalToken ? randomBytes(internalTokenBytes).toString("hex") : undefined;
+    const internalToken = config.needsInternalToken ? systemSecret(internalTokenBytes) : undefined;
     return Promise.all(
       serviceNames.map((name) => {
         const spec: ChildSpec = {

@@ -36,7 +36,7 @@ async function settled(rig: Rig, jobs: number): Promise<void> {
 }
 
 /** Lets so many jobs, which stand already and are due each second, fire for a span, and looks at each occurrence. */
-export async function measureSpan(rig: Rig, jobs: number, seconds: number): Promise<LatenessResult> {
+async function measureSpan(rig: Rig, jobs: number, seconds: number): Promise<LatenessResult> {
   await settled(rig, jobs);
   rig.forget();
   const from = nowSecond() + 2;

@@ -39,7 +39,7 @@ describe("under 200 executions a second", () => {
   it.each(victims)("kill -9 of %s loses no occurrence", async (victim) => {
     const from = firstSecond;
     const killed = nowSecond();
-    await system.kill(victim, "SIGKILL");
+    system.kill(victim, "SIGKILL");
     // Far enough for a take-over, a redelivery and a restart with backoff to be over.
     const to = killed + 4;
     await eventually(
@@ -49,11 +49,11 @@ describe("under 200 executions a second", () => {
   });
 
   it("goes on firing while the registry is down", async () => {
-    await system.kill("registry", "SIGSTOP");
+    system.kill("registry", "SIGSTOP");
     const down = nowSecond() + 2;
     await fired(down);
     await fired(down + 1);
-    await system.kill("registry", "SIGCONT");
+    system.kill("registry", "SIGCONT");
   });
 
   it("has a record of each of those occurrences", async () => {

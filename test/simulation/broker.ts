@@ -1,6 +1,6 @@
 import type { Claim, Tick } from "../../services/ticker/core/model.ts";
 import type { Judge } from "./judge.ts";
-import type { JobVersion } from "./registry.ts";
+import type { DueMessage, JobVersion } from "./model.ts";
 
 interface Entry<T> {
   sequence: number;
@@ -60,14 +60,6 @@ export class CompactedLog<T> {
     this.#watchers.add(callback);
     return () => this.#watchers.delete(callback);
   }
-}
-
-export interface DueMessage {
-  partition: number;
-  second: number;
-  mayRepeat: boolean;
-  entries: readonly Uint8Array[];
-  messageId: string;
 }
 
 export interface SimulatedJob {

@@ -1,6 +1,5 @@
 import type { Watermark } from "../../services/ticker/core/model.ts";
-import type { DueMessage } from "./broker.ts";
-import type { JobVersion, SimulatedRegistry, Timing } from "./registry.ts";
+import type { Definitions, DueMessage, JobVersion, Timing } from "./model.ts";
 
 /** Compares what was published with what the definitions ask for, computed by hand. */
 export class Judge {
@@ -10,11 +9,11 @@ export class Judge {
   unmarkedRepeats = 0;
   /** A clock was set by more than is waited out. */
   clocksStepped = false;
-  #registry: SimulatedRegistry | undefined;
+  #registry: Definitions | undefined;
   #isTrusted = (_second: number) => true;
 
   /** `isTrusted`: whether a new owner takes the sequence of a watermark of this second for one of the stream that it reads. */
-  begin(registry: SimulatedRegistry, isTrusted: (second: number) => boolean): void {
+  begin(registry: Definitions, isTrusted: (second: number) => boolean): void {
     this.#registry = registry;
     this.#isTrusted = isTrusted;
   }

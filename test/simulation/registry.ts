@@ -1,33 +1,8 @@
 import type { Occurrences } from "../../services/ticker/core/timetable.ts";
 import type { SimulatedBroker } from "./broker.ts";
+import type { Definitions, JobVersion, Timing } from "./model.ts";
 import type { Dice } from "./random.ts";
 import type { Timeline } from "./timeline.ts";
-
-/** One timing of a job: what its occurrences are, by definition. */
-export interface Timing {
-  jobId: string;
-  partition: number;
-  occurrences: Occurrences;
-  effectiveFromMs: number;
-  generation: number;
-  active: boolean;
-  /** When JOBS had it, and under which sequence; undefined while it waits for the relay. */
-  storedAtMs?: number;
-  sequence?: number;
-  /** When JOBS had the timing after it. */
-  replacedAtMs?: number;
-  /** The seconds that were published under it, with how often. */
-  published: Map<number, number>;
-  /** The judge has found all occurrences up to here. */
-  verifiedTo: number;
-}
-
-/** One state of a job, as JOBS carries it. */
-export interface JobVersion {
-  timing: Timing;
-  generation: number;
-  entry: Uint8Array;
-}
 
 interface SimulatedDefinition {
   current: JobVersion;
@@ -50,7 +25,7 @@ export interface RegistryHabits {
 }
 
 /** Users who create, change, pause, resume and delete jobs, and the relay that tells JOBS. */
-export class SimulatedRegistry {
+export class SimulatedRegistry implements Definitions {
   readonly timings: Timing[] = [];
   readonly versions = new Map<Uint8Array, JobVersion>();
   readonly #jobs: SimulatedDefinition[] = [];

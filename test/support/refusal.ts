@@ -1,4 +1,5 @@
-import { type FieldViolation, RpcError } from "../../services/platform/rpc/errors/rpc-error.ts";
+import type { FieldViolation } from "../../services/platform/rpc/errors/field-violation.ts";
+import { RpcError } from "../../services/platform/rpc/errors/rpc-error.ts";
 
 /** The refusal of a call, as its client sees it. */
 export async function refusalOf(call: Promise<unknown>): Promise<RpcError> {

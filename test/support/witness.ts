@@ -29,7 +29,7 @@ export async function startWitness(): Promise<Witness> {
   const calls: Call[] = [];
   const waiting = new Set<() => void>();
   let respond: (call: Call, response: ServerResponse) => void = (_call, response) => void response.end();
-  const server = createServer(async (request, response) => {
+  const answer = async (request: IncomingMessage, response: ServerResponse) => {
     const arrivedAtMs = Date.now();
     let body = "";
     for await (const chunk of request) body += chunk;
@@ -47,7 +47,9 @@ export async function startWitness(): Promise<Witness> {
     calls.push(call);
     respond(call, response);
     for (const check of waiting) check();
-  });
+  };
+  // Whoever is killed in the midst of its request has not called.
+  const server = createServer((request, response) => void answer(request, response).catch(() => response.destroy()));
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   return {

@@ -1,7 +1,7 @@
 /** `@every`: a fixed number of seconds, counted in real time, whatever clocks and zones do. */
 
 /** 366 days: the longest period that still makes sense beside `@yearly`. */
-export const maxIntervalSeconds = 366 * 86_400;
+const maxIntervalSeconds = 366 * 86_400;
 
 const secondsOfUnit: Readonly<Record<string, number>> = { h: 3600, m: 60, s: 1 };
 const finerUnits = ["ms", "us", "µs", "μs", "ns"];

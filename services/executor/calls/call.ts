@@ -27,7 +27,7 @@ export interface Call extends BackoffPolicy {
   readonly maxAttempts: number;
 }
 
-export const userAgent = "carillon/0.1.0";
+const userAgent = "carillon/0.1.0";
 
 const methods: Readonly<Record<HttpMethod, string>> = {
   [HttpMethod.UNSPECIFIED]: "POST",

@@ -1,7 +1,7 @@
 import { Socket } from "node:net";
-import { buildConnector, Client } from "undici";
+import { buildConnector, Client, type Dispatcher } from "undici";
 import { guardedLookup, isRefusedAddress, RefusedAddressError } from "../../platform/net/address-guard.ts";
-import type { Attempt } from "./attempt.ts";
+import type { Call } from "./call.ts";
 
 // A connection that nothing asked to be shorter; the timeouts of jobs count besides.
 const connectTimeoutMs = 10_000;
@@ -11,6 +11,16 @@ const keepAliveTimeoutMs = 4_000;
 const maxAnswerHeaderBytes = 64 * 1024;
 
 export type Connector = buildConnector.connector;
+
+/** What a connection needs of the one that is on it, beside its ear for the answer. */
+export interface Passenger extends Dispatcher.DispatchHandler {
+  readonly call: Call;
+  /** Name, value, name, value … */
+  headers(): string[];
+  /** The status that was answered; 0 before. */
+  answeredStatus(): number;
+  onResponseStarted(): void;
+}
 
 /** One for each origin: it remembers TLS sessions. Addresses are checked as the connection is made. */
 export function createConnector(): Connector {
@@ -31,7 +41,7 @@ export function createConnector(): Connector {
  */
 export class Connection {
   readonly #client: Client;
-  #attempt: Attempt | undefined;
+  #passenger: Passenger | undefined;
   #connecting: Socket | undefined;
   /** An abandoned connection takes no further calls. */
   usable = true;
@@ -51,7 +61,7 @@ export class Connection {
         // The connector returns its socket, though its type does not say so.
         const socket: unknown = connect(options, (...result) => {
           this.#connecting = undefined;
-          if (result[1]) passOverContinue(result[1], () => this.#attempt);
+          if (result[1]) passOverContinue(result[1], () => this.#passenger);
           callback(...result);
         });
         if (socket instanceof Socket && socket.connecting) this.#connecting = socket;
@@ -61,14 +71,14 @@ export class Connection {
 
   /**
    * Sends at once, or as soon as the connection stands; where the socket was
-   * lost, over a new one. undici has read the attempt's headers when this returns.
+   * lost, over a new one. undici has read the passenger's headers when this returns.
    */
-  dispatch(attempt: Attempt): void {
-    const { call } = attempt;
-    this.#attempt = attempt;
+  dispatch(passenger: Passenger): void {
+    const { call } = passenger;
+    this.#passenger = passenger;
     this.#client.dispatch(
-      { method: call.method as "POST", path: call.path, headers: attempt.headers(), body: call.body },
-      attempt,
+      { method: call.method as "POST", path: call.path, headers: passenger.headers(), body: call.body },
+      passenger,
     );
   }
 
@@ -95,16 +105,16 @@ export class Connection {
  * 15.2), but undici gives the connection up: so it never gets to see one. One
  * that comes in pieces still ends the call; servers write it at once.
  */
-function passOverContinue(socket: Socket, current: () => Attempt | undefined): void {
+function passOverContinue(socket: Socket, current: () => Passenger | undefined): void {
   const read = socket.read.bind(socket);
   socket.read = (size?: number): unknown => {
     for (;;) {
       const chunk: unknown = read(size);
-      const attempt = current();
-      if (!(chunk instanceof Buffer) || attempt?.answeredStatus() !== 0) return chunk;
+      const passenger = current();
+      if (!(chunk instanceof Buffer) || passenger?.answeredStatus() !== 0) return chunk;
       const rest = afterContinue(chunk);
       if (rest === chunk) return chunk;
-      attempt.onResponseStarted();
+      passenger.onResponseStarted();
       if (rest.length > 0) return rest;
     }
   };

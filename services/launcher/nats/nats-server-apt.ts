@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:f
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { type AptSource, mainArchive, parseDeb822, parseOneLine, sourceFor } from "./apt-sources.ts";
-import type { Fetch } from "./nats-server-binary.ts";
+import type { FetchNatsServer } from "./nats-server-fetch.ts";
 
 const run = promisify(execFile);
 
@@ -21,7 +21,7 @@ const versionTimeoutMs = 10_000;
  * keys that this system trusts already. apt gets a configuration of its own, so
  * that neither root is needed nor the system's lists and caches change.
  */
-export const fetchFromApt: Fetch = async ({ binDir, say }) => {
+export const fetchFromApt: FetchNatsServer = async ({ binDir, say }) => {
   const release = await readFile("/etc/os-release", "utf8").catch(() => "");
   const codename = /^VERSION_CODENAME="?([a-z]+)"?$/m.exec(release)?.[1];
   if (!codename || !/^ID="?debian"?$/m.test(release)) return { ok: false, reason: "apt: this is not Debian" };

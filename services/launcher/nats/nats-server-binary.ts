@@ -3,24 +3,18 @@ import { access, constants } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
 import { fetchFromApt } from "./nats-server-apt.ts";
+import type { FetchNatsServer, FetchOptions } from "./nats-server-fetch.ts";
 import { fetchFromRelease } from "./nats-server-release.ts";
 
 const run = promisify(execFile);
 
 /** 2.9 loses streams in known cases and has no `sync_interval`. */
-export const oldestNatsServer = [2, 10] as const;
+const oldestNatsServer = [2, 10] as const;
 
-export interface FindOptions {
+export interface FindOptions extends FetchOptions {
   /** Folders separated as in PATH. */
   searchPath: string;
-  /** Where a fetched binary is kept. */
-  binDir: string;
-  /** Told in one line when something takes a while. */
-  say: (line: string) => void;
 }
-
-/** Brings a nats-server into a folder, or tells why it cannot. Throws nothing. */
-export type Fetch = (options: FindOptions) => Promise<{ ok: true } | { ok: false; reason: string }>;
 
 /**
  * The path of a nats-server that is new enough: on the PATH, else the cached
@@ -28,7 +22,7 @@ export type Fetch = (options: FindOptions) => Promise<{ ok: true } | { ok: false
  */
 export async function findNatsServer(
   options: FindOptions,
-  fetches: readonly Fetch[] = [fetchFromApt, fetchFromRelease],
+  fetches: readonly FetchNatsServer[] = [fetchFromApt, fetchFromRelease],
 ): Promise<string> {
   const reasons: string[] = [];
   const onPath = options.searchPath.split(delimiter).filter(Boolean);

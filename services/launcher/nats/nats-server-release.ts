@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import type { Fetch } from "./nats-server-binary.ts";
+import type { FetchNatsServer } from "./nats-server-fetch.ts";
 
 const run = promisify(execFile);
 
@@ -23,7 +23,7 @@ const archives: Readonly<Record<string, { name: string; sha256: string }>> = {
 const downloadTimeoutMs = 120_000;
 
 /** Fetches the official release archive of a pinned version, on the platforms whose checksum is pinned. */
-export const fetchFromRelease: Fetch = async ({ binDir, say }) => {
+export const fetchFromRelease: FetchNatsServer = async ({ binDir, say }) => {
   const platform = `${process.platform}-${process.arch}`;
   const archive = archives[platform];
   if (!archive) return { ok: false, reason: `release archive: none is pinned for ${platform}` };

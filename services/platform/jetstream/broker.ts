@@ -1,4 +1,5 @@
 import { connect, type JetStreamClient, type JetStreamManager, type NatsConnection } from "nats";
+import { type Clock, sleep, systemClock } from "../process/clock.ts";
 import type { Startable } from "../process/lifecycle.ts";
 import type { Log } from "../process/log.ts";
 
@@ -24,6 +25,8 @@ export interface BrokerOptions {
   /** Shown in the broker's monitoring. */
   name: string;
   log: Log;
+  /** Bounds the farewell; the system's own when left out. */
+  clock?: Clock;
   /** Makes what is to stand on the broker, where it is gone; left out, somebody else is to do it. */
   ensure?: (broker: Broker) => Promise<void>;
 }
@@ -34,9 +37,10 @@ const reconnectWaitMs = 100;
 const pingIntervalMs = 2_000;
 // How long a request to the JetStream API may take: stream creation with replicas is the slowest.
 const apiTimeoutMs = 10_000;
+const farewellMs = 1_000;
 
 export function createBroker(options: BrokerOptions): Broker {
-  const { log } = options;
+  const { log, clock = systemClock } = options;
   const reconnects = new Set<() => void>();
   const disconnects = new Set<() => void>();
   let connection: NatsConnection | undefined;
@@ -108,10 +112,10 @@ export function createBroker(options: BrokerOptions): Broker {
       // drain() flushes what was published and acknowledged, then closes. It
       // never ends while the broker is away: there is nothing to flush to then.
       if (connection.isClosed()) return;
-      await Promise.race([
-        connection.drain().catch(() => undefined),
-        new Promise((resolve) => setTimeout(resolve, 1_000).unref()),
-      ]);
+      const said = new AbortController();
+      const farewell = connection.drain().catch(() => undefined);
+      await Promise.race([farewell, sleep(clock, farewellMs, said.signal)]);
+      said.abort();
       await connection.close();
     },
     ensure() {

@@ -1,3 +1,5 @@
+import { randomBytes, randomUUID } from "node:crypto";
+
 /**
  * The one place that asks the machine for time and randomness. Everything else
  * takes a `Clock`, so that tests can turn its hands.
@@ -27,6 +29,16 @@ export const systemClock: Clock = {
 };
 
 export const systemRandom: Random = () => Math.random();
+
+/** Nobody can guess it: for secrets. Two hexadecimal digits a byte. */
+export function systemSecret(bytes: number): string {
+  return randomBytes(bytes).toString("hex");
+}
+
+/** A UUID of random bits (RFC 9562, version 4), for what is to be found again in a log. */
+export function systemUuid(): string {
+  return randomUUID();
+}
 
 /** Whole unix seconds of an instant. */
 export function secondOf(ms: number): number {

@@ -2,7 +2,7 @@ import { distance as levenshtein } from "fastest-levenshtein";
 import { type LogLevel, logLevels } from "./log.ts";
 
 /** Every variable that some part of Carillon reads; any other CARILLON_* is a mistake. */
-export const knownVariables = [
+const knownVariables = [
   "CARILLON_API_TOKENS",
   "CARILLON_DATA_DIR",
   "CARILLON_EXECUTOR_GRPC_ADDR",
@@ -130,7 +130,7 @@ export function isLoopback(host: string): boolean {
 }
 
 /** One problem line for each CARILLON_* variable that nothing reads. */
-export function unknownVariables(env: Environment): string[] {
+function unknownVariables(env: Environment): string[] {
   const known: ReadonlySet<string> = new Set(knownVariables);
   return Object.keys(env)
     .filter((name) => name.startsWith("CARILLON_") && !known.has(name))

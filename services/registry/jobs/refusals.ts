@@ -1,4 +1,5 @@
-import { type FieldViolation, invalidFields, RpcError } from "../../platform/rpc/errors/rpc-error.ts";
+import type { FieldViolation } from "../../platform/rpc/errors/field-violation.ts";
+import { invalidFields, RpcError } from "../../platform/rpc/errors/rpc-error.ts";
 
 /** What is wrong with a field of a job, with a stable name for programs. */
 export interface FieldProblem extends FieldViolation {

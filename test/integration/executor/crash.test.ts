@@ -90,7 +90,7 @@ describe("executors that die and stop", () => {
       jobs.map((jobId) => dueEntry({ jobId, url: target.url("/") })),
     );
     await target.until(() => target.arrivals().length > 0);
-    rig.nats.kill("SIGKILL");
+    await rig.nats.kill("SIGKILL");
     await target.until(() => target.arrivals().length === 100);
     await rig.nats.restart();
     await settleAll(jobs, second);

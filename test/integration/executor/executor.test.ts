@@ -1,10 +1,9 @@
-import { fromBinary } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { DeadLetterSchema } from "../../../gen/carillon/v1/events_pb.ts";
 import { ExecutionStatus, ExecutionTrigger } from "../../../gen/carillon/v1/execution_pb.ts";
 import { HttpMethod, JobState } from "../../../gen/carillon/v1/job_pb.ts";
 import { executionIdOf } from "../../../services/domain/identity/execution-id.ts";
 import { partitionOf } from "../../../services/domain/identity/partition.ts";
+import { readDeadLetter } from "../../../services/wire/dead-letter.ts";
 import { streams } from "../../../services/wire/streams.ts";
 import { subjects } from "../../../services/wire/subjects.ts";
 import { brief, dueEntry, type ExecutorRig, nextSecond, startExecutorRig } from "../../support/executor-rig.ts";
@@ -91,7 +90,7 @@ describe("an executor", () => {
     const dead = await rig.broker.jsm.streams.getMessage(streams.dead, {
       last_by_subj: subjects.dead(partitionOf(jobId)),
     });
-    expect(fromBinary(DeadLetterSchema, dead.data)).toMatchObject({ result: { attempt: 2, httpStatus: 500 } });
+    expect(readDeadLetter(dead.data)).toMatchObject({ result: { attempt: 2, httpStatus: 500 } });
   });
 
   it("makes one attempt when one is all there are", async () => {

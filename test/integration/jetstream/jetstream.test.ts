@@ -119,7 +119,7 @@ describe("JetStream", () => {
       published.push(publisher.publish(subjects.job(5, `j${i}`), bytes(`job ${i}`), { messageId: `j${i}` }));
       if (i === total / 3) {
         await worked.reached(10);
-        nats.kill("SIGKILL");
+        await nats.kill("SIGKILL");
         await nats.restart();
       }
     }
@@ -184,7 +184,7 @@ describe("JetStream", () => {
     it("are all stored, each once, when the broker is killed meanwhile", async () => {
       const batches = Array.from({ length: 30 }, (_, i) => messages(`killed${i}-`, 100));
       const sequences = publishAll(...batches);
-      nats.kill("SIGKILL");
+      await nats.kill("SIGKILL");
       await nats.restart();
       expect(new Set(await sequences).size).toBe(3_000);
       const { state } = await broker.jsm.streams.info(streams.jobs, { subjects_filter: "carillon.jobs.7.*" });

@@ -162,7 +162,7 @@ describe("what the registry tells the streams", { timeout: 60_000 }, () => {
     const before = await jobs.createJob({ job: everyHour });
     const stream = await follow();
     await stream.until((events) => events.has(before.jobId));
-    nats.kill("SIGKILL");
+    await nats.kill("SIGKILL");
     const during = await jobs.batchCreateJobs({ requests: Array.from({ length: 100 }, () => ({ job: everyHour })) });
     await jobs.deleteJob({ jobId: before.jobId });
     const metrics = await fetch(`http://127.0.0.1:${addresses.http.port}/metrics`).then((page) => page.text());
@@ -173,7 +173,7 @@ describe("what the registry tells the streams", { timeout: 60_000 }, () => {
   });
 
   it("is told by the next registry when one is killed between the commit and the broker", async () => {
-    nats.kill("SIGKILL");
+    await nats.kill("SIGKILL");
     const first = await spawnRegistry({ dataDir, natsUrl: nats.url });
     ending.push(() => first.kill("SIGKILL"));
     const { jobs } = await first.jobs.batchCreateJobs({

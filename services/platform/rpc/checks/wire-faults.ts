@@ -1,6 +1,6 @@
 import type { DescField, DescMessage, Message } from "@bufbuild/protobuf";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
-import type { FieldViolation } from "../errors/rpc-error.ts";
+import type { FieldViolation } from "../errors/field-violation.ts";
 
 /** What the bytes of a request can say though its proto has no such thing. */
 export interface WireFault extends FieldViolation {

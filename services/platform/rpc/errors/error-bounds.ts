@@ -1,4 +1,4 @@
-import type { FieldViolation } from "./rpc-error.ts";
+import type { FieldViolation } from "./field-violation.ts";
 
 // gRPC carries errors in trailers, and many clients take no more than 8 KiB of
 // them: the message percent-encoded, and once more beside the details in base64,

@@ -7,7 +7,7 @@ import { type Status, StatusSchema } from "../../../../gen/google/rpc/status_pb.
 import { type RpcCode, RpcError } from "./rpc-error.ts";
 
 /** google.rpc.ErrorInfo.domain of every error that this system makes. */
-export const errorDomain = "carillon";
+const errorDomain = "carillon";
 
 interface Detail {
   desc: DescMessage;

@@ -1,6 +1,6 @@
-import { randomUUID } from "node:crypto";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code as ConnectCode, ConnectError } from "@connectrpc/connect";
+import { systemUuid } from "../../process/clock.ts";
 import type { Log } from "../../process/log.ts";
 import type { CallContext } from "../call.ts";
 import { RpcError } from "./rpc-error.ts";
@@ -20,7 +20,7 @@ export function createErrorNormaliser(log: Log): ErrorNormaliser {
       return error;
     }
     if (context.signal.aborted) return abandoned(context.signal.reason);
-    const errorId = randomUUID();
+    const errorId = systemUuid();
     log.error({ event: "rpc_failed", rpc: nameOf(method), face: context.face, errorId, err: error });
     return new RpcError("INTERNAL", `internal error (${errorId})`, {
       reason: "INTERNAL",

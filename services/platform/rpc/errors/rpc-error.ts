@@ -1,18 +1,9 @@
 import type { Code } from "../../../../gen/google/rpc/code_pb.ts";
 import { boundMessage, boundMetadata, boundViolations } from "./error-bounds.ts";
+import type { FieldViolation } from "./field-violation.ts";
 
 /** The canonical codes by name, as gRPC and google.rpc.Status have them. */
 export type RpcCode = Exclude<keyof typeof Code, "OK">;
-
-/** What is wrong with one field of a request. */
-export interface FieldViolation {
-  /** snake_case path from the request message: `job.http.headers["X-A"]`, `requests[3].job.schedule`; "": all of it. */
-  field: string;
-  /** What is wrong, without the path: "value is required". */
-  description: string;
-  /** UPPER_SNAKE_CASE, when it has another than the whole error. */
-  reason?: string;
-}
 
 export interface RpcErrorOptions {
   /** UPPER_SNAKE_CASE, stable, for programs: becomes google.rpc.ErrorInfo.reason. */

@@ -75,7 +75,7 @@ function unpack(unpacker: Unpacker, body: Buffer, maxBytes: number): Promise<Buf
   });
 }
 
-export function tooLarge(maxBytes: number): RpcError {
+function tooLarge(maxBytes: number): RpcError {
   return new RpcError("RESOURCE_EXHAUSTED", `the request is larger than ${maxBytes} bytes`, {
     reason: "REQUEST_TOO_LARGE",
     metadata: { limit_bytes: String(maxBytes) },

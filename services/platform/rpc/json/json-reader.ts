@@ -65,7 +65,7 @@ export function setField(message: Message, field: DescField, value: unknown): vo
   }
 }
 
-export function readField(field: DescField, json: unknown, path: string): unknown {
+function readField(field: DescField, json: unknown, path: string): unknown {
   switch (field.fieldKind) {
     case "list":
       if (!Array.isArray(json)) throw wrongType(path, "an array", json);

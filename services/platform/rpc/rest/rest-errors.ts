@@ -31,7 +31,7 @@ const statusOfReason: Readonly<Record<string, number>> = {
   METHOD_NOT_ALLOWED: 405,
 };
 
-export function httpStatusOf(error: RpcError): number {
+function httpStatusOf(error: RpcError): number {
   return statusOfReason[error.reason] ?? statusOfCode[error.code];
 }
 
