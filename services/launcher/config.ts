@@ -1,7 +1,14 @@
 import { resolve } from "node:path";
 import { readDataDir, readFrontDoor, readInternalToken, readReplicas } from "../platform/process/common-settings.ts";
-import { type Address, type Environment, readEnvironment, type VariableName } from "../platform/process/config.ts";
+import {
+  type Address,
+  type Environment,
+  nearest,
+  readEnvironment,
+  type VariableName,
+} from "../platform/process/config.ts";
 import type { LogLevel } from "../platform/process/log.ts";
+import { type ServiceName, serviceNames } from "./children/services.ts";
 
 export interface LauncherConfig {
   /** Absolute. */
@@ -12,6 +19,8 @@ export interface LauncherConfig {
   grpc: Address;
   /** gRPC ports of services that the environment pins down; the others are picked. */
   pinned: { ticker?: Address; executor?: Address; history?: Address };
+  /** Services that somebody starts by hand, in a debugger say: the launcher waits for them. */
+  external: ReadonlySet<ServiceName>;
   /** A broker that runs already; without one the launcher starts its own. */
   natsUrl: string | undefined;
   /** Where to look for nats-server. */
@@ -36,18 +45,25 @@ export function readLauncherConfig(env: Environment, cwd: string): LauncherConfi
   const history = pinned("CARILLON_HISTORY_GRPC_ADDR");
   const { httpAddress, grpcAddress, apiTokens } = readFrontDoor(read);
   const guarded = apiTokens.length > 0;
+  const external = read.list("CARILLON_EXTERNAL");
   const config: LauncherConfig = {
     dataDir: resolve(cwd, readDataDir(read)),
     logLevel: read.logLevel(),
     http: httpAddress,
     grpc: grpcAddress,
     pinned: { ...(ticker && { ticker }), ...(executor && { executor }), ...(history && { history }) },
+    external: new Set(serviceNames.filter((name) => external.includes(name))),
     natsUrl: read.natsUrl(),
     searchPath: env.PATH ?? "",
     inherited: env,
     guarded,
     needsInternalToken: guarded && readInternalToken(read) === undefined,
   };
+  for (const name of external) {
+    if (serviceNames.some((known) => known === name)) continue;
+    const near = nearest(name, serviceNames);
+    read.problem(`CARILLON_EXTERNAL: there is no service "${name}"${near ? `; did you mean ${near}?` : ""}`);
+  }
   for (const name of ownVariables) {
     if (read.optional(name) !== undefined) {
       read.problem(`${name}: the launcher sets it for each service; leave it out here`);

@@ -2,17 +2,19 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pino } from "pino";
 import { type Clock, systemSecret } from "../platform/process/clock.ts";
-import { parseNatsUrl } from "../platform/process/config.ts";
+import { type Address, type Environment, parseNatsUrl } from "../platform/process/config.ts";
 import { exitCodes } from "../platform/process/exit-codes.ts";
 import type { Log } from "../platform/process/log.ts";
 import { type AddressPlan, planAddresses } from "./children/addresses.ts";
 import { type Child, type ChildSpec, createChild } from "./children/child.ts";
+import { startCommand } from "./children/external.ts";
 import { endOrphans } from "./children/orphans.ts";
 import { serviceReady } from "./children/readiness.ts";
 import {
   type Addresses,
   instanceMark,
   mainFile,
+  type ServiceName,
   serviceEnvironment,
   serviceNames,
   stopOrder,
@@ -90,6 +92,14 @@ export function createLauncher(config: LauncherConfig, deps: LauncherDeps): Laun
     if (hopeless.signal.aborted) throw new Error(`${spec.name} does not start: its own lines above say why`);
   };
 
+  /** A service that somebody starts by hand, and again as often as they like: only its first readiness is waited for. */
+  const waitForExternal = async (name: ServiceName, env: Environment, ops: Address) => {
+    if (aborted.signal.aborted) return;
+    deps.write(`\n${name} is for you to start:\n\n  ${startCommand(name, env)}\n\n`);
+    const cancelReminder = remind(clock, () => log.info({ event: "waiting_for_external", service: name }));
+    await serviceReady(ops, clock, aborted.signal).finally(cancelReminder);
+  };
+
   /** Someone else's broker: it is named when it keeps us waiting. */
   const waitForBrokers = async () => {
     const brokers = (config.natsUrl ?? "").split(",").flatMap((url) => parseNatsUrl(url) ?? []);
@@ -128,11 +138,13 @@ export function createLauncher(config: LauncherConfig, deps: LauncherDeps): Laun
     const internalToken = config.needsInternalToken ? systemSecret(internalTokenBytes) : undefined;
     return Promise.all(
       serviceNames.map((name) => {
+        const env = serviceEnvironment(name, config.inherited, data.path, addresses, internalToken);
+        if (config.external.has(name)) return waitForExternal(name, env, addresses.ops[name]);
         const spec: ChildSpec = {
           name,
           command: process.execPath,
           args: [mainFile(name), instanceMark(data.path)],
-          env: serviceEnvironment(name, config.inherited, data.path, addresses, internalToken),
+          env,
           channel: true,
           stopSignal: "SIGTERM",
           refusalCode: exitCodes.badConfiguration,

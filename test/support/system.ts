@@ -13,6 +13,8 @@ export interface SystemOptions {
   env?: Record<string, string>;
   /** Kept at the end when it is given; a temporary folder otherwise. */
   dataDir?: string;
+  /** Is handed what the launcher prints, also before the system is ready. */
+  onOutput?: (text: string) => void;
 }
 
 export type ProcessName = "launcher" | "nats-server" | "registry" | "ticker" | "executor" | "history";
@@ -61,6 +63,7 @@ export async function startSystem(options: SystemOptions = {}): Promise<System> 
     const started = Promise.withResolvers<void>();
     const listen = (text: string) => {
       output = (output + text).slice(-keptLogBytes);
+      options.onOutput?.(text);
       if (output.includes("Carillon is running.")) started.resolve();
     };
     output = "";
