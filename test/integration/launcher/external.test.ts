@@ -20,7 +20,8 @@ describe("a service that is left to a developer", () => {
       onOutput(text) {
         output += text;
         const command = /^ +(env .*history\/main\.ts)$/m.exec(output)?.[1];
-        if (command === undefined || byHand) return;
+        // Not before the launcher says that it waits: it must not call the system running until then.
+        if (command === undefined || byHand || !output.includes("waiting_for_external")) return;
         // Any port: another debugger may have the usual one.
         byHand = spawn("sh", ["-c", `exec ${command.replace("--inspect", "--inspect=0")}`], {
           env: { PATH: process.env.PATH },
