@@ -1,5 +1,4 @@
 import { hostname } from "node:os";
-import { pid } from "node:process";
 import {
   type CommonSettings,
   type HistoryAccess,
@@ -21,7 +20,7 @@ export function readExecutorConfig(env: Environment): ExecutorConfig {
   const config: ExecutorConfig = {
     ...readCommonSettings(read, { opsPort: 9192 }),
     ...readHistoryAccess(read),
-    executorId: read.text("CARILLON_EXECUTOR_ID", `${hostname()}-${pid}`),
+    executorId: read.text("CARILLON_EXECUTOR_ID", `${hostname()}-${process.pid}`),
     grpcAddress: read.address("CARILLON_EXECUTOR_GRPC_ADDR", "127.0.0.1:9092"),
   };
   read.done();

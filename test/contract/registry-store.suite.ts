@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { allLanes, lanes, type RegistryStore, storedState } from "../../services/registry/store/contract.ts";
 import { crashSuite } from "./registry-store.crash-suite.ts";
+import type { RegistryStoreEngine } from "./registry-store.engine.ts";
 import { receiptsSuite } from "./registry-store.receipts-suite.ts";
 import {
   callOf,
@@ -13,23 +14,6 @@ import {
   rowOf,
   takeAll,
 } from "./registry-store.rows.ts";
-
-/** What the suite has to know of a database. */
-export interface RegistryStoreEngine {
-  /** A place in which there is no store yet, and the end of it. */
-  newPlace(): Promise<string>;
-  removePlace(place: string): Promise<void>;
-  /** The store at a place, to be started: what was written there before is in it. */
-  storeAt(place: string): RegistryStore;
-  /** A program that runs writeUntilKilled on the store at its first argument, its second names the round. */
-  writerProgram: string;
-}
-
-/** A store that is started before each test, at a place of its own. */
-export interface SuiteStore {
-  store(): RegistryStore;
-  reopen(): Promise<RegistryStore>;
-}
 
 /** The promises of RegistryStore, kept by each engine. */
 export function registryStoreSuite(engine: RegistryStoreEngine): void {

@@ -40,6 +40,11 @@ export function systemUuid(): string {
   return randomUUID();
 }
 
+/** Calls back once what has come off the sockets in this turn of the event loop is handled: no span of time. */
+export function afterThisTurn(callback: () => void): void {
+  setImmediate(callback);
+}
+
 /** Whole unix seconds of an instant. */
 export function secondOf(ms: number): number {
   return Math.floor(ms / 1000);

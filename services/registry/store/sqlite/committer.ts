@@ -1,3 +1,4 @@
+import { afterThisTurn } from "../../../platform/process/clock.ts";
 import type { Sqlite } from "../../../platform/sql/sqlite.ts";
 
 /**
@@ -35,8 +36,8 @@ export function createCommitter(db: Sqlite, onCommitted: () => void): Committer 
   const schedule = () => {
     if (scheduled || queue.length === 0) return;
     scheduled = true;
-    // After the poll phase: everything that came off the sockets in this turn shares the commit.
-    setImmediate(flush);
+    // Everything that came off the sockets in this turn shares the commit.
+    afterThisTurn(flush);
   };
 
   const flush = () => {

@@ -1,11 +1,11 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { JobSchema } from "../../gen/carillon/v1/job_pb.ts";
-import { defineJob } from "../registry/jobs/job-definition.ts";
-import { encodeRecord, newRecord, viewOf } from "../registry/jobs/job-record.ts";
-import { encodeJobEvent } from "../registry/relay/job-event.ts";
-import { readJobChange } from "../ticker/io/job-change.ts";
-import { scheduleOf, secondNotBefore } from "./job-schedule.ts";
+import { defineJob } from "../../services/registry/jobs/job-definition.ts";
+import { encodeRecord, newRecord, viewOf } from "../../services/registry/jobs/job-record.ts";
+import { encodeJobEvent } from "../../services/registry/relay/job-event.ts";
+import { readJobChange } from "../../services/ticker/io/job-change.ts";
+import { scheduleOf, secondNotBefore } from "../../services/wire/job-schedule.ts";
 
 const jobId = "0199c0de-0000-7000-8000-000000000001";
 const createdMs = 1_764_000_000_987;
