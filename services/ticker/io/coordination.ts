@@ -19,7 +19,7 @@ export interface CoordinationOptions {
   onClaim: (stored: StoredClaim) => void;
   /** The claims are in another stream from here on. */
   onClaimsReset: () => void;
-  /** All claims that stood at the start, or in the stream that replaced theirs, were handed over. */
+  /** All claims that were there at the start, or are in the stream that replaced theirs, were handed over. */
   onClaimsComplete: () => void;
   onTick: (tick: Tick, sequence: number) => void;
   onTicksReset: () => void;
@@ -29,7 +29,7 @@ export interface CoordinationOptions {
 
 /** What tickers tell each other: claims and ticks, as they are stored. */
 export interface Coordination extends Startable {
-  /** Asked of the stream's leader, until it answers; undefined only when this ticker stops. */
+  /** Asks the stream's leader until it answers; undefined only when this ticker stops. */
   readClaims(partitions: readonly number[]): Promise<StoredClaim[] | undefined>;
   readLastTick(ticker: string): Promise<{ last: { tick: Tick; sequence: number } | undefined } | undefined>;
 }
@@ -101,7 +101,7 @@ export function createCoordination(
     readClaims: (partitions) =>
       untilAnswered(() =>
         Promise.all(
-          // At most the fixed number of partitions.
+          // Bounded: there are at most as many as there are partitions.
           partitions.map(async (partition) => {
             const subject = subjects.claim(partition);
             const message = await last(streams.claims, subject);

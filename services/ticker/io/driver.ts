@@ -16,13 +16,13 @@ import type { TickerMetrics } from "./ticker-metrics.ts";
 
 export interface DriverDeps {
   broker: Broker;
-  /** Due messages: a window of their own, so that heartbeats and claims never wait behind a burst. */
+  /** For due messages alone, so that ticks and claims never wait behind a burst. */
   duePublisher: Publisher;
   controlPublisher: Publisher;
   clock: Clock;
   log: Log;
   metrics: TickerMetrics;
-  /** Differs from process to process: makes the ids of control messages unique. */
+  /** Differs from process to process, so that no two processes give two messages one id. */
   nonce: string;
 }
 
@@ -30,9 +30,9 @@ export interface Driver extends Startable {
   status(): TickerStatus;
 }
 
-// Fences and silences are judged at least this often.
+// The core looks at its fence and at silent tickers at least this often.
 const longestWaitMs = 250;
-// Of the stop: acknowledgements that did not come by then are the next owner's business.
+// A stop waits so long for acknowledgements. What has none by then the next owner publishes again.
 const drainMs = 4_000;
 const giveBackMs = 2_000;
 const stopPollMs = 20;
@@ -43,13 +43,13 @@ export function createDriver(settings: TickerSettings, deps: DriverDeps): Driver
   const core = new TickerCore(settings);
   const now = (): Now => ({ wallMs: clock.nowMs(), monotonicMs: clock.monotonicMs() });
   let cancelTimer: (() => void) | undefined;
-  let endings: (() => void)[] = [];
-  /** The highest sequence of DUE that was acknowledged. */
+  let unsubscribes: (() => void)[] = [];
+  /** The highest sequence that DUE has acknowledged. */
   let dueSequence = 0;
   let running = false;
   let stopping: Promise<void> | undefined;
 
-  /** One input at a time, and at once all that follows from it. */
+  /** Gives the core one input, and does at once all that follows from it. */
   const input = (give: (now: Now) => void): void => {
     give(now());
     for (const effect of core.takeEffects()) perform(effect);
@@ -118,7 +118,7 @@ export function createDriver(settings: TickerSettings, deps: DriverDeps): Driver
       else log.error({ event: "due_refused", partition, code: outcome.code, description: outcome.description });
       input((at) => core.duePublished(at, id, stored));
       if (outcome.kind !== "stored" || outcome.duplicate) return;
-      // What was sent after an acknowledgement lies behind it, unless the stream is another one.
+      // What is sent after an acknowledgement gets a higher sequence, unless the stream is another one.
       const replaced = outcome.sequence <= sequenceBefore && sequenceBefore <= dueSequence;
       dueSequence = replaced ? outcome.sequence : Math.max(dueSequence, outcome.sequence);
       if (replaced) input((at) => core.dueReplaced(at));
@@ -149,7 +149,7 @@ export function createDriver(settings: TickerSettings, deps: DriverDeps): Driver
   };
 
   const schedule = () => {
-    // Woken as a second comes within the lead, on the wall clock, which may have jumped meanwhile.
+    // Wakes when a second comes within the lead, and sooner since the wall clock may jump meanwhile.
     const untilSecondMs = 1_000 - ((clock.nowMs() + settings.leadMs) % 1_000);
     cancelTimer = clock.after(Math.min(longestWaitMs, untilSecondMs), () => {
       if (!running) return;
@@ -175,7 +175,7 @@ export function createDriver(settings: TickerSettings, deps: DriverDeps): Driver
     }
     running = false;
     cancelTimer?.();
-    for (const end of endings) end();
+    for (const unsubscribe of unsubscribes) unsubscribe();
     await Promise.all([coordination.stop(), jobs.stop()]);
   };
 
@@ -184,7 +184,7 @@ export function createDriver(settings: TickerSettings, deps: DriverDeps): Driver
     async start() {
       if (running || stopping) return;
       running = true;
-      endings = [
+      unsubscribes = [
         broker.onDisconnect(() => input(() => core.connectionLost())),
         broker.onReconnect(() => input((at) => core.connectionUp(at))),
       ];
@@ -193,9 +193,9 @@ export function createDriver(settings: TickerSettings, deps: DriverDeps): Driver
       schedule();
     },
     /**
-     * In this order: no further second is begun, what is under way is
-     * acknowledged (bounded), each partition is given back with its watermark,
-     * the readers end.
+     * In this order: begins no further second, waits for what is under way to be
+     * acknowledged (bounded), gives each partition back with its watermark, and
+     * ends the readers.
      */
     stop() {
       stopping ??= stop();

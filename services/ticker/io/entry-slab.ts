@@ -1,10 +1,10 @@
-// Small enough that a slab is soon free again when its entries are replaced one by one.
+// A slab stays in memory until its last entry is replaced: the smaller it is, the sooner it goes.
 const slabBytes = 8 * 1024;
 const largestShared = slabBytes / 8;
 
 /**
- * Copies small buffers into shared ones: a buffer of its own costs some 300
- * bytes beside its contents, and there is one a job.
+ * Copies small entries into shared buffers. A buffer of its own costs an entry
+ * some 300 bytes beside its contents, and there is an entry for each job.
  */
 export function createEntrySlab(): (entry: Uint8Array) => Uint8Array {
   let slab = new Uint8Array(slabBytes);

@@ -9,19 +9,19 @@ import { createEntrySlab } from "./entry-slab.ts";
 import { readJobChange } from "./job-change.ts";
 
 export interface JobsReaderOptions {
-  /** All partitions there are. */
+  /** How many partitions there are, whoever owns them. */
   partitionCount: number;
   onChange: (followId: number, partition: number, sequence: number, change: JobChange) => void;
-  /** Before the first change: when the stream was made. Once more when another one has replaced it. */
+  /** Tells when the stream was made, before the first change, and again when another stream has replaced it. */
   onStream: (followId: number, createdMs: number) => void;
-  /** Everything that JOBS holds for these partitions was handed over. Each time that the end is reached. */
+  /** All that JOBS holds for these partitions was handed over. Comes each time that the end is reached. */
   onEnd: (followId: number) => void;
 }
 
 /**
- * Reads JOBS for the owned partitions. Partitions that came together share one
- * follower: 64 of them start as fast as one. A partition that leaves is filtered
- * out; the follower ends with its last.
+ * Reads JOBS for the owned partitions. Those that came together share one follower,
+ * so that 64 start as fast as one. A follower passes over a partition that has left,
+ * and ends with its last one.
  */
 export interface JobsReader {
   follow(followId: number, partitions: readonly number[]): void;
@@ -53,7 +53,7 @@ export function createJobsReader(
             else {
               const jobId = message.subject.split(".")[3] ?? result.jobId;
               log.error({ event: "job_event_invalid", jobId, sequence: message.seq, reason: result.reason });
-              // What it was before is over in any case.
+              // The job is no longer what it was, whatever it is now.
               options.onChange(followId, partition, message.seq, { kind: "gone", jobId });
             }
           }

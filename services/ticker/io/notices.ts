@@ -2,7 +2,7 @@ import type { Log } from "../../platform/process/log.ts";
 import type { Notice } from "../core/model.ts";
 import type { TickerMetrics } from "./ticker-metrics.ts";
 
-/** What the core has to tell, as log events and counts. */
+/** Logs what the core has to tell, and counts it. */
 export function logNotice(log: Log, metrics: TickerMetrics, ticker: string, notice: Notice): void {
   switch (notice.event) {
     case "partition_taken":
