@@ -47,10 +47,10 @@ describe("the test runner", () => {
 
   it("finds files by parts of their paths, from wherever these are written", async () => {
     const files = ["services/domain/a.test.ts", "test/contract/a.test.ts"];
-    const find = (filter: string) => filesOf(filter, files, "/work");
+    const find = (filter: string) => filesOf(filter, files, "/clone");
     expect(find("a.test.ts")).toEqual(files);
     expect(find("./test/contract")).toEqual(["test/contract/a.test.ts"]);
-    expect(find("/work/services/domain/a.test.ts:7")).toEqual(["services/domain/a.test.ts"]);
+    expect(find("/clone/services/domain/a.test.ts:7")).toEqual(["services/domain/a.test.ts"]);
     expect(await findTestFiles(repositoryDir)).toContain("test/fences/test-runner.test.ts");
   });
 
