@@ -11,7 +11,7 @@ type Violation = readonly [file: string, imported: string, rule: string];
 
 // `newcomer` stands for each service that is yet to come: no rule has heard of it.
 const violations: readonly Violation[] = [
-  ["services/newcomer/a.ts", "services/registry/store/store.ts", "no-service-imports-another"],
+  ["services/newcomer/a.ts", "services/registry/store/contract.ts", "no-service-imports-another"],
   ["services/newcomer/b.ts", "services/launcher/config.ts", "no-service-imports-another"],
   ["services/newcomer/c.ts", "services/console/page.ts", "no-service-imports-another"],
   ["services/registry/a.ts", "services/newcomer/jobs.ts", "no-service-imports-another"],
@@ -55,7 +55,7 @@ const violations: readonly Violation[] = [
 
 /** The same, of types alone: knowledge crosses a border with them as well. */
 const typeViolations: readonly Violation[] = [
-  ["services/newcomer/types.ts", "services/registry/store/store.ts", "no-service-imports-another"],
+  ["services/newcomer/types.ts", "services/registry/store/contract.ts", "no-service-imports-another"],
   ["services/domain/types.ts", "nats", "domain-is-pure"],
   ["services/platform/types.ts", "gen/carillon/v1/job_pb.ts", "platform-knows-no-jobs"],
   ["services/newcomer/sql.ts", "services/platform/sql/sqlite.ts", "sql-in-stores-only"],
