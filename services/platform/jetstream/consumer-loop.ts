@@ -1,4 +1,4 @@
-import { type ConsumerMessages, type JsMsg, NatsError } from "nats";
+import { type ConsumerMessages, type JsMsg, NatsError, type Subscription } from "nats";
 import { type Clock, sleep } from "../process/clock.ts";
 import type { Startable } from "../process/lifecycle.ts";
 import type { Log } from "../process/log.ts";
@@ -8,6 +8,7 @@ import type { Broker } from "./broker.ts";
 export const pullExpiresMs = 2_000;
 export const pullHeartbeatMs = 500;
 const retryDelayMs = 250;
+const farewellMs = 500;
 // Missed heartbeats in a row, of 500 ms each, after which a pull is taken for dead.
 const heartbeatsMissed = 4;
 const streamNotFound = 10_059;
@@ -68,15 +69,27 @@ export function createConsumerLoop(
         }
       })();
     },
-    /** Takes no further messages; those already handed over are the callback's business. */
+    /** Asks for no further messages, and hands over those that the broker has sent already: they are the callback's business. */
     async stop() {
       if (stopping.signal.aborted) return;
       stopping.abort();
       // A broker that is away never confirms the end of the pull.
-      await Promise.race([messages?.close(), sleep(clock, 500)]);
-      await Promise.race([loop, sleep(clock, 500)]);
+      await Promise.race([messages && drainPull(messages), sleep(clock, farewellMs)]);
+      void messages?.close();
+      await Promise.race([loop, sleep(clock, farewellMs)]);
     },
   };
+}
+
+/**
+ * Ends a pull behind the last message that the broker has sent. The client's own
+ * close() drops what is on its way, and nobody else gets that before the ack wait
+ * has passed. It ends in order when its subscription is drained, which it keeps to itself.
+ */
+async function drainPull(messages: ConsumerMessages): Promise<void> {
+  const { sub } = messages as ConsumerMessages & { sub?: Subscription };
+  // Rejects when it is over already.
+  await sub?.drain().catch(() => undefined);
 }
 
 /** Tells when a pull gets no answers any more: its consumer or stream is gone, or its requests came to nothing. */
