@@ -140,7 +140,8 @@ export async function startTickerRig(): Promise<TickerRig> {
         effectiveFromMs: BigInt(effectiveFromMs),
         job,
       });
-      await publisher.publish(subjects.job(partitionOf(jobId), jobId), toBinary(JobEventSchema, event));
+      const outcome = await publisher.publish(subjects.job(partitionOf(jobId), jobId), toBinary(JobEventSchema, event));
+      if (outcome.kind !== "stored") throw new Error(`not stored: ${JSON.stringify(outcome)}`);
     },
     spawnTicker(id) {
       const child = spawn(process.execPath, [join(repositoryDir, "services/ticker/main.ts")], {

@@ -166,17 +166,15 @@ describe("an executor", () => {
 
   it("does not let a target that hangs hold up another", async () => {
     const slow = await startTarget();
-    slow.on("/", { hang: true });
+    const answers = Promise.withResolvers<void>();
+    slow.on("/", { after: answers.promise });
     const second = nextSecond();
-    const hanging = Array.from({ length: 300 }, () =>
-      dueEntry({ jobId: newJob(), url: slow.url("/"), timeoutMs: 3_000, maxAttempts: 1 }),
-    );
+    const hanging = Array.from({ length: 300 }, () => dueEntry({ jobId: newJob(), url: slow.url("/") }));
     const quick = dueEntry({ jobId: newJob(), url: target.url("/quick") });
     for (let i = 0; i < 300; i += 100) await rig.due(second, hanging.slice(i, i + 100));
     await rig.due(second, [quick]);
-    const [result] = await rig.settled(quick.jobId, second);
-    expect(Number(result?.sentAtMs)).toBeLessThan(second * 1000 + 3_000);
-    slow.on("/", {});
+    await rig.settled(quick.jobId, second);
+    answers.resolve();
     for (const entry of hanging) await rig.settled(entry.jobId, second);
     await slow.stop();
   });
