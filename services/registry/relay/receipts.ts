@@ -37,6 +37,8 @@ export function createReceipts(
 
   const after = (delayMs: number) => {
     cancelTimer ??= clock.after(delayMs, () => {
+      // Also while a write is under way: what gathers meanwhile sets another timer when that ends.
+      cancelTimer = undefined;
       resting = false;
       writeNow();
     });
