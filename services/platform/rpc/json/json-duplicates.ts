@@ -1,3 +1,5 @@
+import { createScanner, type SyntaxKind } from "jsonc-parser";
+
 /**
  * The path of the first key that stands twice in one object of a valid JSON
  * text (`http.body`, `requests[3].job`), as it was written; undefined when there
@@ -5,7 +7,8 @@
  * values would be accepted and ignored.
  *
  * `json` is the parsed text: with as many keys as the text has names nothing can
- * be lost. To count them costs 0.3 µs for a small job, 1 µs for a full one.
+ * be lost. To count them costs 0.4 µs for a small job, 1.5 µs for a full one and
+ * 0.5 µs for one with a body of 16 KB; to walk each text at once 0.7, 3 and 40 µs.
  */
 export function findDuplicateKey(text: string, json: unknown): string | undefined {
   return countNames(text) === countKeys(json) ? undefined : walkToDuplicate(text);
@@ -46,23 +49,33 @@ interface Container {
 }
 
 function walkToDuplicate(text: string): string | undefined {
+  const scanner = createScanner(text, true);
   const open: Container[] = [];
-  const structure = /["{}[\],]/g;
-  for (let match = structure.exec(text); match; match = structure.exec(text)) {
-    const [mark] = match;
+  let lastString = "";
+  while (scanner.scan() !== end) {
     const inside = open.at(-1);
-    if (mark === "{") open.push({ names: new Set(), at: "" });
-    else if (mark === "[") open.push({ names: undefined, at: 0 });
-    else if (mark === "}" || mark === "]") open.pop();
-    else if (mark === "," && typeof inside?.at === "number") inside.at++;
-    else if (mark === '"') {
-      const end = endOfString(text, match.index);
-      structure.lastIndex = end;
-      if (!inside?.names || !isName(text, end)) continue;
-      const name: string = JSON.parse(text.slice(match.index, end));
-      inside.at = name;
-      if (inside.names.has(name)) return pathOf(open);
-      inside.names.add(name);
+    switch (text.charAt(scanner.getTokenOffset())) {
+      case "{":
+        open.push({ names: new Set(), at: "" });
+        break;
+      case "[":
+        open.push({ names: undefined, at: 0 });
+        break;
+      case "}":
+      case "]":
+        open.pop();
+        break;
+      case ",":
+        if (typeof inside?.at === "number") inside.at++;
+        break;
+      case '"':
+        lastString = scanner.getTokenValue();
+        break;
+      case ":":
+        if (!inside?.names) break;
+        inside.at = lastString;
+        if (inside.names.has(lastString)) return pathOf(open);
+        inside.names.add(lastString);
     }
   }
   return undefined;
@@ -98,5 +111,7 @@ function pathOf(open: readonly Container[]): string {
   }, "");
 }
 
+// The package's enum is there for the compiler alone.
+const end: SyntaxKind.EOF = 17;
 const backslash = 0x5c;
 const colon = 0x3a;

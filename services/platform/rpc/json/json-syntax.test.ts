@@ -15,6 +15,18 @@ test.each([
   ['"\\x"', 0],
   ['"a\nb"', 0],
   ["[1}", 2],
+  ["// x\n1", 0],
+  ["[1 /* x */]", 3],
+  ["[/", 1],
+  ["01", 1],
+  ["[1.]", 1],
+  ["[.5]", 1],
+  ["[1e+]", 1],
+  ["1.2.3", 3],
+  ['"\\u12g4"', 0],
+  ['["a\u0001b"]', 1],
+  ["\ufeff1", 0],
+  ["\u00a01", 0],
 ])("in %j the error is at %i", (text, at) => {
   expect(() => JSON.parse(text)).toThrow();
   expect(findSyntaxError(text)).toBe(at);
@@ -28,6 +40,13 @@ test.each([
   "0",
 ])("in %j there is none before its end", (text) => {
   expect(parseJson(Buffer.from(text))).toEqual(JSON.parse(text));
+  expect(findSyntaxError(text)).toBe(text.length);
+});
+
+test.each([
+  ["deep", "[".repeat(1 << 20)],
+  ["long", `["${"x".repeat(1 << 24)}"`],
+])("the error of a very %s text is found as well", (_, text) => {
   expect(findSyntaxError(text)).toBe(text.length);
 });
 

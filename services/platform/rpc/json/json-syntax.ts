@@ -1,3 +1,4 @@
+import { createScanner, type ScanError, type SyntaxKind } from "jsonc-parser";
 import { invalidField, RpcError } from "../errors/rpc-error.ts";
 import { findDuplicateKey } from "./json-duplicates.ts";
 
@@ -38,62 +39,57 @@ function decodeUtf8(bytes: Uint8Array): string {
   }
 }
 
-const punctuation = /[{}[\],:]/.source;
-const quoted = /"(?:[^"\\\p{Cc}]|[\u007f-\u009f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/u.source;
-const literal = /(?:-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null)(?![\w.])/.source;
-const token = new RegExp(`[ \\t\\n\\r]*(?:(${punctuation})|(${quoted})|${literal})`, "uy");
-
 type Expected = "value" | "value or ]" | "key" | "key or }" | "colon" | "comma or close" | "end";
 
 /**
- * The index of the first character that cannot stand in a JSON text. V8 tells
- * it for some errors only. Runs only when JSON.parse has failed (RFC 8259).
+ * The index of the first token that cannot stand in a JSON text (RFC 8259). V8
+ * tells it for some errors only. Runs only when JSON.parse has failed, without
+ * recursion: a body may be nested as deep as it is long.
  */
 export function findSyntaxError(text: string): number {
+  const scanner = createScanner(text);
   const open: string[] = [];
   let expected: Expected = "value";
-  let at = 0;
   for (;;) {
-    token.lastIndex = at;
-    const match = token.exec(text);
-    const start = skipSpace(text, at);
-    if (!match) return start;
-    const next = step(expected, match[1] ?? (match[2] === undefined ? "literal" : "string"), open);
-    if (next === undefined) return start;
+    const token = scanner.scan();
+    if (token === lineBreak || token === space) continue;
+    const at = scanner.getTokenOffset();
+    // Behind the literals come comments, what is no token, and the end.
+    if (token > lastOfJson || scanner.getTokenError() !== noError) return at;
+    const next = step(expected, text.charAt(at), open);
+    if (next === undefined) return at;
     expected = next;
-    at = token.lastIndex;
   }
 }
 
-/** What may come after a token; undefined when the token may not come here. */
-function step(expected: Expected, kind: string, open: string[]): Expected | undefined {
+// The package's enums are there for the compiler alone, which takes none from a file of its own.
+const lastOfJson: SyntaxKind.NumericLiteral = 11;
+const lineBreak: SyntaxKind.LineBreakTrivia = 14;
+const space: SyntaxKind.Trivia = 15;
+const noError: ScanError.None = 0;
+
+/** What may come after a token, which its first character tells; undefined when it may not come here. */
+function step(expected: Expected, first: string, open: string[]): Expected | undefined {
   const closed = (): Expected => (open.length === 0 ? "end" : "comma or close");
   const isValue = expected === "value" || expected === "value or ]";
-  if (kind === "]" && (expected === "value or ]" || (expected === "comma or close" && open.at(-1) === "["))) {
+  if (first === "]" && (expected === "value or ]" || (expected === "comma or close" && open.at(-1) === "["))) {
     open.pop();
     return closed();
   }
-  if (kind === "}" && (expected === "key or }" || (expected === "comma or close" && open.at(-1) === "{"))) {
+  if (first === "}" && (expected === "key or }" || (expected === "comma or close" && open.at(-1) === "{"))) {
     open.pop();
     return closed();
   }
-  if (kind === "{" && isValue) {
+  if (first === "{" && isValue) {
     open.push("{");
     return "key or }";
   }
-  if (kind === "[" && isValue) {
+  if (first === "[" && isValue) {
     open.push("[");
     return "value or ]";
   }
-  if (kind === "string" && expected.startsWith("key")) return "colon";
-  if (kind === ":" && expected === "colon") return "value";
-  if (kind === "," && expected === "comma or close") return open.at(-1) === "{" ? "key" : "value";
-  if ((kind === "string" || kind === "literal") && isValue) return closed();
-  return undefined;
-}
-
-function skipSpace(text: string, from: number): number {
-  let at = from;
-  while (at < text.length && " \t\n\r".includes(text.charAt(at))) at++;
-  return at;
+  if (first === '"' && expected.startsWith("key")) return "colon";
+  if (first === ":" && expected === "colon") return "value";
+  if (first === "," && expected === "comma or close") return open.at(-1) === "{" ? "key" : "value";
+  return isValue && !"]},:".includes(first) ? closed() : undefined;
 }
