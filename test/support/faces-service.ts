@@ -12,7 +12,7 @@ import {
   type CallPipeline,
   createCallPipeline,
 } from "../../services/platform/rpc/binding.ts";
-import type { CallContext, ServiceHandlers } from "../../services/platform/rpc/call.ts";
+import type { CallContext, ServiceHandlers } from "../../services/platform/rpc/call-context.ts";
 import { RpcError } from "../../services/platform/rpc/errors/rpc-error.ts";
 
 type JobInit = MessageInitShape<typeof JobSchema>;

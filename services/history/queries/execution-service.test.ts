@@ -6,7 +6,7 @@ import {
   ListExecutionsRequestSchema,
   ListExecutionsResponseSchema,
 } from "../../../gen/carillon/v1/execution_pb.ts";
-import type { CallContext } from "../../platform/rpc/call.ts";
+import type { CallContext } from "../../platform/rpc/call-context.ts";
 import type { ExecutionRecord } from "../results/disposition.ts";
 import { createExecutionHandlers } from "./execution-service.ts";
 

@@ -1,5 +1,5 @@
 import type { Execution, ExecutionService } from "../../../gen/carillon/v1/execution_pb.ts";
-import type { ServiceHandlers } from "../../platform/rpc/call.ts";
+import type { ServiceHandlers } from "../../platform/rpc/call-context.ts";
 import { invalidField, RpcError } from "../../platform/rpc/errors/rpc-error.ts";
 import type { HistoryStore } from "../store/contract.ts";
 import { mostBytesOf, toExecution } from "./execution-message.ts";

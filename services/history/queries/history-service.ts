@@ -1,5 +1,5 @@
 import type { ExecutionIdParts } from "../../domain/identity/execution-id.ts";
-import type { ServiceHandlers } from "../../platform/rpc/call.ts";
+import type { ServiceHandlers } from "../../platform/rpc/call-context.ts";
 import { invalidField } from "../../platform/rpc/errors/rpc-error.ts";
 import type { HistoryService } from "../../wire/history-service.ts";
 import type { HistoryStore } from "../store/contract.ts";

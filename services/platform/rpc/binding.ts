@@ -2,11 +2,11 @@ import { create, type DescMessage, type DescMethod, type DescService, type Messa
 import type { Registry } from "prom-client";
 import type { Clock } from "../process/clock.ts";
 import type { Log } from "../process/log.ts";
-import type { CallContext, ServiceHandlers } from "./call.ts";
+import type { CallContext, ServiceHandlers } from "./call-context.ts";
 import { createCallMetrics } from "./call-metrics.ts";
 import { type Authenticator, createAuthenticator } from "./checks/authentication.ts";
 import { createRequestCheck } from "./checks/request-check.ts";
-import { createErrorNormaliser } from "./errors/error-normaliser.ts";
+import { createErrorNormaliser } from "./error-normaliser.ts";
 import { type RpcCode, RpcError } from "./errors/rpc-error.ts";
 
 type Handler = (request: Message, context: CallContext) => unknown;

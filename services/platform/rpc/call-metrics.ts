@@ -1,6 +1,6 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Counter, Histogram, type Registry } from "prom-client";
-import type { Face } from "./call.ts";
+import type { Face } from "./call-context.ts";
 import type { RpcCode } from "./errors/rpc-error.ts";
 
 export interface CallMetrics {

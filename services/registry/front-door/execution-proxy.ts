@@ -1,6 +1,6 @@
 import type { ExecutionService } from "../../../gen/carillon/v1/execution_pb.ts";
 import { type Clock, sleep } from "../../platform/process/clock.ts";
-import type { CallContext, ServiceHandlers } from "../../platform/rpc/call.ts";
+import type { CallContext, ServiceHandlers } from "../../platform/rpc/call-context.ts";
 import { RpcError } from "../../platform/rpc/errors/rpc-error.ts";
 import type { GrpcClient } from "../../platform/rpc/grpc/grpc-client.ts";
 import { jobNotFound, rpcNotImplemented } from "../jobs/refusals.ts";

@@ -8,7 +8,7 @@ import {
 } from "../../../gen/carillon/v1/job_pb.ts";
 import { createJobIds } from "../../domain/identity/job-id.ts";
 import type { Clock, Random } from "../../platform/process/clock.ts";
-import type { ServiceHandlers } from "../../platform/rpc/call.ts";
+import type { ServiceHandlers } from "../../platform/rpc/call-context.ts";
 import { invalidField } from "../../platform/rpc/errors/rpc-error.ts";
 import type { RegistryStore } from "../store/contract.ts";
 import { type ChangePublished, createJobChanges } from "./change-jobs.ts";

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { relativeTo } from "../../platform/rpc/errors/rpc-error.ts";
-import { errorBody } from "../../platform/rpc/rest/rest-errors.ts";
+import { errorBody } from "../../platform/rpc/http/http-answers.ts";
 import { type FieldProblem, fieldsNotImplemented, invalidJob } from "./refusals.ts";
 
 const problem = (field: string, reason: string): FieldProblem => ({ field, description: "is no use", reason });

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { pino } from "pino";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { systemClock } from "../../../services/platform/process/clock.ts";
-import { createHttpServer, type HttpServer } from "../../../services/platform/rpc/http/http-server.ts";
+import { createHttpServer, type HttpServer } from "../../../services/platform/rpc/front-door/http-server.ts";
 import { readComments } from "../../../services/platform/rpc/openapi/descriptor-comments.ts";
 import { createDocsFace } from "../../../services/platform/rpc/openapi/docs-face.ts";
 import { describeOpenApi } from "../../../services/platform/rpc/openapi/openapi.ts";

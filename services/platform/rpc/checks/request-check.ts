@@ -2,7 +2,7 @@ import type { DescMessage, Message } from "@bufbuild/protobuf";
 import { pathToString } from "@bufbuild/protobuf/reflect";
 import { createValidator, type Violation } from "@bufbuild/protovalidate";
 import { invalidField, invalidFields } from "../errors/rpc-error.ts";
-import { findWireFault } from "./wire-faults.ts";
+import { findWireFault } from "./request-faults.ts";
 
 /** Throws INVALID_ARGUMENT when a request has unknown fields, impossible times, or breaks a rule of its proto. */
 export type RequestCheck = (desc: DescMessage, request: Message) => void;

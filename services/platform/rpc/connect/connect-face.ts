@@ -10,11 +10,11 @@ import {
 import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
 import type { BoundMethod, BoundService, BoundStream, BoundUnary, ReadRequest, WriteResponse } from "../binding.ts";
-import type { CallContext } from "../call.ts";
+import type { CallContext } from "../call-context.ts";
 import { toConnectError } from "../errors/error-details.ts";
 import { RpcError } from "../errors/rpc-error.ts";
+import { notFound, refuseVerb, sendError, sendJson } from "../http/http-answers.ts";
 import type { BodyLimit, HttpExchange, HttpFace } from "../http/http-exchange.ts";
-import { notFound, refuseVerb, sendError, sendJson } from "../rest/rest-errors.ts";
 import { bodyHeaders, connectRequest } from "./connect-request.ts";
 
 /** How the request is read, when it is not connect's to read. */

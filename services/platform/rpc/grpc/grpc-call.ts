@@ -12,7 +12,7 @@ import { Code } from "../../../../gen/google/rpc/code_pb.ts";
 import { StatusSchema } from "../../../../gen/google/rpc/status_pb.ts";
 import type { Clock } from "../../process/clock.ts";
 import type { BoundStream, BoundUnary } from "../binding.ts";
-import type { CallContext } from "../call.ts";
+import type { CallContext } from "../call-context.ts";
 import { toStatus } from "../errors/error-details.ts";
 import { RpcError } from "../errors/rpc-error.ts";
 

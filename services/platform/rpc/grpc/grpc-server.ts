@@ -13,7 +13,7 @@ import { type Address, formatAddress } from "../../process/config.ts";
 import type { Startable } from "../../process/lifecycle.ts";
 import type { Log } from "../../process/log.ts";
 import type { BoundMethod, BoundService } from "../binding.ts";
-import { stoppingError } from "../errors/error-normaliser.ts";
+import { stoppingError } from "../error-normaliser.ts";
 import { streamHandler, unaryHandler } from "./grpc-call.ts";
 import { endStreamsOn } from "./grpc-shutdown.ts";
 import { createReflection } from "./reflection.ts";

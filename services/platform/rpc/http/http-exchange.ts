@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { DescMethod } from "@bufbuild/protobuf";
-import type { CallContext } from "../call.ts";
+import type { CallContext } from "../call-context.ts";
 
 /** One HTTP request and what the faces need to answer it. */
 export interface HttpExchange {

@@ -3,8 +3,8 @@ import type { ServerResponse } from "node:http";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import type { JsonObject } from "@bufbuild/protobuf";
+import { readOnlyVerbs, refuseVerb } from "../http/http-answers.ts";
 import type { HttpFace } from "../http/http-exchange.ts";
-import { readOnlyVerbs, refuseVerb } from "../rest/rest-errors.ts";
 
 export interface DocsOptions {
   title: string;

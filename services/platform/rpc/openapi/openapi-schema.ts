@@ -2,7 +2,7 @@ import { type DescEnum, type DescField, type DescMessage, type JsonObject, Scala
 import { FieldBehavior } from "../../../../gen/google/api/field_behavior_pb.ts";
 import { hasBehavior } from "../field-behavior.ts";
 import type { CommentOf } from "./descriptor-comments.ts";
-import { boundsOf, withoutUndefined } from "./openapi-rules.ts";
+import { boundsOf, withoutUndefined } from "./openapi-bounds.ts";
 
 /** Collects the schemas that a document refers to. */
 export interface SchemaCollector {

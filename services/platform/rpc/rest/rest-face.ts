@@ -1,10 +1,10 @@
 import type { Clock } from "../../process/clock.ts";
 import type { BoundService, BoundStream, BoundUnary } from "../binding.ts";
 import { RpcError, relativeTo } from "../errors/rpc-error.ts";
+import { refuseVerb, sendError, sendJson } from "../http/http-answers.ts";
 import { type BodyLimit, type HttpExchange, type HttpFace, restContext } from "../http/http-exchange.ts";
 import { readBody } from "../http/request-body.ts";
 import { readField, writeField, writeMessage } from "../json/json-writer.ts";
-import { refuseVerb, sendError, sendJson } from "./rest-errors.ts";
 import { transcodeRequest } from "./rest-request.ts";
 import { allowedVerbs, matchPath, type RestMatch, type RestRoute, routesOf } from "./rest-routes.ts";
 import { createStreamWriter } from "./rest-stream.ts";

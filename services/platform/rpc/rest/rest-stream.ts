@@ -3,9 +3,9 @@ import type { DescMessage, JsonValue, Message } from "@bufbuild/protobuf";
 import { ScalarType } from "@bufbuild/protobuf";
 import type { Clock } from "../../process/clock.ts";
 import type { RpcError } from "../errors/rpc-error.ts";
+import { errorBody } from "../http/http-answers.ts";
 import { drained, type HttpExchange } from "../http/http-exchange.ts";
 import { readField, writeMessage } from "../json/json-writer.ts";
-import { errorBody } from "./rest-errors.ts";
 
 /** Writes the messages of one server-streaming call. */
 export interface StreamWriter {

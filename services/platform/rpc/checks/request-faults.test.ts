@@ -8,7 +8,7 @@ import {
 } from "../../../../gen/carillon/v1/job_pb.ts";
 import { RpcError } from "../errors/rpc-error.ts";
 import { createRequestCheck } from "./request-check.ts";
-import { findWireFault } from "./wire-faults.ts";
+import { findWireFault } from "./request-faults.ts";
 
 test("an unknown field is found at any depth, with message, number and path", () => {
   const job = create(JobSchema, { schedule: "x", http: { body: "b" }, labels: { a: "b" } });

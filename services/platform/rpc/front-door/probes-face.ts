@@ -1,7 +1,7 @@
 import type { Authenticator } from "../checks/authentication.ts";
 import { RpcError } from "../errors/rpc-error.ts";
-import { readOnlyVerbs, refuseVerb, sendError } from "../rest/rest-errors.ts";
-import type { HttpFace } from "./http-exchange.ts";
+import { readOnlyVerbs, refuseVerb, sendError } from "../http/http-answers.ts";
+import type { HttpFace } from "../http/http-exchange.ts";
 
 /** What operators and their machines ask for. */
 export interface Probes {

@@ -7,13 +7,13 @@ import type { Startable } from "../../process/lifecycle.ts";
 import type { Log } from "../../process/log.ts";
 import type { BoundService, CallPipeline } from "../binding.ts";
 import { createConnectFace } from "../connect/connect-face.ts";
-import { stoppingError } from "../errors/error-normaliser.ts";
+import { stoppingError } from "../error-normaliser.ts";
 import { RpcError } from "../errors/rpc-error.ts";
-import { notFound, sendError } from "../rest/rest-errors.ts";
+import { notFound, sendError } from "../http/http-answers.ts";
+import { type BodyLimit, createExchange, type HttpExchange, type HttpFace } from "../http/http-exchange.ts";
 import { createRestFace } from "../rest/rest-face.ts";
 import { isCrossSite, isLocalHost } from "./cross-site.ts";
 import { createHttpDrain } from "./http-drain.ts";
-import { type BodyLimit, createExchange, type HttpExchange, type HttpFace } from "./http-exchange.ts";
 import { createProbesFace, type Probes } from "./probes-face.ts";
 
 export interface HttpServerConfig {

@@ -1,9 +1,9 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code as ConnectCode, ConnectError } from "@connectrpc/connect";
-import { systemUuid } from "../../process/clock.ts";
-import type { Log } from "../../process/log.ts";
-import type { CallContext } from "../call.ts";
-import { RpcError } from "./rpc-error.ts";
+import { systemUuid } from "../process/clock.ts";
+import type { Log } from "../process/log.ts";
+import type { CallContext } from "./call-context.ts";
+import { RpcError } from "./errors/rpc-error.ts";
 
 export type ErrorNormaliser = (error: unknown, method: DescMethod, context: CallContext) => RpcError;
 
