@@ -6,13 +6,8 @@ import { type ExecutionSchema, ExecutionService, ExecutionStatus } from "../../g
 import { type JobSchema, JobService, JobState, RetryPolicySchema } from "../../gen/carillon/v1/job_pb.ts";
 import { systemClock } from "../../services/platform/process/clock.ts";
 import type { Log } from "../../services/platform/process/log.ts";
-import {
-  type BoundService,
-  bindService,
-  type CallPipeline,
-  createCallPipeline,
-} from "../../services/platform/rpc/binding.ts";
-import type { CallContext, ServiceHandlers } from "../../services/platform/rpc/call-context.ts";
+import { bindService, type CallPipeline, createCallPipeline } from "../../services/platform/rpc/binding.ts";
+import type { BoundService, CallContext, ServiceHandlers } from "../../services/platform/rpc/call-context.ts";
 import { RpcError } from "../../services/platform/rpc/errors/rpc-error.ts";
 
 type JobInit = MessageInitShape<typeof JobSchema>;
@@ -79,9 +74,8 @@ export function createFakeBackend(options: { tokens?: string[] } = {}): FakeBack
   };
 
   const jobHandlers: ServiceHandlers<typeof JobService> = {
-    async createJob(request, context) {
+    async createJob(request) {
       if (request.job?.displayName === "explode") throw new Error("the database is on fire at db-7.internal");
-      context.setResponseHeader("x-created-by", context.face);
       const job = add(request.job);
       return request.job?.displayName === "unwritable" ? { ...job, ...unwritable } : job;
     },

@@ -1,6 +1,5 @@
 import type { Startable } from "../../platform/process/lifecycle.ts";
-import { stoppingError } from "../../platform/rpc/error-normaliser.ts";
-import { RpcError } from "../../platform/rpc/errors/rpc-error.ts";
+import { RpcError, stoppingError } from "../../platform/rpc/errors/rpc-error.ts";
 import type { ExecutionRecord } from "../results/disposition.ts";
 
 export interface Watch extends AsyncIterable<ExecutionRecord> {

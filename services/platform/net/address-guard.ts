@@ -3,7 +3,6 @@ import { BlockList, isIP, type LookupFunction } from "node:net";
 
 /** The target is at an address that no job may call. */
 export class RefusedAddressError extends Error {
-  readonly code = "CARILLON_ADDRESS_REFUSED";
   constructor(address: string) {
     super(`calls to ${address} are not allowed: it is a link-local or metadata address`);
     this.name = "RefusedAddressError";

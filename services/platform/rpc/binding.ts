@@ -2,7 +2,7 @@ import { create, type DescMessage, type DescMethod, type DescService, type Messa
 import type { Registry } from "prom-client";
 import type { Clock } from "../process/clock.ts";
 import type { Log } from "../process/log.ts";
-import type { CallContext, ServiceHandlers } from "./call-context.ts";
+import type { BoundMethod, BoundService, CallContext, ReadRequest, ServiceHandlers } from "./call-context.ts";
 import { createCallMetrics } from "./call-metrics.ts";
 import { type Authenticator, createAuthenticator } from "./checks/authentication.ts";
 import { createRequestCheck } from "./checks/request-check.ts";
@@ -10,32 +10,6 @@ import { createErrorNormaliser } from "./error-normaliser.ts";
 import { type RpcCode, RpcError } from "./errors/rpc-error.ts";
 
 type Handler = (request: Message, context: CallContext) => unknown;
-
-/** Reads the request off the wire; runs only once the caller is known. Throws RpcError. */
-export type ReadRequest = () => Message | Promise<Message>;
-
-/** Makes of an answer what its face sends. What it throws is a surprise like any other. */
-export type WriteResponse<T> = (response: Message) => T;
-
-export interface BoundUnary {
-  readonly kind: "unary";
-  readonly desc: DescMethod;
-  call<T>(context: CallContext, read: ReadRequest, write: WriteResponse<T>): Promise<T>;
-}
-
-export interface BoundStream {
-  readonly kind: "server_streaming";
-  readonly desc: DescMethod;
-  call<T>(context: CallContext, read: ReadRequest, write: WriteResponse<T>): AsyncGenerator<T, void, undefined>;
-}
-
-export type BoundMethod = BoundUnary | BoundStream;
-
-/** A service behind its pipeline: what each face serves. All it throws is RpcError. */
-export interface BoundService {
-  readonly desc: DescService;
-  readonly methods: readonly BoundMethod[];
-}
 
 /** What each call goes through, whichever face it came from. Made once a process. */
 export interface CallPipeline {

@@ -1,7 +1,9 @@
 import type {
+  DescMethod,
   DescMethodServerStreaming,
   DescMethodUnary,
   DescService,
+  Message,
   MessageInitShape,
   MessageShape,
 } from "@bufbuild/protobuf";
@@ -18,8 +20,6 @@ export interface CallContext {
   readonly signal: AbortSignal;
   /** Milliseconds until the client's deadline; undefined without one. */
   remainingMs(): number | undefined;
-  /** Sets a header of the answer; without effect once it has begun. */
-  setResponseHeader(name: string, value: string): void;
   /**
    * For a server-streaming handler: the request is accepted, and what happens
    * from here on will be sent. Tells the client so (response headers) where the
@@ -44,3 +44,29 @@ export type MethodHandler<M> =
     : M extends DescMethodServerStreaming<infer I, infer O>
       ? (request: MessageShape<I>, context: CallContext) => AsyncIterable<MessageInitShape<O>>
       : never;
+
+/** Reads the request off the wire; runs only once the caller is known. Throws RpcError. */
+export type ReadRequest = () => Message | Promise<Message>;
+
+/** Makes of an answer what its face sends. What it throws is a surprise like any other. */
+export type WriteResponse<T> = (response: Message) => T;
+
+export interface BoundUnary {
+  readonly kind: "unary";
+  readonly desc: DescMethod;
+  call<T>(context: CallContext, read: ReadRequest, write: WriteResponse<T>): Promise<T>;
+}
+
+export interface BoundStream {
+  readonly kind: "server_streaming";
+  readonly desc: DescMethod;
+  call<T>(context: CallContext, read: ReadRequest, write: WriteResponse<T>): AsyncGenerator<T, void, undefined>;
+}
+
+export type BoundMethod = BoundUnary | BoundStream;
+
+/** A service behind its pipeline: what each face serves. All it throws is RpcError. */
+export interface BoundService {
+  readonly desc: DescService;
+  readonly methods: readonly BoundMethod[];
+}

@@ -41,11 +41,6 @@ function nameOf(method: DescMethod): string {
   return `${method.parent.typeName}/${method.name}`;
 }
 
-/** What ends open streams when a server stops; a client does well to come again. */
-export function stoppingError(): RpcError {
-  return new RpcError("UNAVAILABLE", "the server is stopping", { reason: "SERVER_STOPPING" });
-}
-
 function abandoned(reason: unknown): RpcError {
   if (reason instanceof RpcError) return reason;
   const late =

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import type { BoundService } from "../../platform/rpc/binding.ts";
+import type { BoundService } from "../../platform/rpc/call-context.ts";
 import type { HttpFace } from "../../platform/rpc/http/http-exchange.ts";
 import { readComments } from "../../platform/rpc/openapi/descriptor-comments.ts";
 import { createDocsFace } from "../../platform/rpc/openapi/docs-face.ts";

@@ -8,18 +8,18 @@ import {
 } from "../../../../gen/carillon/v1/job_pb.ts";
 import { RpcError } from "../errors/rpc-error.ts";
 import { createRequestCheck } from "./request-check.ts";
-import { findWireFault } from "./request-faults.ts";
+import { findRequestFault } from "./request-faults.ts";
 
 test("an unknown field is found at any depth, with message, number and path", () => {
   const job = create(JobSchema, { schedule: "x", http: { body: "b" }, labels: { a: "b" } });
   const clean = create(BatchCreateJobsRequestSchema, { requests: [{ job }, { job }] });
-  expect(findWireFault(BatchCreateJobsRequestSchema, clean)).toBeUndefined();
+  expect(findRequestFault(BatchCreateJobsRequestSchema, clean)).toBeUndefined();
 
   // Field 100, varint 1, at the end of a job.
   const bytes = Buffer.concat([toBinary(JobSchema, job), Buffer.from([0xa0, 0x06, 0x01])]);
   const tainted = create(CreateJobRequestSchema, { job: fromBinary(JobSchema, bytes) });
   const batch = create(BatchCreateJobsRequestSchema, { requests: [{ job }, tainted] });
-  expect(findWireFault(BatchCreateJobsRequestSchema, batch)).toEqual({
+  expect(findRequestFault(BatchCreateJobsRequestSchema, batch)).toEqual({
     field: "requests[1].job",
     description: "carillon.v1.Job has no field with number 100 in this version",
     reason: "UNKNOWN_FIELD",
@@ -62,5 +62,5 @@ test("the ends of the ranges are inside", () => {
     startTime: { seconds: -62_135_596_800n, nanos: 0 },
     endTime: { seconds: 253_402_300_799n, nanos: 999_999_999 },
   });
-  expect(findWireFault(JobSchema, job)).toBeUndefined();
+  expect(findRequestFault(JobSchema, job)).toBeUndefined();
 });

@@ -3,7 +3,7 @@ import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import type { FieldViolation } from "../errors/field-violation.ts";
 
 /** What the bytes of a request can say though its proto has no such thing. */
-export interface WireFault extends FieldViolation {
+export interface RequestFault extends FieldViolation {
   readonly reason: "UNKNOWN_FIELD" | "INVALID_FIELD";
 }
 
@@ -16,7 +16,7 @@ export interface WireFault extends FieldViolation {
  *   at the sum of seconds and nanos only, and what has no JSON form could never
  *   be read again by a client that speaks JSON.
  */
-export function findWireFault(desc: DescMessage, message: Message): WireFault | undefined {
+export function findRequestFault(desc: DescMessage, message: Message): RequestFault | undefined {
   const unknown = message.$unknown?.[0];
   if (unknown) {
     const description = `${desc.typeName} has no field with number ${unknown.no} in this version`;
@@ -32,27 +32,27 @@ export function findWireFault(desc: DescMessage, message: Message): WireFault | 
   return undefined;
 }
 
-function findInField(field: DescField, parent: Message): WireFault | undefined {
+function findInField(field: DescField, parent: Message): RequestFault | undefined {
   const desc = field.message;
   const value = readField(field, parent);
   if (desc === undefined || value === undefined) return undefined;
-  if (field.fieldKind === "message") return inside(field.name, findWireFault(desc, value as Message));
+  if (field.fieldKind === "message") return inside(field.name, findRequestFault(desc, value as Message));
   if (Array.isArray(value)) {
     for (const [index, item] of value.entries()) {
-      const fault = findWireFault(desc, item);
+      const fault = findRequestFault(desc, item);
       if (fault) return inside(`${field.name}[${index}]`, fault);
     }
     return undefined;
   }
   for (const [key, item] of Object.entries(value as Record<string, Message>)) {
-    const fault = findWireFault(desc, item);
+    const fault = findRequestFault(desc, item);
     if (fault) return inside(`${field.name}[${JSON.stringify(key)}]`, fault);
   }
   return undefined;
 }
 
 /** The path is put together on the way back, so that a good request costs no text. */
-function inside(name: string, fault: WireFault | undefined): WireFault | undefined {
+function inside(name: string, fault: RequestFault | undefined): RequestFault | undefined {
   return fault && { ...fault, field: fault.field === "" ? name : `${name}.${fault.field}` };
 }
 

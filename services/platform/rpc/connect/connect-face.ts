@@ -9,8 +9,15 @@ import {
 } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
-import type { BoundMethod, BoundService, BoundStream, BoundUnary, ReadRequest, WriteResponse } from "../binding.ts";
-import type { CallContext } from "../call-context.ts";
+import type {
+  BoundMethod,
+  BoundService,
+  BoundStream,
+  BoundUnary,
+  CallContext,
+  ReadRequest,
+  WriteResponse,
+} from "../call-context.ts";
 import { toConnectError } from "../errors/error-details.ts";
 import { RpcError } from "../errors/rpc-error.ts";
 import { notFound, refuseVerb, sendError, sendJson } from "../http/http-answers.ts";
@@ -112,9 +119,9 @@ function readOf(context: HandlerContext, request: Message): ReadRequest {
 }
 
 /**
- * connect encodes the answer when we are through with it, and tells its client
- * in its own words what went wrong. So it is tried here, where that is a
- * surprise as on the other faces; it costs 2 µs a job.
+ * Encodes the answer once to see whether it can be encoded; that costs 2 µs a
+ * job. connect does it only after the pipeline, and would tell the client in its
+ * own words why it cannot; here it is a surprise as on the other faces.
  */
 function writable({ output }: DescMethod, context: HandlerContext): WriteResponse<Message> {
   const isJson = context.responseHeader.get("content-type")?.includes("json") ?? false;
@@ -131,7 +138,6 @@ function contextOf(context: HandlerContext): CallContext {
     header: (name) => context.requestHeader.get(name) ?? undefined,
     signal: context.signal,
     remainingMs: context.timeoutMs,
-    setResponseHeader: (name, value) => context.responseHeader.set(name, value),
     // connect sends the headers of a stream with its first message.
     open: () => undefined,
   };

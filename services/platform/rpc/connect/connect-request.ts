@@ -1,7 +1,7 @@
 import type { DescMethod, JsonValue } from "@bufbuild/protobuf";
-import type { ReadRequest } from "../binding.ts";
+import type { ReadRequest } from "../call-context.ts";
+import { decodeMessage } from "../decode-message.ts";
 import { RpcError } from "../errors/rpc-error.ts";
-import { decode } from "../grpc/grpc-call.ts";
 import type { HttpExchange } from "../http/http-exchange.ts";
 import { decompress, readBody } from "../http/request-body.ts";
 import { readMessage } from "../json/json-reader.ts";
@@ -38,16 +38,19 @@ export function connectRequest(method: DescMethod, exchange: HttpExchange, maxBy
       return { read: async () => readJson(await body()), contentType: "application/json", body: {} };
     case "application/proto":
       if (streams) return {};
-      return { read: async () => decode(method.input, await body()), body: once() };
+      return { read: async () => decodeMessage(method.input, await body()), body: once() };
     case "application/connect+json":
       return { read: async () => readJson(await envelope(connectEncoding)), body: once(emptyJsonEnvelope) };
     case "application/connect+proto":
-      return { read: async () => decode(method.input, await envelope(connectEncoding)), body: once(emptyEnvelope) };
+      return {
+        read: async () => decodeMessage(method.input, await envelope(connectEncoding)),
+        body: once(emptyEnvelope),
+      };
     case "application/grpc-web+json":
       return { read: async () => readJson(await envelope(grpcEncoding)), body: once(emptyJsonEnvelope) };
     case "application/grpc-web":
     case "application/grpc-web+proto":
-      return { read: async () => decode(method.input, await envelope(grpcEncoding)), body: once(emptyEnvelope) };
+      return { read: async () => decodeMessage(method.input, await envelope(grpcEncoding)), body: once(emptyEnvelope) };
     default:
       return {};
   }

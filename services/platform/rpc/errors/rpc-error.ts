@@ -50,6 +50,11 @@ export function invalidField(field: string, description: string, reason?: string
   return invalidFields([{ field, description }], reason);
 }
 
+/** What ends open streams when a server stops; a client does well to come again. */
+export function stoppingError(): RpcError {
+  return new RpcError("UNAVAILABLE", "the server is stopping", { reason: "SERVER_STOPPING" });
+}
+
 /**
  * The same error with the paths as a REST client knows them: relative to the
  * body it sent (`schedule`, when the body is the request's field `job`). What is

@@ -5,16 +5,16 @@ import type { Clock } from "../../process/clock.ts";
 import { type Address, formatAddress } from "../../process/config.ts";
 import type { Startable } from "../../process/lifecycle.ts";
 import type { Log } from "../../process/log.ts";
-import type { BoundService, CallPipeline } from "../binding.ts";
+import type { CallPipeline } from "../binding.ts";
+import type { BoundService } from "../call-context.ts";
 import { createConnectFace } from "../connect/connect-face.ts";
-import { stoppingError } from "../error-normaliser.ts";
-import { RpcError } from "../errors/rpc-error.ts";
+import { RpcError, stoppingError } from "../errors/rpc-error.ts";
 import { notFound, sendError } from "../http/http-answers.ts";
 import { type BodyLimit, createExchange, type HttpExchange, type HttpFace } from "../http/http-exchange.ts";
+import { createProbesFace, type Probes } from "../http/probes-face.ts";
 import { createRestFace } from "../rest/rest-face.ts";
 import { isCrossSite, isLocalHost } from "./cross-site.ts";
 import { createHttpDrain } from "./http-drain.ts";
-import { createProbesFace, type Probes } from "./probes-face.ts";
 
 export interface HttpServerConfig {
   /** Port 0 picks a free one. */
@@ -72,7 +72,7 @@ export function createHttpServer(config: HttpServerConfig, deps: HttpServerDeps)
   const handle = (request: IncomingMessage, response: ServerResponse) => {
     connections.track(request, response);
     if (shutdown.signal.aborted) response.setHeader("connection", "close");
-    // By the response and not by the face: one that streams may never hear that its answer is through.
+    // Listens to the response: a face that streams may not notice the end.
     response.once("finish", () => discardRest(request));
     const exchange = createExchange(request, response, shutdown.signal);
     answer(faces, exchange, deps.pipeline.open).catch((error) => {

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { type DescMessage, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
+import { type DescMessage, type Message, toBinary } from "@bufbuild/protobuf";
 import {
   type handleServerStreamingCall,
   type handleUnaryCall,
@@ -11,8 +11,8 @@ import {
 import { Code } from "../../../../gen/google/rpc/code_pb.ts";
 import { StatusSchema } from "../../../../gen/google/rpc/status_pb.ts";
 import type { Clock } from "../../process/clock.ts";
-import type { BoundStream, BoundUnary } from "../binding.ts";
-import type { CallContext } from "../call-context.ts";
+import type { BoundStream, BoundUnary, CallContext } from "../call-context.ts";
+import { decodeMessage } from "../decode-message.ts";
 import { toStatus } from "../errors/error-details.ts";
 import { RpcError } from "../errors/rpc-error.ts";
 
@@ -27,8 +27,8 @@ export function unaryHandler(method: BoundUnary, clock: Clock): GrpcUnaryHandler
     method
       .call(
         context,
-        () => decode(input, call.request),
-        (response) => encode(output, response),
+        () => decodeMessage(input, call.request),
+        (response) => encodeMessage(output, response),
       )
       .then(
         (response) => {
@@ -49,8 +49,8 @@ export function streamHandler(method: BoundStream, clock: Clock, shutdown: Abort
     const { input, output } = method.desc;
     const responses = method.call(
       context,
-      () => decode(input, call.request),
-      (response) => encode(output, response),
+      () => decodeMessage(input, call.request),
+      (response) => encodeMessage(output, response),
     );
     // A generator that waits inside the handler is woken by the signal alone.
     writeAll(call, context, responses).then(
@@ -76,18 +76,8 @@ async function writeAll(
   context.open();
 }
 
-export function decode(desc: DescMessage, bytes: Uint8Array): Message {
-  try {
-    return fromBinary(desc, bytes);
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new RpcError("INVALID_ARGUMENT", `the request is no ${desc.typeName}: ${why}`, {
-      reason: "MALFORMED_REQUEST",
-    });
-  }
-}
-
-export function encode(desc: DescMessage, message: Message): Buffer {
+/** The binary form, in a Buffer that shares the memory of what protobuf wrote. */
+export function encodeMessage(desc: DescMessage, message: Message): Buffer {
   const bytes = toBinary(desc, message);
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
@@ -96,7 +86,7 @@ export function toGrpcStatus(error: unknown): StatusObject & Error {
   const refusal =
     error instanceof RpcError ? error : new RpcError("INTERNAL", "internal error", { reason: "INTERNAL" });
   const metadata = new Metadata();
-  metadata.set("grpc-status-details-bin", encode(StatusSchema, toStatus(refusal)));
+  metadata.set("grpc-status-details-bin", encodeMessage(StatusSchema, toStatus(refusal)));
   const { name, message } = refusal;
   return { name, message, code: Code[refusal.code], details: message, metadata };
 }
@@ -105,7 +95,6 @@ type GrpcCall = ServerUnaryCall<Buffer, Buffer> | ServerWritableStream<Buffer, B
 
 function createContext(call: GrpcCall, clock: Clock, shutdown?: AbortSignal): CallContext {
   let controller: AbortController | undefined;
-  let responseHeaders: Metadata | undefined;
   let opened = false;
   return {
     face: "grpc",
@@ -122,15 +111,11 @@ function createContext(call: GrpcCall, clock: Clock, shutdown?: AbortSignal): Ca
       return controller.signal;
     },
     remainingMs: () => remainingMs(call, clock),
-    setResponseHeader(name, value) {
-      responseHeaders ??= new Metadata();
-      responseHeaders.set(name, value);
-    },
     open() {
       if (opened) return;
       opened = true;
       // A stream's headers tell its client that it is open; an answer brings its own.
-      if (responseHeaders || "write" in call) call.sendMetadata(responseHeaders ?? new Metadata());
+      if ("write" in call) call.sendMetadata(new Metadata());
     },
   };
 }

@@ -14,7 +14,7 @@ import type { Clock } from "../../process/clock.ts";
 import { type Address, formatAddress } from "../../process/config.ts";
 import { fromStatus } from "../errors/error-details.ts";
 import { RpcError } from "../errors/rpc-error.ts";
-import { encode } from "./grpc-call.ts";
+import { encodeMessage } from "./grpc-call.ts";
 
 export interface GrpcClientConfig {
   address: Address;
@@ -42,10 +42,10 @@ const defaultTimeoutMs = 5_000;
 const defaultMaxResponseBytes = 16 * 1024 * 1024;
 
 /**
- * Calls between services. grpc-js waits ever longer between attempts to reach a
- * server that is gone; here each call after a failed connection makes a new
- * attempt at once, so that a restarted service is found by the next call.
- * Constructing it does not connect.
+ * Calls between services. grpc-js waits ever longer before it connects again to
+ * a server that is gone; here each call after a failed connection connects at
+ * once, so that a restarted service is found by the next call. Constructing it
+ * does not connect.
  */
 export function createGrpcClient<S extends DescService>(
   desc: S,
@@ -85,7 +85,7 @@ export function createGrpcClient<S extends DescService>(
       options?.signal?.throwIfAborted();
       const call = used.makeUnaryRequest(
         pathOf(method),
-        (request: Message) => encode(method.input, request),
+        (request: Message) => encodeMessage(method.input, request),
         (bytes: Buffer) => fromBinary(method.output, bytes),
         create(method.input, input),
         metadata,
@@ -106,7 +106,7 @@ export function createGrpcClient<S extends DescService>(
       options?.signal?.throwIfAborted();
       const call: ClientReadableStream<Message> = used.makeServerStreamRequest(
         pathOf(method),
-        (request: Message) => encode(method.input, request),
+        (request: Message) => encodeMessage(method.input, request),
         (bytes: Buffer) => fromBinary(method.output, bytes),
         create(method.input, input),
         metadata,

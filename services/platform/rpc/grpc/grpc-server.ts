@@ -12,8 +12,8 @@ import type { Clock } from "../../process/clock.ts";
 import { type Address, formatAddress } from "../../process/config.ts";
 import type { Startable } from "../../process/lifecycle.ts";
 import type { Log } from "../../process/log.ts";
-import type { BoundMethod, BoundService } from "../binding.ts";
-import { stoppingError } from "../error-normaliser.ts";
+import type { BoundMethod, BoundService } from "../call-context.ts";
+import { stoppingError } from "../errors/rpc-error.ts";
 import { streamHandler, unaryHandler } from "./grpc-call.ts";
 import { endStreamsOn } from "./grpc-shutdown.ts";
 import { createReflection } from "./reflection.ts";
@@ -30,8 +30,6 @@ export interface GrpcServerConfig {
 export interface GrpcServer extends Startable {
   /** Where it listens; the port is the real one once it has started. */
   address(): Address;
-  /** What health tells for all services: true from start to stop. */
-  setServing(serving: boolean): void;
 }
 
 const defaultMaxRequestBytes = 16 * 1024 * 1024;
@@ -61,6 +59,7 @@ export function createGrpcServer(
   }
   const names = ["", ...descs.map(({ typeName }) => typeName)];
   const health = new HealthImplementation();
+  // From start to stop.
   const setServing = (serving: boolean) => {
     for (const name of names) health.setStatus(name, serving ? "SERVING" : "NOT_SERVING");
   };
@@ -73,7 +72,6 @@ export function createGrpcServer(
   let stopping: Promise<void> | undefined;
   return {
     address: () => bound,
-    setServing,
     start() {
       starting ??= listen(server, config.address).then((port) => {
         bound = { host: config.address.host, port };

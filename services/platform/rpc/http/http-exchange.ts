@@ -1,6 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { DescMethod } from "@bufbuild/protobuf";
-import type { CallContext } from "../call-context.ts";
 
 /** One HTTP request and what the faces need to answer it. */
 export interface HttpExchange {
@@ -63,24 +62,6 @@ function originForm(request: IncomingMessage): string {
 }
 
 const absoluteForm = /^https?:\/\/([^/?#]+)(.*)$/is;
-
-/** The context of a REST call; `open` is what a stream does with its headers. */
-export function restContext(exchange: HttpExchange, open: () => void): CallContext {
-  const { request, response, signal } = exchange;
-  return {
-    face: "rest",
-    header: (name) => {
-      const value = request.headers[name.toLowerCase()];
-      return Array.isArray(value) ? value[0] : value;
-    },
-    signal,
-    remainingMs: () => undefined,
-    setResponseHeader(name, value) {
-      if (!response.headersSent) response.setHeader(name, value);
-    },
-    open,
-  };
-}
 
 /** Waits until a response takes more; also ends when the client is gone. */
 export function drained(response: ServerResponse, signal: AbortSignal): Promise<void> {

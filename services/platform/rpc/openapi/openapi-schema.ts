@@ -1,6 +1,6 @@
 import { type DescEnum, type DescField, type DescMessage, type JsonObject, ScalarType } from "@bufbuild/protobuf";
 import { FieldBehavior } from "../../../../gen/google/api/field_behavior_pb.ts";
-import { hasBehavior } from "../field-behavior.ts";
+import { hasBehavior } from "../rest/field-behavior.ts";
 import type { CommentOf } from "./descriptor-comments.ts";
 import { boundsOf, withoutUndefined } from "./openapi-bounds.ts";
 
@@ -37,7 +37,7 @@ export function createSchemaCollector(commentOf: CommentOf): SchemaCollector {
   };
 
   const enumSchema = (desc: DescEnum): JsonObject => {
-    // A field that is not specified is left out: the value for it is nothing to send.
+    // The UNSPECIFIED value is left out: nobody sends it.
     const lines = desc.values
       .filter(({ number }) => number !== 0)
       .map((value) => ({ name: value.localName, comment: commentOf(value) }));

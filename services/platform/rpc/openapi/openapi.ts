@@ -1,8 +1,8 @@
 import type { DescField, DescMessage, JsonObject } from "@bufbuild/protobuf";
 import { FieldBehavior } from "../../../../gen/google/api/field_behavior_pb.ts";
 import { StatusSchema } from "../../../../gen/google/rpc/status_pb.ts";
-import type { BoundService } from "../binding.ts";
-import { hasBehavior } from "../field-behavior.ts";
+import type { BoundService } from "../call-context.ts";
+import { hasBehavior } from "../rest/field-behavior.ts";
 import { type RestRoute, routesOf } from "../rest/rest-routes.ts";
 import type { CommentOf } from "./descriptor-comments.ts";
 import { createSchemaCollector, type SchemaCollector } from "./openapi-schema.ts";

@@ -1,8 +1,8 @@
 import type { Clock } from "../../process/clock.ts";
-import type { BoundService, BoundStream, BoundUnary } from "../binding.ts";
+import type { BoundService, BoundStream, BoundUnary, CallContext } from "../call-context.ts";
 import { RpcError, relativeTo } from "../errors/rpc-error.ts";
 import { refuseVerb, sendError, sendJson } from "../http/http-answers.ts";
-import { type BodyLimit, type HttpExchange, type HttpFace, restContext } from "../http/http-exchange.ts";
+import type { BodyLimit, HttpExchange, HttpFace } from "../http/http-exchange.ts";
 import { readBody } from "../http/request-body.ts";
 import { readField, writeField, writeMessage } from "../json/json-writer.ts";
 import { transcodeRequest } from "./rest-request.ts";
@@ -75,6 +75,21 @@ export function createRestFace(deps: { services: readonly BoundService[]; clock:
       sendError(exchange.response, isField ? relativeTo(body.name, error) : error);
     }
     return true;
+  };
+}
+
+/** The context of a REST call; `open` is what a stream does with its headers. */
+function restContext(exchange: HttpExchange, open: () => void): CallContext {
+  const { request, signal } = exchange;
+  return {
+    face: "rest",
+    header: (name) => {
+      const value = request.headers[name.toLowerCase()];
+      return Array.isArray(value) ? value[0] : value;
+    },
+    signal,
+    remainingMs: () => undefined,
+    open,
   };
 }
 

@@ -2,10 +2,10 @@ import { create, type DescField, type DescMessage, type Message, ScalarType } fr
 import { FieldMaskSchema } from "@bufbuild/protobuf/wkt";
 import { FieldBehavior } from "../../../../gen/google/api/field_behavior_pb.ts";
 import { invalidField, RpcError } from "../errors/rpc-error.ts";
-import { hasBehavior } from "../field-behavior.ts";
 import { findField, isThereTwice, join, readMessage, readSingle, setField, unknownField } from "../json/json-reader.ts";
 import { parseJson } from "../json/json-syntax.ts";
 import { readField } from "../json/json-writer.ts";
+import { hasBehavior } from "./field-behavior.ts";
 import type { RestMatch, RestRoute } from "./rest-routes.ts";
 
 /**

@@ -1,7 +1,7 @@
 import { type DescField, type DescMessage, getOption, hasOption } from "@bufbuild/protobuf";
 import { http } from "../../../../gen/google/api/annotations_pb.ts";
 import type { HttpRule } from "../../../../gen/google/api/http_pb.ts";
-import type { BoundMethod, BoundService } from "../binding.ts";
+import type { BoundMethod, BoundService } from "../call-context.ts";
 import { compilePathTemplate, type PathTemplate } from "./path-template.ts";
 
 /** One HTTP rule of one RPC. */

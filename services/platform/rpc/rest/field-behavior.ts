@@ -1,5 +1,5 @@
 import { type DescField, getOption, hasOption } from "@bufbuild/protobuf";
-import { type FieldBehavior, field_behavior } from "../../../gen/google/api/field_behavior_pb.ts";
+import { type FieldBehavior, field_behavior } from "../../../../gen/google/api/field_behavior_pb.ts";
 
 /** Whether a field is annotated so (AIP-203). */
 export function hasBehavior(field: DescField, behavior: FieldBehavior): boolean {

@@ -1,7 +1,6 @@
-import type { Authenticator } from "../checks/authentication.ts";
 import { RpcError } from "../errors/rpc-error.ts";
-import { readOnlyVerbs, refuseVerb, sendError } from "../http/http-answers.ts";
-import type { HttpFace } from "../http/http-exchange.ts";
+import { readOnlyVerbs, refuseVerb, sendError } from "./http-answers.ts";
+import type { HttpFace } from "./http-exchange.ts";
 
 /** What operators and their machines ask for. */
 export interface Probes {
@@ -13,8 +12,8 @@ export interface Probes {
 
 const paths: ReadonlySet<string> = new Set(["/healthz", "/readyz", "/metrics"]);
 
-/** /healthz (the process answers), /readyz (it does its work), /metrics (with a token, when there are tokens). */
-export function createProbesFace(probes: Probes, authenticate: Authenticator): HttpFace {
+/** /healthz (the process answers), /readyz (it does its work), /metrics (when `authenticate` throws nothing). */
+export function createProbesFace(probes: Probes, authenticate: (authorization: string | undefined) => void): HttpFace {
   return async (exchange) => {
     const { path, request, response } = exchange;
     const plain = { "content-type": "text/plain; charset=utf-8", "cache-control": "no-store" };
