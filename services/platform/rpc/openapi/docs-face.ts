@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import type { ServerResponse } from "node:http";
-import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import type { JsonObject } from "@bufbuild/protobuf";
 import { readOnlyVerbs, refuseVerb } from "../http/http-answers.ts";
 import type { HttpFace } from "../http/http-exchange.ts";
@@ -26,7 +26,7 @@ const paths: ReadonlySet<string> = new Set(["/", "/openapi.json", "/docs", "/doc
 
 /** /openapi.json, and Swagger UI at /docs, where / leads, too. Nothing is fetched from elsewhere, and no token is asked for. */
 export function createDocsFace({ title, openApi }: DocsOptions): HttpFace {
-  const folder = dirname(createRequire(import.meta.url).resolve("swagger-ui-dist/package.json"));
+  const folder = dirname(fileURLToPath(import.meta.resolve("swagger-ui-dist/package.json")));
   let document: Buffer | undefined;
   const files = new Map<string, Promise<Buffer>>();
   const fileOf = (name: string) => {
