@@ -4,7 +4,7 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import pLimit from "p-limit";
 import { ensureBrowser } from "./support/browser.ts";
-import { type CheckResult, generatedIsCurrent, importDirections, program } from "./support/checks.ts";
+import { type CheckResult, generatedIsCurrent, importDirections, productionKnip, program } from "./support/checks.ts";
 import { filesOf, findTestFiles, needsBrowser, readTestChoice } from "./support/test-choice.ts";
 
 // `npm test`: the static checks, then every test. `--static` leaves the tests
@@ -31,6 +31,7 @@ async function runChecks(): Promise<boolean> {
     ["import directions", () => importDirections(root)],
     ["generated code", () => generatedIsCurrent(root, workDir)],
     ["unused code", () => program(root, "knip", ["--no-progress", "--treat-config-hints-as-errors"])],
+    ["what tests alone use", () => program(root, "knip", [...productionKnip, "--treat-config-hints-as-errors"])],
     ["format and lint", () => program(root, "biome", ["check", "--error-on-warnings", "."])],
     ["proto lint", () => program(root, "buf", ["lint"])],
     ["proto breaking changes", () => program(root, "buf", ["breaking", "proto", "--against", baseline])],

@@ -50,6 +50,9 @@ export async function generatedIsCurrent(root: string, workDir: string): Promise
   }
 }
 
+/** The arguments of knip that let it look at the product alone. */
+export const productionKnip = ["--no-progress", "--production", "--config", "knip.production.jsonc"];
+
 /** The layer rules. Seeing no TypeScript at all is a failure too: the tool then says that all is well. */
 export async function importDirections(root: string): Promise<CheckResult> {
   const cruise = await program(root, "depcruise", ["services", "test", "gen", "--output-type", "json"]);

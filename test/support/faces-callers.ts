@@ -13,10 +13,10 @@ import { ExecutionService } from "../../gen/carillon/v1/execution_pb.ts";
 import { JobService } from "../../gen/carillon/v1/job_pb.ts";
 import { systemClock } from "../../services/platform/process/clock.ts";
 import { type Address, formatAddress } from "../../services/platform/process/config.ts";
-import { fromConnectError } from "../../services/platform/rpc/errors/error-details.ts";
 import { RpcError } from "../../services/platform/rpc/errors/rpc-error.ts";
 import { createGrpcClient } from "../../services/platform/rpc/grpc/grpc-client.ts";
 import { readMessage } from "../../services/platform/rpc/json/json-reader.ts";
+import { fromConnectError } from "./connect-refusal.ts";
 
 /** One way in. Refusals arrive as RpcError, whatever they looked like on the wire. */
 export interface Caller {

@@ -10,6 +10,7 @@ const settings = [
   ".dependency-cruiser.cjs",
   "eslint.config.js",
   "knip.jsonc",
+  "knip.production.jsonc",
   "buf.gen.yaml",
 ];
 

@@ -8,9 +8,9 @@ import type { Address } from "../../../services/platform/process/config.ts";
 import { createLog } from "../../../services/platform/process/log.ts";
 import { createMetrics } from "../../../services/platform/process/metrics.ts";
 import { bindService, createCallPipeline } from "../../../services/platform/rpc/binding.ts";
-import { fromConnectError } from "../../../services/platform/rpc/errors/error-details.ts";
 import { RpcError } from "../../../services/platform/rpc/errors/rpc-error.ts";
 import { createGrpcServer, type GrpcServer } from "../../../services/platform/rpc/grpc/grpc-server.ts";
+import { fromConnectError } from "../../support/connect-refusal.ts";
 import { everyHour, type Registry, removeDir, startRegistry, tempDir } from "../../support/registry.ts";
 
 const log = createLog("test", "silent");

@@ -47,26 +47,13 @@ export function toConnectError(error: RpcError): ConnectError {
 
 /** For calls that we make: the error of another service, as it threw it. */
 export function fromStatus(status: Pick<Status, "code" | "message" | "details">): RpcError {
-  return rebuild(status.code, status.message, (desc) => find(status.details, desc));
-}
-
-/** For calls made with a Connect transport. */
-export function fromConnectError(error: ConnectError): RpcError {
-  return rebuild(error.code, error.rawMessage, (desc) => error.findDetails(desc)[0]);
-}
-
-function rebuild(
-  number: number,
-  message: string,
-  detail: <D extends DescMessage>(desc: D) => MessageShape<D> | undefined,
-): RpcError {
-  const code = codeOf(number);
-  const info = detail(ErrorInfoSchema);
-  const retryDelay = detail(RetryInfoSchema)?.retryDelay;
-  return new RpcError(code, message, {
+  const code = codeOf(status.code);
+  const info = find(status.details, ErrorInfoSchema);
+  const retryDelay = find(status.details, RetryInfoSchema)?.retryDelay;
+  return new RpcError(code, status.message, {
     reason: info?.reason || code,
     metadata: info?.metadata ?? {},
-    fieldViolations: detail(BadRequestSchema)?.fieldViolations ?? [],
+    fieldViolations: find(status.details, BadRequestSchema)?.fieldViolations ?? [],
     ...(retryDelay && { retryDelayMs: durationMs(retryDelay) }),
   });
 }

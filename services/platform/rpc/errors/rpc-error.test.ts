@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
+import { fromConnectError } from "../../../../test/support/connect-refusal.ts";
 import { toGrpcStatus } from "../grpc/grpc-call.ts";
-import { fromConnectError, fromStatus, toConnectError, toStatus } from "./error-details.ts";
+import { fromStatus, toConnectError, toStatus } from "./error-details.ts";
 import { invalidField, invalidFields, RpcError, relativeTo } from "./rpc-error.ts";
 
 test("an error survives google.rpc.Status and ConnectError unchanged", () => {
