@@ -47,6 +47,16 @@ const timeAndChance = [
   { selector: onlyAs("Math", [member("Math", "!='random'")]), message: useRandom },
   // Of Intl.DateTimeFormat: it formats the present when it is given nothing.
   { selector: "CallExpression[callee.property.name=/^format(ToParts)?$/][arguments.length=0]", message: useClock },
+  // Of uuid: without a time and random bytes it takes both from the machine.
+  {
+    selector: "CallExpression[callee.name='v7']:not(:has([key.name='msecs']):has([key.name='random']))",
+    message: "Hand it msecs and random.",
+  },
+  {
+    selector: onlyAs("v7", ["CallExpression > .callee", "ImportSpecifier > *"]),
+    message: "Call it where it is named.",
+  },
+  { selector: "ImportSpecifier[imported.name='v7'][local.name!='v7']", message: "Call it by its name." },
   { selector: "ImportSpecifier[imported.name='performance'][local.name!='performance']", message: useClock },
 ];
 
@@ -76,6 +86,7 @@ const modules = [
   { name: "crypto", allowImportNames: ["createHash", "createHmac", "timingSafeEqual"], message: useRandom },
   ...["module", "vm", "worker_threads"].map((name) => ({ name, message: useImport })),
 ].flatMap((module) => [module, { ...module, name: `node:${module.name}` }]);
+const packages = [{ name: "uuid", allowImportNames: ["v7", "validate", "version", "parse"], message: useRandom }];
 
 const takeWhatIsPassed = {
   regex: "/clock[.]ts$",
@@ -94,30 +105,16 @@ const restrict = ({ syntax = [], globals = [], modules = [], patterns = [] }) =>
 const ofProduct = {
   syntax: [...timeAndChance, ...unseenImports],
   globals,
-  modules,
+  modules: [...modules, ...packages],
   patterns: [takeWhatIsPassed],
 };
 
 const ofCores = {
   ...ofProduct,
-  syntax: [
-    ...ofProduct.syntax,
-    // Without a time and random bytes it takes both from the machine.
-    {
-      selector: "CallExpression[callee.name='v7']:not(:has([key.name='msecs']):has([key.name='random']))",
-      message: "Hand it msecs and random.",
-    },
-    {
-      selector: onlyAs("v7", ["CallExpression > .callee", "ImportSpecifier > *"]),
-      message: "Call it where it is named.",
-    },
-    { selector: "ImportSpecifier[imported.name='v7'][local.name!='v7']", message: "Call it by its name." },
-  ],
   globals: [
     ...globals,
     ...["process", "fetch", "WebSocket", "EventSource", "console"].map((name) => ({ name, message: bePure })),
   ],
-  modules: [...modules, { name: "uuid", allowImportNames: ["v7", "validate", "version", "parse"], message: useRandom }],
 };
 
 export default [
