@@ -1,6 +1,6 @@
 import { connect } from "node:net";
 import { pino } from "pino";
-import { systemClock } from "../../services/platform/process/clock.ts";
+import { type Clock, systemClock } from "../../services/platform/process/clock.ts";
 import { formatAddress } from "../../services/platform/process/config.ts";
 import { createHttpServer, type HttpServer } from "../../services/platform/rpc/front-door/http-server.ts";
 import { createFakeBackend, type FakeBackend } from "./faces-service.ts";
@@ -22,14 +22,16 @@ export interface Answer {
 }
 
 /** The HTTP front door over the backend of the contract suite, with a small limit for bodies. */
-export async function startFrontDoor(options: { tokens?: string[]; ready?: () => boolean } = {}): Promise<FrontDoor> {
+export async function startFrontDoor(
+  options: { tokens?: string[]; ready?: () => boolean | Promise<boolean>; clock?: Clock } = {},
+): Promise<FrontDoor> {
   const backend = createFakeBackend(options);
   const { services, pipeline } = backend;
   const metrics = async () => ({ contentType: backend.metrics.contentType, body: await backend.metrics.metrics() });
   const probes = { ready: options.ready ?? (() => true), metrics };
   const server = createHttpServer(
     { address: { host: "127.0.0.1", port: 0 }, maxBodyBytes: 300_000 },
-    { services, pipeline, probes, log: pino({ level: "silent" }), clock: systemClock },
+    { services, pipeline, probes, log: pino({ level: "silent" }), clock: options.clock ?? systemClock },
   );
   await server.start();
   const url = (path: string) => `http://${formatAddress(server.address())}${path}`;

@@ -1,5 +1,7 @@
 import { request as httpRequest } from "node:http";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { systemClock } from "../../../services/platform/process/clock.ts";
 import { converse, type FrontDoor, startFrontDoor, statusesIn } from "../../support/front-door.ts";
 
 let door: FrontDoor;
@@ -30,6 +32,10 @@ test("a page of another site cannot change anything", async () => {
   expect((await door.call("POST", "/jobs", job, { "sec-fetch-site": "cross-site" })).status).toBe(403);
   expect((await door.call("POST", "/jobs", job, { origin: "https://evil.example" })).status).toBe(403);
   expect((await door.call("POST", "/jobs", job, { origin: door.url("") })).status).toBe(200);
+  // Its own pages, and what somebody did by hand.
+  for (const site of ["same-origin", "none"]) {
+    expect((await door.call("POST", "/jobs", job, { "sec-fetch-site": site })).status, site).toBe(200);
+  }
 });
 
 test("a name that was made to point at this machine opens nothing, unless tokens guard the door", async () => {
@@ -81,6 +87,26 @@ test("a page of another site does not pass by an absolute form", async () => {
     ).then(statusesIn);
   expect(await post("http://localhost/jobs/x:pause", "http://evil.example")).toEqual([403]);
   expect(await post("http://localhost/jobs/x:pause", "http://localhost")).toEqual([404]);
+});
+
+test("a stopping server answers what is under way, closes its connection, and waits for nothing else", async () => {
+  await door.server.stop();
+  const asked = Promise.withResolvers<void>();
+  const answer = Promise.withResolvers<boolean>();
+  const ready = () => {
+    asked.resolve();
+    return answer.promise;
+  };
+  // Its time never comes: nothing is cut off.
+  const clock = { ...systemClock, after: () => () => undefined };
+  door = await startFrontDoor({ ready, clock });
+  const said = converse(door.server, 2, "GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  await asked.promise;
+  const stopped = door.server.stop();
+  await nextTurn();
+  answer.resolve(true);
+  expect(statusesIn(await said)).toEqual([200]);
+  await stopped;
 });
 
 describe("watching", () => {
