@@ -1,6 +1,7 @@
 import { gzipSync } from "node:zlib";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { WatchExecutionsRequestSchema } from "../../gen/carillon/v1/execution_pb.ts";
 import { CreateJobRequestSchema, JobSchema } from "../../gen/carillon/v1/job_pb.ts";
 import { StatusSchema } from "../../gen/google/rpc/status_pb.ts";
 import { fromStatus } from "../../services/platform/rpc/errors/error-details.ts";
@@ -8,7 +9,7 @@ import type { RpcError } from "../../services/platform/rpc/errors/rpc-error.ts";
 import { job } from "../support/faces-refusals.ts";
 import { type FrontDoor, startFrontDoor } from "../support/front-door.ts";
 
-// gRPC-Web by hand: what a client in a browser may send and ours does not.
+// gRPC-Web and Connect by hand: what a client may send and ours does not.
 
 let door: FrontDoor;
 beforeAll(async () => {
@@ -29,17 +30,21 @@ async function send(
   contentType: string,
   { flags = 0, headers = {} }: { flags?: number; headers?: Record<string, string> } = {},
 ): Promise<Reply> {
+  const response = await fetch(door.url("/carillon.v1.JobService/CreateJob"), {
+    method: "POST",
+    headers: { "content-type": contentType, ...headers },
+    body: envelope(message, flags),
+  });
+  expect(response.status).toBe(200);
+  return openReply(Buffer.from(await response.arrayBuffer()));
+}
+
+function envelope(message: string | Uint8Array, flags: number): Buffer {
   const bytes = Buffer.from(message as Uint8Array);
   const head = Buffer.alloc(5);
   head.writeUInt8(flags, 0);
   head.writeUInt32BE(bytes.length, 1);
-  const response = await fetch(door.url("/carillon.v1.JobService/CreateJob"), {
-    method: "POST",
-    headers: { "content-type": contentType, ...headers },
-    body: Buffer.concat([head, bytes]),
-  });
-  expect(response.status).toBe(200);
-  return openReply(Buffer.from(await response.arrayBuffer()));
+  return Buffer.concat([head, bytes]);
 }
 
 function openReply(bytes: Buffer): Reply {
@@ -98,9 +103,32 @@ describe("gRPC-Web takes what the other faces take", () => {
     expect((await send(gzipSync(request), "application/grpc-web+proto", packed)).message).toBeDefined();
   });
 
+  test("a message as long as they may be, and none that is longer", async () => {
+    const json = JSON.stringify({ job });
+    expect((await send(json.padEnd(300_000), "application/grpc-web+json")).message).toBeDefined();
+    expect((await send(json.padEnd(300_001), "application/grpc-web+json")).refusal).toMatchObject({
+      reason: "REQUEST_TOO_LARGE",
+    });
+  });
+
   test("JSON with short enum names and snake_case", async () => {
     const json = '{"job":{"schedule":"@hourly","api_endpoint":"http://x/","type":"ATLEAST_ONCE"}}';
     const { message } = await send(json, "application/grpc-web+json");
     expect(JSON.parse(message?.toString() ?? "")).toMatchObject({ apiEndpoint: "http://x/" });
   });
+});
+
+test.each([
+  [
+    "application/connect+proto",
+    toBinary(WatchExecutionsRequestSchema, create(WatchExecutionsRequestSchema, { jobId: "nope" })),
+  ],
+  ["application/connect+json", Buffer.from('{"job_id":"nope"}')],
+])("Connect takes a packed request for a stream, as %s", async (contentType, message) => {
+  const response = await fetch(door.url("/carillon.v1.ExecutionService/WatchExecutions"), {
+    method: "POST",
+    headers: { "content-type": contentType, "connect-content-encoding": "gzip" },
+    body: envelope(gzipSync(message), compressedFlag),
+  });
+  expect(await response.text()).toContain('"code":"not_found"');
 });

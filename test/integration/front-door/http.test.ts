@@ -114,6 +114,7 @@ describe("watching", () => {
     await door.call("POST", "/jobs", { ...job, display_name: "three" });
     const { headers, text } = await door.call("GET", "/jobs/job-1/executions:watch");
     expect(headers.get("content-type")).toBe("text/event-stream");
+    expect(headers.get("x-accel-buffering")).toBe("no");
     const events = text
       .trim()
       .split("\n\n")

@@ -16,6 +16,12 @@ test("a body over the limit is 413", async () => {
   expect([status, json.error.code, reasonOf({ json })]).toEqual([413, 413, "REQUEST_TOO_LARGE"]);
 });
 
+test("a body as long as it may be is taken, and none that is longer", async () => {
+  const text = JSON.stringify(job);
+  expect((await door.call("POST", "/jobs", text.padEnd(300_000))).status).toBe(200);
+  expect((await door.call("POST", "/jobs", text.padEnd(300_001))).status).toBe(413);
+});
+
 describe("a refused upload is answered, and the same connection serves the next request", () => {
   const rpc = "/carillon.v1.JobService/CreateJob";
   const faces: [string, string, number, string][] = [
@@ -56,15 +62,18 @@ test("an archive that unpacks past the limit is 413", async () => {
 
 test("a client that asks first is told before it sends", async () => {
   const expecting = (bytes: number) =>
-    new Promise<number | undefined>((resolve, reject) => {
+    new Promise<[number | undefined, string | undefined]>((resolve, reject) => {
       const sent = httpRequest(door.url("/jobs"), {
         method: "POST",
         headers: { expect: "100-continue", "content-length": bytes, "content-type": "application/json" },
       });
       sent.on("continue", () => sent.end(JSON.stringify(job).padEnd(bytes)));
-      sent.on("response", (response) => resolve(response.resume().statusCode)).on("error", reject);
+      sent.on("error", reject).on("response", (response) => {
+        resolve([response.resume().statusCode, response.headers.connection]);
+      });
       sent.flushHeaders();
     });
-  expect(await expecting(1000)).toBe(200);
-  expect(await expecting(1_000_000)).toBe(413);
+  expect(await expecting(1000)).toEqual([200, "keep-alive"]);
+  // The body stays with the client: nothing that follows on the connection could be told from it.
+  expect(await expecting(1_000_000)).toEqual([413, "close"]);
 });
