@@ -15,11 +15,8 @@ export async function readBody(
 ): Promise<Buffer> {
   const mostBytes = maxBytes + framingBytes;
   const asksFirst = request.headers.expect !== undefined;
-  if (Number(request.headers["content-length"] ?? 0) > mostBytes) {
-    // The client keeps its body back now, and nothing else can follow on this connection.
-    if (asksFirst) response.setHeader("connection", "close");
-    throw tooLarge(maxBytes);
-  }
+  // A client that asks first keeps its body back now: Node closes the connection, where nothing else could follow.
+  if (Number(request.headers["content-length"] ?? 0) > mostBytes) throw tooLarge(maxBytes);
   if (asksFirst) response.writeContinue();
   const chunks: Buffer[] = [];
   let bytes = 0;
