@@ -77,8 +77,21 @@ interface AckBody {
 const defaultWindow = 512;
 const defaultAckTimeoutMs = 5_000;
 const resendCheckMs = 250;
-// JetStream answers that pass by themselves: no leader yet, no memory, storage catching up.
-const passingErrorCodes: ReadonlySet<number> = new Set([10_008, 10_009, 10_023, 10_028, 10_077, 10_118]);
+// What the broker cannot take now and may take later, beside what it marks so itself (`passingStatuses`).
+// All other codes of nats-server's errors.json say something about the message or the stream's definition.
+const passingCodes: ReadonlySet<number> = new Set([
+  10_002, // The account's storage is full: consumers empty it, or an operator makes room.
+  10_009, // No leader yet.
+  10_028, // No memory.
+  10_047, // No disk.
+  10_118, // The stream is offline,
+  10_194, // and why.
+  10_158, // The same id was sent before and is being stored.
+]);
+// Unavailable: no leader, no resources, a store that fails, JetStream not enabled. And too many requests.
+const passingStatuses: ReadonlySet<number> = new Set([503, 429]);
+// Its own acknowledgement is on the way: nothing that anybody has to know.
+const duplicateInProcess = 10_158;
 const decoder = new TextDecoder();
 
 export function createPublisher(
@@ -131,31 +144,39 @@ export function createPublisher(
 
   const send = (message: Outstanding) => {
     message.sentAtMs = clock.monotonicMs();
-    message.write(inbox + message.token);
+    try {
+      message.write(inbox + message.token);
+    } catch (error) {
+      // The connection itself does not take it: it is larger than the broker allows.
+      const description = error instanceof Error ? error.message : String(error);
+      outstanding.delete(message.token);
+      message.resolve({ kind: "refused", code: 0, description });
+    }
+  };
+
+  /** Sends what waits, as far as there is room. */
+  const fill = () => {
+    while (outstanding.size < window) {
+      const next = waiting.shift();
+      if (!next) return;
+      outstanding.set(next.token, next);
+      send(next);
+    }
   };
 
   const enqueue = (subject: string, batch: boolean, write: Outstanding["write"]): Promise<PublishOutcome> => {
     if (stopped) return Promise.resolve({ kind: "abandoned" });
     return new Promise((resolve) => {
       const token = (nextToken++).toString(36);
-      const message: Outstanding = { subject, write, batch, token, sentAtMs: 0, resolve };
-      if (outstanding.size >= window) {
-        waiting.push(message);
-        return;
-      }
-      outstanding.set(token, message);
-      send(message);
+      waiting.push({ subject, write, batch, token, sentAtMs: 0, resolve });
+      fill();
     });
   };
 
   const settle = (message: Outstanding, outcome: PublishOutcome) => {
     outstanding.delete(message.token);
     message.resolve(outcome);
-    const next = waiting.shift();
-    if (next) {
-      outstanding.set(next.token, next);
-      send(next);
-    }
+    fill();
   };
 
   const onAck = (error: Error | null, ack: Msg) => {
@@ -175,8 +196,10 @@ export function createPublisher(
       return;
     }
     const code = body.error.err_code ?? body.error.code;
-    if (passingErrorCodes.has(code) || body.error.code === 503) {
-      log.warn({ event: "publish_deferred", subject: message.subject, code, description: body.error.description });
+    if (passingCodes.has(code) || passingStatuses.has(body.error.code)) {
+      const { description } = body.error;
+      if (code !== duplicateInProcess)
+        log.warn({ event: "publish_deferred", subject: message.subject, code, description });
       return;
     }
     settle(message, { kind: "refused", code, description: body.error.description });
@@ -186,6 +209,8 @@ export function createPublisher(
     if (!broker.connected()) return;
     const now = clock.monotonicMs();
     for (const message of outstanding.values()) if (now - message.sentAtMs >= olderThanMs) send(message);
+    // A broker that came back may allow less than before.
+    fill();
   };
 
   const scheduleCheck = () => {
