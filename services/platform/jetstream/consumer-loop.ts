@@ -2,6 +2,7 @@ import { type ConsumerMessages, type JsMsg, NatsError, type Subscription } from 
 import { type Clock, sleep } from "../process/clock.ts";
 import type { Startable } from "../process/lifecycle.ts";
 import type { Log } from "../process/log.ts";
+import { askBroker } from "./ask-broker.ts";
 import type { Broker } from "./broker.ts";
 
 // The defaults (30 s) let consume() stall that long after a broker failover.
@@ -40,7 +41,9 @@ export function createConsumerLoop(
   let loop: Promise<void> | undefined;
 
   const consume = async () => {
-    const consumer = await broker.js.consumers.get(options.stream, options.durable);
+    const consumer = await askBroker(broker, () => broker.js.consumers.get(options.stream, options.durable));
+    // What it sent now would be lost on the way until the ack wait has passed.
+    if (stopping.signal.aborted) return;
     messages = await consumer.consume({
       max_messages: options.maxMessages,
       expires: pullExpiresMs,

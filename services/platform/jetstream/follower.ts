@@ -10,6 +10,7 @@ import {
 import { type Clock, sleep } from "../process/clock.ts";
 import type { Startable } from "../process/lifecycle.ts";
 import type { Log } from "../process/log.ts";
+import { askBroker } from "./ask-broker.ts";
 import type { Broker } from "./broker.ts";
 import { isMissing, pullExpiresMs, pullHeartbeatMs, watchPull } from "./consumer-loop.ts";
 
@@ -116,7 +117,7 @@ export function createFollower(broker: Broker, deps: { clock: Clock; log: Log },
 
   /** Follows until the consumer is lost in any way; the caller makes another from the same place. */
   const follow = async () => {
-    const { consumer: info, stream } = await attach();
+    const { consumer: info, stream } = await askBroker(broker, attach);
     if (!placed && !replaced && options.from === "new") {
       // What comes after this moment counts, also when the first consumer is lost before its first message.
       seen = info.num_pending === 0 ? stream.state.last_seq : stream.state.last_seq - info.num_pending;
@@ -126,7 +127,7 @@ export function createFollower(broker: Broker, deps: { clock: Clock; log: Log },
       placed = true;
       markCaughtUp();
     }
-    const consumer = await broker.js.consumers.get(options.stream, info.name);
+    const consumer = await askBroker(broker, () => broker.js.consumers.get(options.stream, info.name));
     let delivered = 0;
     let broken = false;
     const lost = (reason: string) => {

@@ -1,4 +1,5 @@
 import { NatsError } from "nats";
+import { askBroker } from "../../platform/jetstream/ask-broker.ts";
 import type { Broker } from "../../platform/jetstream/broker.ts";
 import { createFollower } from "../../platform/jetstream/follower.ts";
 import { type Clock, sleep } from "../../platform/process/clock.ts";
@@ -88,7 +89,7 @@ export function createCoordination(
   const untilAnswered = async <T>(ask: () => Promise<T>): Promise<T | undefined> => {
     while (!stopping.signal.aborted) {
       try {
-        return await ask();
+        return await askBroker(broker, ask);
       } catch (error) {
         if (!stopping.signal.aborted) log.warn({ event: "coordination_read_failed", err: error });
         await sleep(clock, retryMs, stopping.signal);
