@@ -96,6 +96,8 @@ export function createBroker(options: BrokerOptions): Broker {
         maxReconnectAttempts: -1,
         reconnectTimeWait: reconnectWaitMs,
         waitOnFirstConnect: true,
+        // The client would give up for ever when it is refused twice in a row.
+        ignoreAuthErrorAbort: true,
         pingInterval: pingIntervalMs,
         maxPingOut: 2,
       });
