@@ -51,7 +51,7 @@ export async function startTickerRig(): Promise<TickerRig> {
   const nats = await startNats();
   const log = createLog("rig", "silent");
   const deps = { clock: systemClock, log };
-  const broker = createBroker({ url: nats.url, name: "rig", log, ensure: () => keeper.ensure() });
+  const broker = createBroker({ url: nats.url, name: "rig" }, deps);
   const keeper = createStreamKeeper(broker, deps, { replicas: 1 });
   await broker.start();
   await keeper.start();

@@ -39,7 +39,7 @@ describe("JetStream", () => {
 
   beforeAll(async () => {
     nats = await startNats();
-    broker = createBroker({ url: nats.url, name: "test", log: deps.log });
+    broker = createBroker({ url: nats.url, name: "test" }, deps);
     await broker.start();
     await createStreamKeeper(broker, deps, { replicas: 1 }).ensure();
   });

@@ -29,7 +29,7 @@ describe("a publisher", () => {
 
   beforeAll(async () => {
     nats = await startNats({ jetStream: false });
-    broker = createBroker({ url: nats.url, name: "test", log: deps.log });
+    broker = createBroker({ url: nats.url, name: "test" }, deps);
     await broker.start();
   });
   afterEach(async () => {
