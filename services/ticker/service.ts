@@ -8,7 +8,7 @@ import { createGrpcServer } from "../platform/rpc/grpc/grpc-server.ts";
 import { maxBatchBytes, maxBatchEntries } from "../wire/due-batch.ts";
 import { createStreamKeeper } from "../wire/stream-keeper.ts";
 import type { TickerConfig } from "./config.ts";
-import { defaultTickerSettings } from "./core/model.ts";
+import { defaultTickerSettings } from "./core/ticker-settings.ts";
 import { createDriver } from "./io/driver.ts";
 import { createTickerMetrics, registerTickerGauges } from "./io/ticker-metrics.ts";
 

@@ -1,5 +1,7 @@
-import type { EffectSink, Now, TickerEffect, TickerSettings } from "./model.ts";
+import type { EffectSink, TickerEffect } from "./effects.ts";
+import type { Now } from "./now.ts";
 import type { Issued, PartitionRun } from "./partition-run.ts";
+import type { TickerSettings } from "./ticker-settings.ts";
 
 type DueEffect = Extract<TickerEffect, { kind: "publish-due" }>;
 

@@ -1,6 +1,9 @@
+import type { EffectSink } from "./effects.ts";
 import { FillWatch } from "./fill-watch.ts";
-import type { EffectSink, JobChange, Now, TickerSettings } from "./model.ts";
+import type { JobChange } from "./job-change.ts";
+import type { Now } from "./now.ts";
 import type { PartitionRun } from "./partition-run.ts";
+import type { TickerSettings } from "./ticker-settings.ts";
 
 /** Hands what the readers of JOBS tell to the partitions that they read for. */
 export class JobsRouter {

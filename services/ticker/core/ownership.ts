@@ -1,15 +1,11 @@
-import {
-  aheadToleratedSeconds,
-  type Claim,
-  laterWatermark,
-  type Now,
-  type Tick,
-  type TickerSettings,
-  type Watermark,
-} from "./model.ts";
+import type { PartitionClaim } from "../../wire/partition-claim.ts";
+import type { Tick } from "../../wire/tick.ts";
+import type { Watermark } from "../../wire/watermark.ts";
+import type { Now } from "./now.ts";
+import { aheadToleratedSeconds, type TickerSettings } from "./ticker-settings.ts";
 
 export interface KnownClaim {
-  claim: Claim | undefined;
+  claim: PartitionClaim | undefined;
   revision: number;
 }
 
@@ -217,4 +213,11 @@ export class Ownership {
     }
     return peer;
   }
+}
+
+/** The later one of two watermarks. */
+function laterWatermark(a: Watermark | undefined, b: Watermark | undefined): Watermark | undefined {
+  if (!a || !b) return a ?? b;
+  if (a.second !== b.second) return a.second > b.second ? a : b;
+  return a.jobsSequence >= b.jobsSequence ? a : b;
 }

@@ -98,7 +98,7 @@ export class PartitionAgenda {
     if (!this.#cut) return undefined;
     const { pile, second } = this.#cut;
     const batch = nextBatch(pile, this.#limits);
-    const last = pile.position >= pile.slots.length;
+    const last = pile.next >= pile.slots.length;
     if (last) this.#cut = undefined;
     return { second, batch, mayRepeat: pile.second <= this.#mayRepeatUntil, last };
   }
@@ -123,8 +123,8 @@ export class PartitionAgenda {
 
   #begin(): { pile: Pile; second: number | undefined } | undefined {
     const late = this.#late.take();
-    if (late) return { pile: { ...late, position: 0 }, second: undefined };
+    if (late) return { pile: { ...late, next: 0 }, second: undefined };
     const due = this.#timetable.take();
-    return due && { pile: { ...due, position: 0 }, second: due.second };
+    return due && { pile: { ...due, next: 0 }, second: due.second };
   }
 }

@@ -1,11 +1,16 @@
-import type { Claim, EffectSink, Now, PartitionTick, TickerSettings, TickerStatus } from "./model.ts";
+import type { PartitionClaim } from "../../wire/partition-claim.ts";
+import type { PartitionTick } from "../../wire/tick.ts";
+import type { EffectSink } from "./effects.ts";
+import type { Now } from "./now.ts";
 import type { HeldPartitions, Ownership, OwnershipMove } from "./ownership.ts";
 import { PartitionRun } from "./partition-run.ts";
+import type { TickerSettings } from "./ticker-settings.ts";
+import type { TickerStatus } from "./ticker-status.ts";
 
 /** A claim that is being written. */
 interface PendingClaim {
   id: number;
-  claim: Claim;
+  claim: PartitionClaim;
   from: string;
   /** The read that tells why it was refused. */
   readId?: number;
@@ -145,7 +150,7 @@ export class PartitionHoldings {
     this.#effects.emit({ kind: "notice", notice });
   }
 
-  claimSeen(now: Now, partition: number, claim: Claim | undefined, revision: number): void {
+  claimSeen(now: Now, partition: number, claim: PartitionClaim | undefined, revision: number): void {
     if (this.#ownership.learnClaim(partition, { claim, revision }, false)) this.#reconcile(now, partition);
   }
 
@@ -162,7 +167,7 @@ export class PartitionHoldings {
     this.#reconcile(now, partition);
   }
 
-  claimRead(now: Now, id: number, partition: number, claim: Claim | undefined, revision: number): void {
+  claimRead(now: Now, id: number, partition: number, claim: PartitionClaim | undefined, revision: number): void {
     // What is older than the known claim was overtaken on its way.
     if (revision === 0 || revision >= this.#ownership.claimOf(partition).revision) {
       this.#ownership.learnClaim(partition, { claim, revision }, true);
@@ -172,7 +177,7 @@ export class PartitionHoldings {
     this.#follow();
   }
 
-  #write(partition: number, claim: Claim, from: string, revision: number): void {
+  #write(partition: number, claim: PartitionClaim, from: string, revision: number): void {
     const id = this.#effects.newId();
     this.#pending.set(partition, { id, claim, from });
     this.#effects.emit({ kind: "write-claim", id, partition, claim, revision });
@@ -193,7 +198,7 @@ export class PartitionHoldings {
     this.#follow();
   }
 
-  #begin(now: Now, partition: number, claim: Claim, from: string): void {
+  #begin(now: Now, partition: number, claim: PartitionClaim, from: string): void {
     const { epoch, watermark } = claim;
     const nowSecond = Math.floor(now.wallMs / 1000);
     const run = new PartitionRun(partition, claim, nowSecond, this.#settings);
@@ -214,7 +219,7 @@ export class PartitionHoldings {
     this.#ahead = undefined;
   }
 
-  #end(run: PartitionRun, claim: Claim, givenBack: boolean): void {
+  #end(run: PartitionRun, claim: PartitionClaim, givenBack: boolean): void {
     const { partition, epoch, followId } = run;
     const { watermark } = claim;
     this.runs.delete(partition);

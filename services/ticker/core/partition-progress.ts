@@ -1,4 +1,4 @@
-import type { Watermark } from "./model.ts";
+import type { Watermark } from "../../wire/watermark.ts";
 
 /**
  * What was issued together, and how much of it is not acknowledged yet: the

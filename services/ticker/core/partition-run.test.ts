@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { JobChange, Watermark } from "./model.ts";
+import type { Watermark } from "../../wire/watermark.ts";
+import type { JobChange } from "./job-change.ts";
 import { type Issued, PartitionRun } from "./partition-run.ts";
 
 const everySecond = { key: "every-1", nextAfter: (second: number) => second + 1 };

@@ -1,10 +1,16 @@
+import type { PartitionClaim } from "../../wire/partition-claim.ts";
+import type { Tick } from "../../wire/tick.ts";
 import { DueWindow } from "./due-window.ts";
+import type { TickerEffect } from "./effects.ts";
 import { Effects } from "./effects.ts";
 import { Heartbeat } from "./heartbeat.ts";
+import type { JobChange } from "./job-change.ts";
 import { JobsRouter } from "./jobs-router.ts";
-import type { Claim, JobChange, Now, Tick, TickerEffect, TickerSettings, TickerStatus } from "./model.ts";
+import type { Now } from "./now.ts";
 import { Ownership } from "./ownership.ts";
 import { PartitionHoldings } from "./partition-holdings.ts";
+import type { TickerSettings } from "./ticker-settings.ts";
+import type { TickerStatus } from "./ticker-status.ts";
 
 /**
  * The ticker without its wires. Each method is one input: it takes what happened.
@@ -72,7 +78,7 @@ export class TickerCore {
   }
 
   /** A claim from the claims stream, in stream order. */
-  claimSeen(now: Now, partition: number, claim: Claim | undefined, revision: number): void {
+  claimSeen(now: Now, partition: number, claim: PartitionClaim | undefined, revision: number): void {
     this.#holdings.claimSeen(now, partition, claim, revision);
     if (this.#claimsLoaded) this.#step(now);
   }
@@ -122,7 +128,7 @@ export class TickerCore {
   claimsRead(
     now: Now,
     id: number,
-    claims: readonly { partition: number; claim: Claim | undefined; revision: number }[],
+    claims: readonly { partition: number; claim: PartitionClaim | undefined; revision: number }[],
   ): void {
     for (const { partition, claim, revision } of claims) this.#holdings.claimRead(now, id, partition, claim, revision);
     if (id === this.#fenceReadId) {

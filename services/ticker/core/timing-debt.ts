@@ -1,4 +1,6 @@
-import { aheadToleratedSeconds, type JobChange, type Watermark } from "./model.ts";
+import type { Watermark } from "../../wire/watermark.ts";
+import type { JobChange } from "./job-change.ts";
+import { aheadToleratedSeconds } from "./ticker-settings.ts";
 
 type ActiveChange = Extract<JobChange, { kind: "active" }>;
 

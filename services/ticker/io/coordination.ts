@@ -7,7 +7,7 @@ import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
 import { type PartitionClaim, readPartitionClaim } from "../../wire/partition-claim.ts";
 import { streams } from "../../wire/streams.ts";
-import { subjects } from "../../wire/subjects.ts";
+import { partitionOfSubject, subjects } from "../../wire/subjects.ts";
 import { readTick, type Tick } from "../../wire/tick.ts";
 
 export interface StoredClaim {
@@ -61,7 +61,7 @@ export function createCoordination(
     from: "state",
     onMessage: ({ subject, data, seq }) => {
       const claim = readable(subject, () => readPartitionClaim(data));
-      options.onClaim({ partition: Number(subject.split(".")[2]), claim, revision: seq });
+      options.onClaim({ partition: partitionOfSubject(subject), claim, revision: seq });
     },
     onCaughtUp: options.onClaimsComplete,
     onReset: options.onClaimsReset,

@@ -3,12 +3,15 @@ import type { Publisher } from "../../platform/jetstream/publisher.ts";
 import { type Clock, sleep } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
-import { writeDueBatch } from "../../wire/due-batch.ts";
+import { dueBatchId, writeDueBatch } from "../../wire/due-batch.ts";
 import { partitionClaimId, writePartitionClaim } from "../../wire/partition-claim.ts";
 import { subjects } from "../../wire/subjects.ts";
 import { tickId, writeTick } from "../../wire/tick.ts";
-import type { Now, TickerEffect, TickerSettings, TickerStatus } from "../core/model.ts";
+import type { TickerEffect } from "../core/effects.ts";
+import type { Now } from "../core/now.ts";
 import { TickerCore } from "../core/ticker-core.ts";
+import type { TickerSettings } from "../core/ticker-settings.ts";
+import type { TickerStatus } from "../core/ticker-status.ts";
 import { type Coordination, createCoordination } from "./coordination.ts";
 import { createJobsReader, type JobsReader } from "./jobs-reader.ts";
 import { logNotice } from "./notices.ts";
@@ -108,7 +111,8 @@ export function createDriver(settings: TickerSettings, deps: DriverDeps): Driver
   };
 
   const publishDue = (effect: Extract<TickerEffect, { kind: "publish-due" }>): void => {
-    const { id, partition, entries, messageId } = effect;
+    const { id, partition, entries, contents } = effect;
+    const messageId = dueBatchId(effect, contents);
     const sequenceBefore = dueSequence;
     void duePublisher.publish(subjects.due(partition), writeDueBatch(effect), { messageId }).then((outcome) => {
       // Abandoned: the process stops, and the watermark stays where it is.

@@ -2,7 +2,7 @@ import { JobState } from "../../../gen/carillon/v1/job_pb.ts";
 import { dueEntryOf, writeDueEntry } from "../../wire/due-entry.ts";
 import { readJobEvent } from "../../wire/job-event.ts";
 import { scheduleOf } from "../../wire/job-schedule.ts";
-import type { JobChange } from "../core/model.ts";
+import type { JobChange } from "../core/job-change.ts";
 
 export type ReadJobChange = { ok: true; change: JobChange } | { ok: false; jobId: string; reason: string };
 
