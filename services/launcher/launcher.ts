@@ -23,7 +23,7 @@ import type { LauncherConfig } from "./config.ts";
 import { type DataDir, openDataDir } from "./data-dir.ts";
 import { isNatsWarning, natsConfig, natsReady } from "./nats/nats-server.ts";
 import { findNatsServer } from "./nats/nats-server-binary.ts";
-import { stopInOrder } from "./shutdown.ts";
+import { stopInOrder } from "./stop-in-order.ts";
 
 export interface LauncherDeps {
   clock: Clock;

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import type { Clock } from "../../platform/process/clock.ts";
 import type { Environment } from "../../platform/process/config.ts";
 import type { Log } from "../../platform/process/log.ts";
-import { createLinePrefixer } from "./log-prefix.ts";
+import { createLinePrefixer } from "./line-prefixer.ts";
 
 export interface ChildSpec {
   name: string;

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { DueWindow } from "./due-window.ts";
 import { Effects } from "./effects.ts";
-import { PartitionRun } from "./partition-run.ts";
+import { PartitionRun } from "./owned-partition.ts";
 import { defaultTickerSettings } from "./ticker-settings.ts";
 
 const everySecond = { key: "every-1", nextAfter: (second: number) => second + 1 };

@@ -1,6 +1,6 @@
 import type { EffectSink, TickerEffect } from "./effects.ts";
 import type { Now } from "./now.ts";
-import type { Issued, PartitionRun } from "./partition-run.ts";
+import type { Issued, PartitionRun } from "./owned-partition.ts";
 import type { TickerSettings } from "./ticker-settings.ts";
 
 type DueEffect = Extract<TickerEffect, { kind: "publish-due" }>;

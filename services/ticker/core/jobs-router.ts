@@ -2,7 +2,7 @@ import type { EffectSink } from "./effects.ts";
 import { FillWatch } from "./fill-watch.ts";
 import type { JobChange } from "./job-change.ts";
 import type { Now } from "./now.ts";
-import type { PartitionRun } from "./partition-run.ts";
+import type { PartitionRun } from "./owned-partition.ts";
 import type { TickerSettings } from "./ticker-settings.ts";
 
 /** Hands what the readers of JOBS tell to the partitions that they read for. */

@@ -1,5 +1,5 @@
 import { type Batch, type BatchLimits, nextBatch, type Pile } from "./batch.ts";
-import { LateOccurrences } from "./late-occurrences.ts";
+import { LateOccurrences } from "./late-queue.ts";
 import { type Slot, type SlotDefinition, Timetable } from "./timetable.ts";
 
 /** A piece of what is to be published. */

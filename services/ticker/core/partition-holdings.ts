@@ -2,8 +2,8 @@ import type { PartitionClaim } from "../../wire/partition-claim.ts";
 import type { PartitionTick } from "../../wire/tick.ts";
 import type { EffectSink } from "./effects.ts";
 import type { Now } from "./now.ts";
+import { PartitionRun } from "./owned-partition.ts";
 import type { HeldPartitions, Ownership, OwnershipMove } from "./ownership.ts";
-import { PartitionRun } from "./partition-run.ts";
 import type { TickerSettings } from "./ticker-settings.ts";
 import type { TickerStatus } from "./ticker-status.ts";
 

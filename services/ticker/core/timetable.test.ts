@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { SecondQueue } from "./second-queue.ts";
+import { SecondQueue } from "./queue-by-second.ts";
 import { type Occurrences, Timetable } from "./timetable.ts";
 
 function every(step: number, counter?: { calls: number }): Occurrences {

@@ -1,4 +1,4 @@
-import { SecondQueue } from "./second-queue.ts";
+import { SecondQueue } from "./queue-by-second.ts";
 
 /** The seconds at which something is due. Equal keys mean equal seconds. */
 export interface Occurrences {

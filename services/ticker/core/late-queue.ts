@@ -1,4 +1,4 @@
-import { SecondQueue } from "./second-queue.ts";
+import { SecondQueue } from "./queue-by-second.ts";
 import type { Slot } from "./timetable.ts";
 
 /** A job and the last second up to which its late occurrences are owed. */

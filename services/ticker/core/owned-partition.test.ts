@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Watermark } from "../../wire/watermark.ts";
 import type { JobChange } from "./job-change.ts";
-import { type Issued, PartitionRun } from "./partition-run.ts";
+import { type Issued, PartitionRun } from "./owned-partition.ts";
 
 const everySecond = { key: "every-1", nextAfter: (second: number) => second + 1 };
 
