@@ -15,8 +15,8 @@ import { createTickerMetrics, registerTickerGauges } from "./io/ticker-metrics.t
 // A heartbeat that was not acknowledged by then is sent again, well within the 2 s after which publishing stops.
 const controlAckTimeoutMs = 600;
 const controlWindow = 256;
-// More than clocks are corrected by in passing.
-const aheadToleratedMs = 5_000;
+// How far its seconds may lie ahead of the clock, beside the lead: more than clocks are corrected by in passing.
+const readyAheadMs = 5_000;
 
 /**
  * Stops in this order:
@@ -55,7 +55,7 @@ export function createTicker(config: TickerConfig, deps: ServiceDeps): Service {
       const { informed, fenced, highestSecond } = driver.status();
       // After the wall clock was set back nothing is due until it has caught up.
       const aheadMs = (highestSecond ?? 0) * 1000 - clock.nowMs();
-      return broker.connected() && informed && !fenced && aheadMs <= defaultTickerSettings.leadMs + aheadToleratedMs;
+      return broker.connected() && informed && !fenced && aheadMs <= defaultTickerSettings.leadMs + readyAheadMs;
     },
     log,
   });

@@ -1,4 +1,4 @@
-import type { BatchMessage, Publisher, PublishOutcome } from "./publisher.ts";
+import type { BatchMessage, Publisher, PublishReport } from "./publisher.ts";
 
 /** Publishes many messages to one stream at the price of few fsyncs. */
 export interface BatchPublisher {
@@ -7,7 +7,7 @@ export interface BatchPublisher {
    * it) they go out in batches, and one by one what a batch was refused for: a
    * batch that is sent again because its acknowledgement was lost.
    */
-  publish(messages: readonly BatchMessage[], atomic: boolean): Promise<PublishOutcome>[];
+  publish(messages: readonly BatchMessage[], atomic: boolean): Promise<PublishReport>[];
 }
 
 /**
@@ -22,13 +22,13 @@ const mostBatchBytes = 1024 * 1024;
 export function createBatchPublisher(publisher: Publisher): BatchPublisher {
   const alone = ({ subject, payload, ...options }: BatchMessage) => publisher.publish(subject, payload, options);
 
-  const together = (batch: readonly BatchMessage[]): Promise<PublishOutcome>[] => {
+  const together = (batch: readonly BatchMessage[]): Promise<PublishReport>[] => {
     const answer = publisher.publishAtomic(batch);
     return batch.map(async (message, index) => {
-      const outcome = await answer;
-      if (outcome.kind === "refused") return alone(message);
-      if (outcome.kind === "abandoned") return outcome;
-      return { ...outcome, sequence: outcome.sequence - (batch.length - 1 - index) };
+      const report = await answer;
+      if (report.kind === "refused") return alone(message);
+      if (report.kind === "abandoned") return report;
+      return { ...report, sequence: report.sequence - (batch.length - 1 - index) };
     });
   };
 

@@ -21,7 +21,7 @@ export interface ConsumerLoopOptions {
   durable: string;
   /** How many messages may be buffered in this process. */
   maxMessages: number;
-  /** Called for each message, in order. Whoever gets it settles it: ack, nak or working. It must not throw. */
+  /** Called for each message, in order. Whoever gets it answers it: ack, nak or working. It must not throw. */
   onMessage: (message: JsMsg) => void;
 }
 

@@ -5,7 +5,7 @@ import type { Log } from "../process/log.ts";
 import type { Broker } from "./broker.ts";
 
 /** What became of a published message. A refusal is the broker's answer, and final. */
-export type PublishOutcome =
+export type PublishReport =
   | { kind: "stored"; sequence: number; duplicate: boolean }
   | { kind: "refused"; code: number; description: string }
   | { kind: "abandoned" };
@@ -27,15 +27,15 @@ export interface PublishOptions {
  * the broker answers or the publisher stops: only then is it "abandoned".
  */
 export interface Publisher extends Startable {
-  publish(subject: string, payload: Uint8Array, options?: PublishOptions): Promise<PublishOutcome>;
+  publish(subject: string, payload: Uint8Array, options?: PublishOptions): Promise<PublishReport>;
   /**
    * Stores all of them or none, in order and under successive sequences; the
-   * outcome's is the last one's. Up to 1,000, to a stream with `allow_atomic`
+   * report's is the last one's. Up to 1,000, to a stream with `allow_atomic`
    * (NATS ADR-50). One message id that is known already makes the broker refuse
    * them all; one that does not know batches is told as a refusal too, though it
    * may have stored them.
    */
-  publishAtomic(messages: readonly BatchMessage[]): Promise<PublishOutcome>;
+  publishAtomic(messages: readonly BatchMessage[]): Promise<PublishReport>;
   /** Sent and not yet answered, and waiting for a place in the window. */
   pending(): number;
 }
@@ -62,11 +62,10 @@ interface Outstanding {
   batch: boolean;
   token: string;
   sentAtMs: number;
-  resolve: (outcome: PublishOutcome) => void;
+  resolve: (report: PublishReport) => void;
 }
 
 interface AckBody {
-  stream?: string;
   seq?: number;
   duplicate?: boolean;
   /** The id of the batch that this answer ends. */
@@ -164,7 +163,7 @@ export function createPublisher(
     }
   };
 
-  const enqueue = (subject: string, batch: boolean, write: Outstanding["write"]): Promise<PublishOutcome> => {
+  const enqueue = (subject: string, batch: boolean, write: Outstanding["write"]): Promise<PublishReport> => {
     if (stopped) return Promise.resolve({ kind: "abandoned" });
     return new Promise((resolve) => {
       const token = (nextToken++).toString(36);
@@ -173,9 +172,9 @@ export function createPublisher(
     });
   };
 
-  const settle = (message: Outstanding, outcome: PublishOutcome) => {
+  const answered = (message: Outstanding, report: PublishReport) => {
     outstanding.delete(message.token);
-    message.resolve(outcome);
+    message.resolve(report);
     fill();
   };
 
@@ -188,11 +187,11 @@ export function createPublisher(
     if (ack.data.length === 0) return;
     const body: AckBody = JSON.parse(decoder.decode(ack.data));
     if (!body.error && message.batch && body.batch === undefined) {
-      settle(message, { kind: "refused", code: 0, description: "the broker does not know atomic batches" });
+      answered(message, { kind: "refused", code: 0, description: "the broker does not know atomic batches" });
       return;
     }
     if (!body.error) {
-      settle(message, { kind: "stored", sequence: body.seq ?? 0, duplicate: body.duplicate === true });
+      answered(message, { kind: "stored", sequence: body.seq ?? 0, duplicate: body.duplicate === true });
       return;
     }
     const code = body.error.err_code ?? body.error.code;
@@ -202,7 +201,7 @@ export function createPublisher(
         log.warn({ event: "publish_deferred", subject: message.subject, code, description });
       return;
     }
-    settle(message, { kind: "refused", code, description: body.error.description });
+    answered(message, { kind: "refused", code, description: body.error.description });
   };
 
   const resendAll = (olderThanMs: number) => {

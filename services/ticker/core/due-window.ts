@@ -1,12 +1,12 @@
 import type { EffectSink, TickerEffect } from "./effects.ts";
 import type { Now } from "./now.ts";
-import type { Issued, PartitionRun } from "./owned-partition.ts";
+import type { Issued, OwnedPartition } from "./owned-partition.ts";
 import type { TickerSettings } from "./ticker-settings.ts";
 
 type DueEffect = Extract<TickerEffect, { kind: "publish-due" }>;
 
 interface Outstanding {
-  run: PartitionRun;
+  holding: OwnedPartition;
   issued: Issued;
   effect: DueEffect;
 }
@@ -26,15 +26,15 @@ const retryRefusedMs = 1_000;
  */
 export class DueWindow {
   readonly #settings: TickerSettings;
-  readonly #runs: ReadonlyMap<number, PartitionRun>;
+  readonly #owned: ReadonlyMap<number, OwnedPartition>;
   readonly #effects: EffectSink;
   readonly #outstanding = new Map<number, Outstanding>();
   #refused: Refused[] = [];
   #bytes = 0;
 
-  constructor(settings: TickerSettings, runs: ReadonlyMap<number, PartitionRun>, effects: EffectSink) {
+  constructor(settings: TickerSettings, owned: ReadonlyMap<number, OwnedPartition>, effects: EffectSink) {
     this.#settings = settings;
-    this.#runs = runs;
+    this.#owned = owned;
     this.#effects = effects;
   }
 
@@ -45,19 +45,19 @@ export class DueWindow {
   /** Publishes all that is due up to the target, as far as there is room. */
   publish(target: number): void {
     while (this.#hasRoom()) {
-      const run = this.#earliest(target);
-      if (!run) break;
-      const issued = run.issue();
-      if (issued) this.#publish(run, issued);
+      const holding = this.#earliest(target);
+      if (!holding) break;
+      const issued = holding.issue();
+      if (issued) this.#publish(holding, issued);
     }
-    for (const run of this.#runs.values()) run.skipTo(target);
+    for (const holding of this.#owned.values()) holding.skipTo(target);
   }
 
   /** The broker's answer. A refused message stays here, and holds its watermark, until it is stored after all. */
   answered(now: Now, id: number, stored: boolean): void {
     const message = this.#outstanding.get(id);
     if (!message) return;
-    const { run, issued, effect } = message;
+    const { holding, issued, effect } = message;
     if (!stored) {
       this.#refused.push({ effect, atMs: now.monotonicMs });
       const { partition, second } = effect;
@@ -66,7 +66,7 @@ export class DueWindow {
     }
     this.#outstanding.delete(id);
     this.#bytes -= issued.bytes;
-    run.acknowledge(issued.tally);
+    holding.acknowledge(issued.tally);
   }
 
   /** Publishes again what was refused a while ago. */
@@ -86,21 +86,21 @@ export class DueWindow {
   }
 
   /** The partition whose next second is the oldest of all. */
-  #earliest(target: number): PartitionRun | undefined {
-    let earliest: PartitionRun | undefined;
+  #earliest(target: number): OwnedPartition | undefined {
+    let earliest: OwnedPartition | undefined;
     let earliestSecond = Number.POSITIVE_INFINITY;
-    for (const run of this.#runs.values()) {
-      const second = run.nextSecond(target);
+    for (const holding of this.#owned.values()) {
+      const second = holding.nextSecond(target);
       if (second === undefined || second >= earliestSecond) continue;
-      earliest = run;
+      earliest = holding;
       earliestSecond = second;
     }
     return earliest;
   }
 
-  #publish(run: PartitionRun, issued: Issued): void {
+  #publish(holding: OwnedPartition, issued: Issued): void {
     const effect: DueEffect = { kind: "publish-due", id: this.#effects.newId(), ...issued.message };
-    this.#outstanding.set(effect.id, { run, issued, effect });
+    this.#outstanding.set(effect.id, { holding, issued, effect });
     this.#bytes += issued.bytes;
     this.#effects.emit(effect);
   }

@@ -14,7 +14,7 @@ export interface Issued {
   tally: Tally;
 }
 
-export type RunSettings = Pick<TickerSettings, "leadMs" | "lookbackSeconds" | "limits">;
+export type PartitionSettings = Pick<TickerSettings, "leadMs" | "lookbackSeconds" | "limits">;
 
 // An owner before whose clock ran ahead, or that published on until it noticed its
 // loss, may have come this far beyond its last watermark.
@@ -25,7 +25,7 @@ const predecessorAheadSeconds = 5;
  * the progress what is acknowledged, the debt what a changed job owes, and the
  * coverage how much of JOBS that stands on.
  */
-export class PartitionRun {
+export class OwnedPartition {
   readonly partition: number;
   readonly epoch: number;
   followId: number | undefined;
@@ -40,7 +40,7 @@ export class PartitionRun {
   #open: Tally | undefined;
 
   /** Begins behind the claim's watermark, or where the look-back begins when it has none. */
-  constructor(partition: number, { epoch, watermark }: PartitionClaim, nowSecond: number, settings: RunSettings) {
+  constructor(partition: number, { epoch, watermark }: PartitionClaim, nowSecond: number, settings: PartitionSettings) {
     const latestSecond = nowSecond + Math.ceil(settings.leadMs / 1000);
     const horizon = watermark?.second ?? nowSecond - settings.lookbackSeconds;
     const mayRepeatUntil = Math.max(latestSecond, horizon + predecessorAheadSeconds);

@@ -1,5 +1,5 @@
 import { type Batch, type BatchLimits, nextBatch, type Pile } from "./batch.ts";
-import { LateOccurrences } from "./late-queue.ts";
+import { LateQueue } from "./late-queue.ts";
 import { type Slot, type SlotDefinition, Timetable } from "./timetable.ts";
 
 /** A piece of what is to be published. */
@@ -21,7 +21,7 @@ export interface AgendaPiece {
  */
 export class PartitionAgenda {
   readonly #timetable: Timetable;
-  readonly #late = new LateOccurrences();
+  readonly #late = new LateQueue();
   readonly #limits: BatchLimits;
   /** What is being cut into batches. */
   #cut: { pile: Pile; second: number | undefined } | undefined;

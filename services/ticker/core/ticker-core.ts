@@ -40,8 +40,8 @@ export class TickerCore {
     this.#ownership = new Ownership(settings);
     this.#heartbeat = new Heartbeat(settings.fenceAfterMs);
     this.#holdings = new PartitionHoldings(settings, this.#ownership, this.#effects);
-    this.#window = new DueWindow(settings, this.#holdings.runs, this.#effects);
-    this.#router = new JobsRouter(settings, this.#holdings.runs, this.#effects);
+    this.#window = new DueWindow(settings, this.#holdings.owned, this.#effects);
+    this.#router = new JobsRouter(settings, this.#holdings.owned, this.#effects);
   }
 
   takeEffects(): TickerEffect[] {
@@ -171,7 +171,7 @@ export class TickerCore {
     this.#heartbeat.answered(id, stored);
     if (this.#heartbeat.fenced && this.#heartbeat.trusted(now) && this.#fenceReadId === undefined) {
       this.#fenceReadId = this.#effects.newId();
-      this.#effects.emit({ kind: "read-claims", id: this.#fenceReadId, partitions: [...this.#holdings.runs.keys()] });
+      this.#effects.emit({ kind: "read-claims", id: this.#fenceReadId, partitions: [...this.#holdings.owned.keys()] });
     }
     this.#step(now);
   }
@@ -239,7 +239,7 @@ export class TickerCore {
   #mayTick(): boolean {
     if (this.#heartbeat.begun) return true;
     if (!this.#claimsLoaded || !this.#ticksLoaded) return false;
-    return this.#ownership.leftBehind([...this.#holdings.runs.keys()]).length === 0;
+    return this.#ownership.leftBehind([...this.#holdings.owned.keys()]).length === 0;
   }
 
   #sendTick(now: Now, second: number): void {

@@ -1,4 +1,4 @@
-import { SecondQueue } from "./queue-by-second.ts";
+import { QueueBySecond } from "./queue-by-second.ts";
 
 /** The seconds at which something is due. Equal keys mean equal seconds. */
 export interface Occurrences {
@@ -47,7 +47,7 @@ export interface SlotDefinition {
 export class Timetable {
   readonly #slots = new Map<string, Slot>();
   readonly #groups = new Map<string, Group>();
-  #due = new SecondQueue<Group>();
+  #due = new QueueBySecond<Group>();
   #horizon: number;
 
   constructor(horizon: number) {
@@ -135,7 +135,7 @@ export class Timetable {
   rewind(second: number): void {
     if (second >= this.#horizon) return;
     this.#horizon = second;
-    this.#due = new SecondQueue();
+    this.#due = new QueueBySecond();
     for (const group of this.#groups.values()) this.#schedule(group, second);
   }
 

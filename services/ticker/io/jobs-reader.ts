@@ -1,6 +1,7 @@
 import type { Broker } from "../../platform/jetstream/broker.ts";
-import { createFollower, type Follower } from "../../platform/jetstream/follower.ts";
+import { createFollower } from "../../platform/jetstream/follower.ts";
 import type { Clock } from "../../platform/process/clock.ts";
+import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
 import { streams } from "../../wire/streams.ts";
 import { jobIdOfSubject, partitionOfSubject, subjects } from "../../wire/subjects.ts";
@@ -36,7 +37,7 @@ export function createJobsReader(
 ): JobsReader {
   const { log } = deps;
   const keep = createEntrySlab();
-  const following = new Map<number, { partitions: Set<number>; follower: Follower }>();
+  const following = new Map<number, { partitions: Set<number>; follower: Startable }>();
   return {
     follow(followId, partitions) {
       const wanted = new Set(partitions);
