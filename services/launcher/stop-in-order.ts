@@ -3,7 +3,7 @@ import type { Child, HowStopped } from "./children/child.ts";
 
 export interface StopStep {
   child: Child;
-  /** Since the stop began. What an earlier step leaves of its time is the later ones'. */
+  /** The deadline, counted from the begin of the stop. A step that ends early leaves its time to those after it. */
   untilMs: number;
 }
 

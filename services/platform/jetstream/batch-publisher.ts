@@ -3,9 +3,10 @@ import type { BatchMessage, Publisher, PublishReport } from "./publisher.ts";
 /** Publishes many messages to one stream at the price of few fsyncs. */
 export interface BatchPublisher {
   /**
-   * What becomes of each, in their order. With `atomic` (a stream that allows
-   * it) they go out in batches, and one by one what a batch was refused for: a
-   * batch that is sent again because its acknowledgement was lost.
+   * Reports what became of each, in their order. With `atomic`, for a stream that
+   * allows it, they go out in batches. The messages of a batch that is refused go
+   * out again one by one: the broker refuses a whole batch for one message in it,
+   * that it has stored before for instance.
    */
   publish(messages: readonly BatchMessage[], atomic: boolean): Promise<PublishReport>[];
 }

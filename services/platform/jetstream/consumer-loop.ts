@@ -42,7 +42,7 @@ export function createConsumerLoop(
 
   const consume = async () => {
     const consumer = await askBroker(broker, () => broker.js.consumers.get(options.stream, options.durable));
-    // What it sent now would be lost on the way until the ack wait has passed.
+    // What the broker sent now would be dropped, and come again only after the ack wait.
     if (stopping.signal.aborted) return;
     messages = await consumer.consume({
       max_messages: options.maxMessages,
@@ -72,7 +72,7 @@ export function createConsumerLoop(
         }
       })();
     },
-    /** Asks for no further messages, and hands over those that the broker has sent already: they are the callback's business. */
+    /** Asks for no further messages. Those that are on their way are handed over, and are the callback's business. */
     async stop() {
       if (stopping.signal.aborted) return;
       stopping.abort();
@@ -85,9 +85,9 @@ export function createConsumerLoop(
 }
 
 /**
- * Ends a pull behind the last message that the broker has sent. The client's own
- * close() drops what is on its way, and nobody else gets that before the ack wait
- * has passed. It ends in order when its subscription is drained, which it keeps to itself.
+ * Ends a pull, and hands over what is on its way first. The client's own close()
+ * drops that, and nobody else gets it before the ack wait has passed. Draining the
+ * pull's subscription does not; the client has no public name for it.
  */
 async function drainPull(messages: ConsumerMessages): Promise<void> {
   const { sub } = messages as ConsumerMessages & { sub?: Subscription };

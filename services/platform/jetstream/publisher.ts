@@ -4,7 +4,7 @@ import type { Startable } from "../process/lifecycle.ts";
 import type { Log } from "../process/log.ts";
 import type { Broker } from "./broker.ts";
 
-/** What became of a published message. A refusal is the broker's answer, and final. */
+/** What became of a published message. A refusal is final: the broker's answer, or the connection's. */
 export type PublishReport =
   | { kind: "stored"; sequence: number; duplicate: boolean }
   | { kind: "refused"; code: number; description: string }
@@ -29,11 +29,11 @@ export interface PublishOptions {
 export interface Publisher extends Startable {
   publish(subject: string, payload: Uint8Array, options?: PublishOptions): Promise<PublishReport>;
   /**
-   * Stores all of them or none, in order and under successive sequences; the
-   * report's is the last one's. Up to 1,000, to a stream with `allow_atomic`
-   * (NATS ADR-50). One message id that is known already makes the broker refuse
-   * them all; one that does not know batches is told as a refusal too, though it
-   * may have stored them.
+   * Stores all of them or none, in order and under successive sequences. The report
+   * names the sequence of the last one. They may be up to 1,000, to a stream with
+   * `allow_atomic` (NATS ADR-50). The broker refuses them all when it has stored a
+   * message of one of their ids before. A broker that does not know batches counts
+   * as refusing them too, though it may have stored them.
    */
   publishAtomic(messages: readonly BatchMessage[]): Promise<PublishReport>;
   /** Sent and not yet answered, and waiting for a place in the window. */
@@ -127,7 +127,7 @@ export function createPublisher(
   };
 
   const writeBatch = (messages: readonly BatchMessage[], reply: string) => {
-    // A new id each time it is sent: what arrived of the time before is no part of it.
+    // A new id each time that it is sent. Under the old one the broker may hold a part of it already.
     const batchId = `${inbox.slice(-12)}${(nextBatch++).toString(36)}`;
     for (const [index, { subject, payload, messageId, ttlSeconds }] of messages.entries()) {
       const head = createHeaders();

@@ -17,7 +17,7 @@ export class JobsRouter {
     this.#fillWatch = new FillWatch(settings.filledAfterMs);
   }
 
-  /** This stream is read from here on. The second one under an id replaces the first. */
+  /** A follower has begun to read a stream. When it had read another one before, this one replaces it. */
   opened(followId: number, createdMs: number): void {
     const replaced = this.#fillWatch.opened(followId, createdMs);
     const readers = this.#readers(followId);
@@ -33,7 +33,7 @@ export class JobsRouter {
     });
   }
 
-  /** Tells whether something is begun or late by that, and is to go out. */
+  /** Hands on a change. Tells whether its partition has something to publish at once: late occurrences, or what is begun. */
   changed(now: Now, followId: number, partition: number, sequence: number, change: JobChange): boolean {
     const holding = this.#owned.get(partition);
     if (holding?.followId !== followId) return false;

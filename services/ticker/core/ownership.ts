@@ -180,7 +180,7 @@ export class Ownership {
     };
   }
 
-  /** The later one of two watermarks. One that a clock which ran ahead has written counts for less than the other. */
+  /** The later one of two watermarks, unless a clock that ran ahead wrote that one and not the other. */
   #later(now: Now, claimed: Watermark | undefined, ticked: Watermark | undefined): Watermark | undefined {
     const latest = (now.wallMs + this.#settings.leadMs) / 1000 + aheadToleratedSeconds;
     if (claimed && ticked && claimed.second > latest !== ticked.second > latest)
@@ -192,7 +192,7 @@ export class Ownership {
     return this.#peers.get(ticker)?.tick?.partitions.find((tick) => tick.partition === partition)?.watermark;
   }
 
-  /** Whether nobody has taken a free partition for so long that any ticker may. */
+  /** Whether a partition has been free for so long that any ticker may take it, beyond its share as well. */
   #leftLying(now: Now, partition: number): boolean {
     const since = this.#freeSince.get(partition);
     if (since !== undefined) return now.monotonicMs - since >= this.#settings.deadAfterMs;

@@ -53,7 +53,7 @@ export class PartitionAgenda {
     return this.#late.size > 0;
   }
 
-  /** Nothing up to here waits to be handed out. */
+  /** Everything up to this second has been handed out. */
   get issuedUntil(): number {
     const next = this.horizon + 1;
     return Math.min(this.#cut?.pile.second ?? next, this.#late.first() ?? next) - 1;
@@ -116,7 +116,7 @@ export class PartitionAgenda {
     this.#late.endAt(second);
   }
 
-  /** Lets jobs take effect at a second that were to do so much later. */
+  /** Brings jobs that would take effect much later than a second back to it. */
   takeEffectAt(second: number, toleratedSeconds: number): void {
     this.#timetable.takeEffectAt(second, toleratedSeconds);
   }

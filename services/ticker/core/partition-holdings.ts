@@ -21,8 +21,8 @@ interface PendingClaim {
 const dueLostSeconds = 60;
 
 /**
- * The partitions that this ticker holds. Keeps them in line with the claims: one
- * begins when its claim is stored, and ends as soon as the claim says otherwise.
+ * The partitions that this ticker holds. A partition is owned from when its claim
+ * is stored, and until a claim says otherwise.
  */
 export class PartitionHoldings {
   readonly owned = new Map<number, OwnedPartition>();
@@ -158,7 +158,7 @@ export class PartitionHoldings {
     const pending = this.#pending.get(partition);
     if (pending?.id !== id) return;
     if (revision === undefined) {
-      // Somebody was faster, or it was stored and the answer was lost: look again, and decide anew.
+      // Another ticker was faster, or the claim was stored and the answer lost: look again, and decide anew.
       pending.readId = this.#effects.newId();
       this.#effects.emit({ kind: "read-claims", id: pending.readId, partitions: [partition] });
       return;
@@ -168,7 +168,7 @@ export class PartitionHoldings {
   }
 
   claimRead(now: Now, id: number, partition: number, claim: PartitionClaim | undefined, revision: number): void {
-    // What is older than the known claim was overtaken on its way.
+    // An answer that is older than the known claim was overtaken on its way.
     if (revision === 0 || revision >= this.#ownership.claimOf(partition).revision) {
       this.#ownership.learnClaim(partition, { claim, revision }, true);
       this.#reconcile(now, partition);

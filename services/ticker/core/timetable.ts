@@ -139,7 +139,7 @@ export class Timetable {
     for (const group of this.#groups.values()) this.#schedule(group, second);
   }
 
-  /** Lets jobs take effect at a second that were to do so much later. */
+  /** Brings jobs that would take effect much later than a second back to it. */
   takeEffectAt(second: number, toleratedSeconds: number): void {
     const latestMs = (second + toleratedSeconds) * 1000;
     for (const slot of this.#slots.values()) if (slot.effectiveFromMs > latestMs) slot.effectiveFromMs = second * 1000;
