@@ -85,6 +85,17 @@ describe("the window of due messages", () => {
     expect([window.outstanding, owned.get(0)?.watermark?.second]).toEqual([0, 101]);
   });
 
+  it("lets go of a refused message whose partition is another's by now: its next owner publishes it", () => {
+    const { window, taken, owned } = windowOver([100, 100], { maxOutstanding: 2 });
+    window.publish(101);
+    const messages = taken();
+    for (const { id } of messages) window.answered(at(0), id, false);
+    owned.delete(0);
+    window.retryRefused(at(1_000));
+    expect(taken().map(({ partition }) => partition)).toEqual([1]);
+    expect(window.outstanding).toBe(1);
+  });
+
   it("takes an answer once", () => {
     const { window, taken, owned } = windowOver([100]);
     window.publish(102);

@@ -12,7 +12,7 @@ interface Outstanding {
 }
 
 interface Refused {
-  effect: DueEffect;
+  message: Outstanding;
   atMs: number;
 }
 
@@ -59,13 +59,12 @@ export class DueWindow {
     if (!message) return;
     const { holding, issued, effect } = message;
     if (!stored) {
-      this.#refused.push({ effect, atMs: now.monotonicMs });
+      this.#refused.push({ message, atMs: now.monotonicMs });
       const { partition, second } = effect;
       this.#effects.emit({ kind: "notice", notice: { event: "due_publish_refused", partition, second } });
       return;
     }
-    this.#outstanding.delete(id);
-    this.#bytes -= issued.bytes;
+    this.#drop(message);
     holding.acknowledge(issued.tally);
   }
 
@@ -74,10 +73,18 @@ export class DueWindow {
     if (this.#refused.length === 0) return;
     const waiting: Refused[] = [];
     for (const refused of this.#refused) {
-      if (now.monotonicMs - refused.atMs >= retryRefusedMs) this.#effects.emit(refused.effect);
+      const { message, atMs } = refused;
+      // The partition is lost, and its next owner publishes the second.
+      if (this.#owned.get(message.effect.partition) !== message.holding) this.#drop(message);
+      else if (now.monotonicMs - atMs >= retryRefusedMs) this.#effects.emit(message.effect);
       else waiting.push(refused);
     }
     this.#refused = waiting;
+  }
+
+  #drop({ effect, issued }: Outstanding): void {
+    this.#outstanding.delete(effect.id);
+    this.#bytes -= issued.bytes;
   }
 
   #hasRoom(): boolean {
