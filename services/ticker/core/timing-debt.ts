@@ -26,7 +26,7 @@ const forgottenKeptSeconds = 600;
 
 /** From where on a timing's occurrences are owed: what its owners had published, of which timings. */
 export class TimingDebt {
-  /** Each timing up to this sequence is published up to `#inheritedSecond`. */
+  /** Each timing up to this sequence is published up to `#inheritedSecond`; infinite where none is known to be. */
   #inheritedSequence: number;
   #inheritedSecond: number;
   readonly #lookbackSeconds: number;
@@ -87,8 +87,10 @@ export class TimingDebt {
     const forgotten = this.#forgotten.get(change.jobId);
     if (forgotten?.timingGeneration === change.timingGeneration)
       return { afterSecond: Math.min(forgotten.untilSecond, horizon), published: true, mayDrop: false };
-    if (change.timingSequence <= this.#inheritedSequence)
-      return { afterSecond: this.#inheritedSecond, published: true, mayDrop: false };
+    if (change.timingSequence <= this.#inheritedSequence) {
+      const published = this.#inheritedSequence !== Number.POSITIVE_INFINITY;
+      return { afterSecond: this.#inheritedSecond, published, mayDrop: false };
+    }
     // An earlier stream carried this timing, and its occurrences were published then: none counts as dropped.
     const mayDrop = change.timingSequence !== earlierStreamSequence;
     return { afterSecond: horizon - this.#lookbackSeconds, published: false, mayDrop };
