@@ -126,6 +126,19 @@ describe("a publisher", () => {
     ]);
   });
 
+  it("publishes a batch one by one to a broker that takes its messages and knows nothing of batches", async () => {
+    // It acknowledges the last one, which alone asks for an answer, as if it had come by itself.
+    let sequence = 0;
+    answer(() => ({ stream: "S", seq: ++sequence }));
+    await start();
+    const messages = Array.from({ length: 30 }, (_, i) => ({ subject: `stream.${i}`, payload, messageId: `m${i}` }));
+    const reports = await Promise.all(createBatchPublisher(publisher).publish(messages, true));
+    // Each has been acknowledged by its own sequence, behind those of the batch that nobody took for one.
+    expect(reports.map((report) => report.kind === "stored" && report.sequence)).toEqual(
+      messages.map((_, i) => messages.length + 1 + i),
+    );
+  });
+
   it("has at most a window's messages without an acknowledgement, and sends the others in order", async () => {
     const arrived: Msg[] = [];
     let notify = () => {};
