@@ -7,8 +7,7 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev --omit=optional --ignore-scripts
 
 FROM node:24-trixie-slim
-# Wall-clock patterns are walked with the process's own zone.
-ENV NODE_ENV=production TZ=UTC CARILLON_DATA_DIR=/data
+ENV NODE_ENV=production CARILLON_DATA_DIR=/data
 WORKDIR /app
 COPY --from=packages /app/node_modules ./node_modules
 COPY package.json ./

@@ -32,12 +32,7 @@ const bufferedMessages = 500;
 /** Wires an executor. Parts start in the order of the list at the end, and stop in reverse. */
 export function createExecutor(config: ExecutorConfig, { metrics: registry, ...deps }: ServiceDeps): Service {
   const { clock, log } = deps;
-  const broker = createBroker({
-    url: config.natsUrl,
-    name: `carillon-executor-${config.executorId}`,
-    log,
-    ensure: () => keeper.ensure(),
-  });
+  const broker = createBroker({ url: config.natsUrl, name: `carillon-executor-${config.executorId}` }, deps);
   const keeper = createStreamKeeper(broker, deps, { replicas: config.replicas });
   const publisher = createPublisher(broker, deps);
   // Dead letters are one a message: they must not fill the window in front of the results.

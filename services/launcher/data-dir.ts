@@ -1,6 +1,6 @@
 import { accessSync, constants, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import Database from "better-sqlite3";
+import { takeFileLock } from "../platform/sql/file-lock.ts";
 
 /** What the launcher keeps in the data folder; each service keeps its own files beside it. */
 export interface DataDir {
@@ -20,10 +20,8 @@ export interface DataDir {
 }
 
 /**
- * Makes the data folder and takes it for this process alone. The lock is
- * SQLite's on a file of its own: the operating system drops it when the process
- * dies, so that nothing stale is left behind even by a kill -9.
- * Throws when another launcher holds it.
+ * Makes the data folder and takes it for this process alone. Throws when another
+ * launcher holds it.
  */
 export function openDataDir(path: string): DataDir {
   const runDir = join(path, "run");
@@ -43,7 +41,7 @@ export function openDataDir(path: string): DataDir {
       return undefined;
     }
   };
-  const lock = takeLock(join(runDir, "launcher.lock"));
+  const lock = takeFileLock(join(runDir, "launcher.lock"));
   if (!lock) {
     const holder = readPid("launcher");
     const who = holder === undefined ? "another launcher" : `another launcher (process ${holder})`;
@@ -59,28 +57,8 @@ export function openDataDir(path: string): DataDir {
     removePid: (name) => rmSync(pidFile(name), { force: true }),
     writeAddresses: (addresses) => replaceFile(addressesFile, `${JSON.stringify(addresses, null, 2)}\n`),
     removeAddresses: () => rmSync(addressesFile, { force: true }),
-    release() {
-      heldLocks.delete(lock);
-      lock.close();
-    },
+    release: lock.release,
   };
-}
-
-// Referenced from here until released: a handle that is garbage collected closes,
-// and the lock would go with it while its holder still runs.
-const heldLocks = new Set<Database.Database>();
-
-function takeLock(file: string): Database.Database | undefined {
-  const db = new Database(file, { timeout: 0 });
-  try {
-    db.exec("BEGIN EXCLUSIVE");
-    heldLocks.add(db);
-    return db;
-  } catch (error) {
-    db.close();
-    if (error instanceof Database.SqliteError && error.code.startsWith("SQLITE_BUSY")) return undefined;
-    throw error;
-  }
 }
 
 /** Whoever reads meanwhile sees the old content or the new one, never a part. */

@@ -23,7 +23,7 @@ import type { LauncherConfig } from "./config.ts";
 import { type DataDir, openDataDir } from "./data-dir.ts";
 import { isNatsWarning, natsConfig, natsReady } from "./nats/nats-server.ts";
 import { findNatsServer } from "./nats/nats-server-binary.ts";
-import { stopInOrder } from "./shutdown.ts";
+import { stopInOrder } from "./stop-in-order.ts";
 
 export interface LauncherDeps {
   clock: Clock;
@@ -45,7 +45,7 @@ export interface Launcher {
 /** When each step of a stop must be over, since its begin: ten seconds in all. */
 const stopUntilMs = { ticker: 2_000, executor: 6_500, history: 8_000, registry: 9_000, "nats-server": 9_800 } as const;
 /** A service that dies this often before it was ready once will not get better by itself. */
-const startAttempts = 3;
+const mostTries = 3;
 const remindEveryMs = 5_000;
 const internalTokenBytes = 24;
 // As wide as the longest name, so that the logs stand in columns.
@@ -81,7 +81,7 @@ export function createLauncher(config: LauncherConfig, deps: LauncherDeps): Laun
       onSpawn: (pid) => data.writePid(spec.name, pid),
       onGone: () => data.removePid(spec.name),
       onDeath: (deaths) => {
-        if (deaths >= startAttempts) hopeless.abort();
+        if (deaths >= mostTries) hopeless.abort();
       },
       onRefusal: () => refusal.resolve(spec.name),
     });

@@ -33,12 +33,7 @@ const maxBatchRequestBytes = 16 * 1024 * 1024;
 export function createRegistry(config: RegistryConfig, deps: ServiceDeps): RegistryService {
   const { clock, random, log, metrics } = deps;
   const store = createSqliteStore({ dataDir: config.dataDir });
-  const broker = createBroker({
-    url: config.natsUrl,
-    name: "carillon-registry",
-    log,
-    ensure: () => keeper.ensure(),
-  });
+  const broker = createBroker({ url: config.natsUrl, name: "carillon-registry" }, deps);
   const keeper = createStreamKeeper(broker, { clock, log }, { replicas: config.replicas });
   const publisher = createPublisher(broker, { clock, log });
   const publications = createPublications(clock);

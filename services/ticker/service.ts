@@ -8,15 +8,15 @@ import { createGrpcServer } from "../platform/rpc/grpc/grpc-server.ts";
 import { maxBatchBytes, maxBatchEntries } from "../wire/due-batch.ts";
 import { createStreamKeeper } from "../wire/stream-keeper.ts";
 import type { TickerConfig } from "./config.ts";
-import { defaultTickerSettings } from "./core/model.ts";
+import { defaultTickerSettings } from "./core/ticker-settings.ts";
 import { createDriver } from "./io/driver.ts";
 import { createTickerMetrics, registerTickerGauges } from "./io/ticker-metrics.ts";
 
 // A heartbeat that was not acknowledged by then is sent again, well within the 2 s after which publishing stops.
 const controlAckTimeoutMs = 600;
 const controlWindow = 256;
-// More than clocks are corrected by in passing.
-const aheadToleratedMs = 5_000;
+// How far its seconds may lie ahead of the clock, beside the lead: more than clocks are corrected by in passing.
+const readyAheadMs = 5_000;
 
 /**
  * Stops in this order:
@@ -29,12 +29,7 @@ const aheadToleratedMs = 5_000;
  */
 export function createTicker(config: TickerConfig, deps: ServiceDeps): Service {
   const { clock, log } = deps;
-  const broker = createBroker({
-    url: config.natsUrl,
-    name: `carillon-ticker-${config.tickerId}`,
-    log,
-    ensure: () => keeper.ensure(),
-  });
+  const broker = createBroker({ url: config.natsUrl, name: `carillon-ticker-${config.tickerId}` }, deps);
   const keeper = createStreamKeeper(broker, deps, { replicas: config.replicas });
   const duePublisher = createPublisher(broker, deps, { window: defaultTickerSettings.maxOutstanding });
   const controlPublisher = createPublisher(broker, deps, { window: controlWindow, ackTimeoutMs: controlAckTimeoutMs });
@@ -60,7 +55,7 @@ export function createTicker(config: TickerConfig, deps: ServiceDeps): Service {
       const { informed, fenced, highestSecond } = driver.status();
       // After the wall clock was set back nothing is due until it has caught up.
       const aheadMs = (highestSecond ?? 0) * 1000 - clock.nowMs();
-      return broker.connected() && informed && !fenced && aheadMs <= defaultTickerSettings.leadMs + aheadToleratedMs;
+      return broker.connected() && informed && !fenced && aheadMs <= defaultTickerSettings.leadMs + readyAheadMs;
     },
     log,
   });

@@ -2,7 +2,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { DueBatchSchema } from "../../gen/carillon/v1/events_pb.ts";
 import { expectBothWays, seeds, WireValues } from "../../test/support/wire-values.ts";
-import { type DueBatch, maxBatchEntries, readDueBatch, writeDueBatch } from "./due-batch.ts";
+import { type DueBatch, dueBatchId, maxBatchEntries, readDueBatch, writeDueBatch } from "./due-batch.ts";
 
 const batchOf = (values: WireValues): DueBatch => ({
   second: values.second(),
@@ -30,6 +30,19 @@ describe("a due batch", () => {
     const bytes = writeDueBatch(batch);
     writeDueBatch({ ...batch, entries: [new Uint8Array([9, 9, 9])] });
     expect(readDueBatch(bytes)).toEqual(batch);
+  });
+
+  it("has an id of its own for each partition, second, number of entries and contents", () => {
+    const batch = { ...batchOf(new WireValues(1)), second: 100, partition: 1, entries: [new Uint8Array(1)] };
+    const others = [
+      { ...batch, partition: 2 },
+      { ...batch, second: 101 },
+      { ...batch, entries: [] },
+    ];
+    const ids = [...others.map((other) => dueBatchId(other, "a")), dueBatchId(batch, "b"), dueBatchId(batch, "a")];
+    expect(new Set(ids).size).toBe(ids.length);
+    // The next owner publishes the same: what differs with the owner is no part of it.
+    expect(dueBatchId({ ...batch, epoch: batch.epoch + 1, mayRepeat: !batch.mayRepeat }, "a")).toBe(ids.at(-1));
   });
 
   it("cannot be read from other bytes, or with a second that no clock shows", () => {

@@ -22,6 +22,15 @@ export interface DueBatch {
 }
 
 /**
+ * `contents` is a hash over the job and generation of each entry: equal ids mean
+ * equal contents, and the broker drops a repeat by it. A number alone would not
+ * do, since a batch that is cut again after a change has other entries.
+ */
+export function dueBatchId({ partition, second, entries }: DueBatch, contents: string): string {
+  return `${partition}-${second}-${entries.length}-${contents}`;
+}
+
+/**
  * Each occurrence passes here: 6 µs a batch of 100, and 1.1 µs one of 10. Packed
  * by hand into a buffer of the exact size they were 4.6 µs and 1.8 µs, where an
  * occurrence costs its ticker 2 µs in all.

@@ -12,7 +12,7 @@ import { ensureStreams, type StreamOptions } from "./streams.ts";
 export interface StreamKeeper extends Startable {
   /** Resolves when all of them stand, or when the keeper is stopped. Stop does not wait for it. */
   start(): Promise<void>;
-  /** For whoever finds one gone. Resolves as `start` does, and does not throw. */
+  /** The same, for whoever finds one gone: what `broker.ensure()` comes to. It does not throw. */
   ensure(): Promise<void>;
 }
 
@@ -59,6 +59,7 @@ export function createStreamKeeper(
     });
     return ensuring;
   };
+  broker.ensuredBy(ensure);
 
   return {
     ensure,

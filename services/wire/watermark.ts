@@ -2,7 +2,8 @@ import { secondFrom } from "./ranges.ts";
 
 /**
  * Of every timing that reached JOBS up to `jobsSequence`, each occurrence up to
- * `second` is stored in DUE.
+ * `second` is stored in DUE. An older watermark is as true as a newer one; it
+ * only costs repeats.
  */
 export interface Watermark {
   second: number;

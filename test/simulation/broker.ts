@@ -1,4 +1,5 @@
-import type { Claim, Tick } from "../../services/ticker/core/model.ts";
+import type { PartitionClaim } from "../../services/wire/partition-claim.ts";
+import type { Tick } from "../../services/wire/tick.ts";
 import type { Judge } from "./judge.ts";
 import type { DueMessage, JobVersion } from "./model.ts";
 
@@ -71,7 +72,7 @@ export interface SimulatedJob {
 export class SimulatedBroker {
   readonly jobs = new CompactedLog<SimulatedJob>();
   readonly ticks = new CompactedLog<Tick>();
-  readonly claims = new CompactedLog<Claim>();
+  readonly claims = new CompactedLog<PartitionClaim>();
   readonly #storedIds = new Map<string, string>();
   readonly judge: Judge;
 
@@ -107,7 +108,7 @@ export class SimulatedBroker {
   }
 
   /** Compare-and-set; undefined when it is refused. */
-  storeClaim(partition: number, claim: Claim, revision: number): number | undefined {
+  storeClaim(partition: number, claim: PartitionClaim, revision: number): number | undefined {
     const key = String(partition);
     if ((this.claims.last(key)?.sequence ?? 0) !== revision) return undefined;
     this.judge.watermark(partition, claim.watermark, claim.owner || "nobody");

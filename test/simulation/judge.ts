@@ -1,4 +1,4 @@
-import type { Watermark } from "../../services/ticker/core/model.ts";
+import type { Watermark } from "../../services/wire/watermark.ts";
 import type { Definitions, DueMessage, JobVersion, Timing } from "./model.ts";
 
 /** Compares what was published with what the definitions ask for, computed by hand. */

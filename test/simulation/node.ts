@@ -1,5 +1,8 @@
-import type { Now, TickerEffect, TickerSettings } from "../../services/ticker/core/model.ts";
+import type { TickerEffect } from "../../services/ticker/core/effects.ts";
+import type { Now } from "../../services/ticker/core/now.ts";
 import { TickerCore } from "../../services/ticker/core/ticker-core.ts";
+import type { TickerSettings } from "../../services/ticker/core/ticker-settings.ts";
+import { dueBatchId } from "../../services/wire/due-batch.ts";
 import type { SimulatedBroker } from "./broker.ts";
 import type { Judge } from "./judge.ts";
 import { type Network, SimulatedMachine } from "./machine.ts";
@@ -115,7 +118,7 @@ export class SimulatedTicker extends SimulatedMachine {
       case "publish-due": {
         this.#checkEntries(effect);
         this.request(
-          () => broker.storeDue(effect),
+          () => broker.storeDue({ ...effect, messageId: dueBatchId(effect, effect.contents) }),
           () => this.#input((core, now) => core.duePublished(now, effect.id, true)),
         );
         break;

@@ -1,4 +1,4 @@
-import { defaultTickerSettings, type TickerSettings } from "../../services/ticker/core/model.ts";
+import { defaultTickerSettings, type TickerSettings } from "../../services/ticker/core/ticker-settings.ts";
 import { SimulatedBroker } from "./broker.ts";
 import { Judge } from "./judge.ts";
 import type { Network } from "./machine.ts";

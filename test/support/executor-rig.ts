@@ -66,7 +66,7 @@ export async function startExecutorRig(options: { nats?: Nats; collectResults?: 
   const log = createLog("test", (process.env.TEST_LOG ?? "silent") as LogLevel);
   const deps = { clock: systemClock, log };
   const nats = options.nats ?? (await startNats());
-  const broker = createBroker({ url: nats.url, name: "rig", log });
+  const broker = createBroker({ url: nats.url, name: "rig" }, deps);
   await broker.start();
   await createStreamKeeper(broker, deps, { replicas: 1 }).ensure();
   const publisher = createPublisher(broker, deps);

@@ -63,7 +63,7 @@ export interface HistoryRig {
 
 export async function startHistoryRig(): Promise<HistoryRig> {
   const nats = await startNats();
-  const broker = createBroker({ url: nats.url, name: "test", log: deps.log });
+  const broker = createBroker({ url: nats.url, name: "test" }, deps);
   await broker.start();
   await createStreamKeeper(broker, deps, { replicas: 1 }).ensure();
   const publisher = createPublisher(broker, deps);

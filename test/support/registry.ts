@@ -123,7 +123,7 @@ export interface JobsStream {
 
 /** Follows JOBS as a ticker does. */
 export async function followJobs(url: string): Promise<JobsStream> {
-  const broker = createBroker({ url, name: "test-ticker", log });
+  const broker = createBroker({ url, name: "test-ticker" }, { clock: systemClock, log });
   await broker.start();
   const events = new Map<string, JobEvent>();
   const sequences = new Map<string, number>();

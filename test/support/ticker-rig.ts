@@ -13,11 +13,12 @@ import { createPublisher } from "../../services/platform/jetstream/publisher.ts"
 import { systemClock } from "../../services/platform/process/clock.ts";
 import { startInOrder } from "../../services/platform/process/lifecycle.ts";
 import { createLog } from "../../services/platform/process/log.ts";
-import type { Claim, Tick } from "../../services/ticker/core/model.ts";
+import type { PartitionClaim } from "../../services/wire/partition-claim.ts";
 import { readPartitionClaim } from "../../services/wire/partition-claim.ts";
 import { createStreamKeeper } from "../../services/wire/stream-keeper.ts";
 import { consumers, streams } from "../../services/wire/streams.ts";
-import { subjects } from "../../services/wire/subjects.ts";
+import { partitionOfSubject, subjects } from "../../services/wire/subjects.ts";
+import type { Tick } from "../../services/wire/tick.ts";
 import { readTick } from "../../services/wire/tick.ts";
 import { type Nats, repositoryDir, startNats } from "./nats.ts";
 
@@ -35,7 +36,7 @@ export interface TickerRig {
   /** The seconds that were published for a job, in order of arrival, repeats included. */
   secondsOf(jobId: string): number[];
   lastTick(ticker: string): Tick | undefined;
-  claims: Map<number, Claim | undefined>;
+  claims: Map<number, PartitionClaim | undefined>;
   /** Resolves as soon as it holds, judged after each message that arrives. */
   until(what: string, holds: () => boolean): Promise<void>;
   putJob(state: WrittenJob): Promise<void>;
@@ -51,13 +52,13 @@ export async function startTickerRig(): Promise<TickerRig> {
   const nats = await startNats();
   const log = createLog("rig", "silent");
   const deps = { clock: systemClock, log };
-  const broker = createBroker({ url: nats.url, name: "rig", log, ensure: () => keeper.ensure() });
+  const broker = createBroker({ url: nats.url, name: "rig" }, deps);
   const keeper = createStreamKeeper(broker, deps, { replicas: 1 });
   await broker.start();
   await keeper.start();
   const published = new Map<string, number[]>();
   const ticks = new Map<string, Tick>();
-  const claims = new Map<number, Claim | undefined>();
+  const claims = new Map<number, PartitionClaim | undefined>();
   const waiting = new Set<() => void>();
   const children = new Set<ChildProcess>();
   const announce = () => {
@@ -98,7 +99,7 @@ export async function startTickerRig(): Promise<TickerRig> {
       subjects: [subjects.claims],
       from: "state",
       onMessage: (message) => {
-        claims.set(Number(message.subject.split(".")[2]), readPartitionClaim(message.data));
+        claims.set(partitionOfSubject(message.subject), readPartitionClaim(message.data));
         announce();
       },
     }),

@@ -1,4 +1,4 @@
-import { hashWithin } from "../identity/hash.ts";
+import { hashWithin } from "../identity/hash-within.ts";
 import { BitSet } from "./bit-set.ts";
 
 /**

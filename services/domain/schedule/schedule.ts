@@ -54,7 +54,7 @@ const maxShared = 16_384;
 
 const shared = new LRUCache<string, Schedule>({ max: maxShared });
 
-/** Reads a schedule; see the files cron-field, cron-pattern, interval and schedule-once for each form. */
+/** Reads a schedule. Each form has its file: cron-pattern.ts and cron-field.ts, interval.ts, instant.ts. */
 export function parseSchedule(text: string, options: ScheduleOptions): ParsedSchedule {
   const given = text.trim();
   if (given === "") return refused("schedule", "is empty");

@@ -43,7 +43,7 @@ export async function planAddresses(config: LauncherConfig): Promise<AddressPlan
   const concrete = (address: Address | undefined): Address =>
     address && address.port !== 0 ? address : { host: address?.host ?? loopback, port: block.take() };
   const picked = () => concrete(undefined);
-  // In an order of its own: the same instance gives each the same port each time.
+  // Always in this order: an instance then gives each of them the same port at each start.
   const nats = config.natsUrl === undefined ? picked() : undefined;
   const ops = { registry: picked(), ticker: picked(), executor: picked(), history: picked() };
   const grpc = {

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import type { Clock } from "../../platform/process/clock.ts";
 import type { Environment } from "../../platform/process/config.ts";
 import type { Log } from "../../platform/process/log.ts";
-import { createLinePrefixer } from "./log-prefix.ts";
+import { createLinePrefixer } from "./line-prefixer.ts";
 
 export interface ChildSpec {
   name: string;
@@ -35,14 +35,13 @@ export interface ChildDeps {
 }
 
 export interface Child {
-  readonly name: string;
   start(): void;
   /** Asks it to end, kills it at the deadline. Resolves when it is gone. Idempotent: later calls share the first one's answer. */
-  stop(deadline: AbortSignal): Promise<StopOutcome>;
+  stop(deadline: AbortSignal): Promise<HowStopped>;
 }
 
 /** `drained`: ended by itself, with exit code 0. `failed`: with another one. `killed`: at the deadline. */
-export type StopOutcome = "drained" | "failed" | "killed";
+export type HowStopped = "drained" | "failed" | "killed";
 
 interface Exit {
   code: number | null;
@@ -67,7 +66,7 @@ export function createChild(spec: ChildSpec, deps: ChildDeps): Child {
   const { clock, log } = deps;
   let running: { process: ChildProcess; gone: Promise<Exit> } | undefined;
   let cancelRestart: (() => void) | undefined;
-  let stopping: Promise<StopOutcome> | undefined;
+  let stopping: Promise<HowStopped> | undefined;
   let deaths = 0;
 
   const launch = () => {
@@ -129,7 +128,7 @@ export function createChild(spec: ChildSpec, deps: ChildDeps): Child {
     deps.onDeath?.(deaths);
   };
 
-  const end = async (deadline: AbortSignal): Promise<StopOutcome> => {
+  const end = async (deadline: AbortSignal): Promise<HowStopped> => {
     cancelRestart?.();
     if (!running) return "drained";
     const { process: child, gone } = running;
@@ -152,7 +151,6 @@ export function createChild(spec: ChildSpec, deps: ChildDeps): Child {
   };
 
   return {
-    name: spec.name,
     start() {
       if (!running && !cancelRestart && !stopping) launch();
     },

@@ -16,7 +16,7 @@ export function startCommand(name: ServiceName, env: Environment): string {
 /** The rest of the environment is that of whoever starts it. */
 function isSetting(variable: string): boolean {
   if (variable === "CARILLON_EXTERNAL") return false;
-  return variable === "TZ" || variable === "NATS_URL" || variable.startsWith("CARILLON_");
+  return variable === "NATS_URL" || variable.startsWith("CARILLON_");
 }
 
 function quoted(text: string): string {

@@ -2,7 +2,7 @@ import { type Clock, sleep } from "../../platform/process/clock.ts";
 import { type Address, formatAddress } from "../../platform/process/config.ts";
 
 const pollMs = 50;
-const attemptTimeoutMs = 2_000;
+const tryTimeoutMs = 2_000;
 
 /** Resolves true when the service says on its operators' port that it does its work; false when the signal came first. */
 export async function serviceReady(ops: Address, clock: Clock, signal: AbortSignal): Promise<boolean> {
@@ -16,7 +16,7 @@ export async function serviceReady(ops: Address, clock: Clock, signal: AbortSign
 
 async function answersOk(url: string): Promise<boolean> {
   try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(attemptTimeoutMs) });
+    const response = await fetch(url, { signal: AbortSignal.timeout(tryTimeoutMs) });
     await response.arrayBuffer();
     return response.ok;
   } catch {

@@ -38,8 +38,6 @@ export function serviceEnvironment(
   return {
     ...inherited,
     ...(internalToken !== undefined && { CARILLON_INTERNAL_TOKEN: internalToken }),
-    // Wall-clock patterns are walked with the process's own zone.
-    TZ: "UTC",
     NATS_URL: addresses.natsUrl,
     CARILLON_DATA_DIR: dataDir,
     CARILLON_HTTP_ADDR: formatAddress(addresses.http),

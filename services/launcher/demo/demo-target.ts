@@ -6,7 +6,6 @@ export interface DemoTarget {
   readonly url: string;
   /** When the POST of an execution arrived, unix milliseconds; asked once, then forgotten. */
   takeArrivalMs(executionId: string): number | undefined;
-  stop(): Promise<void>;
 }
 
 /** A target on this machine that answers 200 to everything and notes when it was called. */
@@ -29,10 +28,5 @@ export async function startDemoTarget(clock: Clock): Promise<DemoTarget> {
       arrivals.delete(executionId);
       return arrivedMs;
     },
-    stop: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
   };
 }

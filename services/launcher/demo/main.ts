@@ -7,7 +7,7 @@ import { configOrExit } from "../../platform/process/config-or-exit.ts";
 import type { Addresses } from "../children/services.ts";
 import { readLauncherConfig } from "../config.ts";
 import { createLauncher } from "../launcher.ts";
-import { runUntilSignal } from "../run.ts";
+import { runUntilSignal } from "../run-until-signal.ts";
 import { startDemoTarget } from "./demo-target.ts";
 import { describeExecution, readEvents, type WatchedExecution } from "./demo-watch.ts";
 

@@ -33,8 +33,8 @@ export async function findNatsServer(
     if (version !== undefined) reasons.push(`${candidate} has version ${version.join(".")}`);
   }
   for (const fetchIt of fetches) {
-    const outcome = await fetchIt(options);
-    if (!outcome.ok) reasons.push(outcome.reason);
+    const fetched = await fetchIt(options);
+    if (!fetched.ok) reasons.push(fetched.reason);
     else if (isNewEnough((await versionOf(cached)) ?? [0, 0, 0])) return cached;
     else reasons.push("the fetched nats-server does not run here");
   }

@@ -33,7 +33,7 @@ export function isNatsWarning(line: string): boolean {
 }
 
 const pollMs = 25;
-const attemptTimeoutMs = 1_000;
+const tryTimeoutMs = 1_000;
 
 /**
  * Resolves when the server greets its clients; it opens its port only after
@@ -45,7 +45,7 @@ export async function natsReady(host: string, port: number, clock: Clock, signal
 
 function greets(host: string, port: number): Promise<boolean> {
   return new Promise((resolve) => {
-    const socket = connect({ host, port, timeout: attemptTimeoutMs });
+    const socket = connect({ host, port, timeout: tryTimeoutMs });
     const finish = (greeted: boolean) => {
       socket.destroy();
       resolve(greeted);

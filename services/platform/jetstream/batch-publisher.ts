@@ -1,13 +1,14 @@
-import type { BatchMessage, Publisher, PublishOutcome } from "./publisher.ts";
+import type { BatchMessage, Publisher, PublishReport } from "./publisher.ts";
 
 /** Publishes many messages to one stream at the price of few fsyncs. */
 export interface BatchPublisher {
   /**
-   * What becomes of each, in their order. With `atomic` (a stream that allows
-   * it) they go out in batches, and one by one what a batch was refused for: a
-   * batch that is sent again because its acknowledgement was lost.
+   * Reports what became of each, in their order. With `atomic`, for a stream that
+   * allows it, they go out in batches. The messages of a batch that is refused go
+   * out again one by one: the broker refuses a whole batch for one message in it,
+   * that it has stored before for instance.
    */
-  publish(messages: readonly BatchMessage[], atomic: boolean): Promise<PublishOutcome>[];
+  publish(messages: readonly BatchMessage[], atomic: boolean): Promise<PublishReport>[];
 }
 
 /**
@@ -22,13 +23,13 @@ const mostBatchBytes = 1024 * 1024;
 export function createBatchPublisher(publisher: Publisher): BatchPublisher {
   const alone = ({ subject, payload, ...options }: BatchMessage) => publisher.publish(subject, payload, options);
 
-  const together = (batch: readonly BatchMessage[]): Promise<PublishOutcome>[] => {
+  const together = (batch: readonly BatchMessage[]): Promise<PublishReport>[] => {
     const answer = publisher.publishAtomic(batch);
     return batch.map(async (message, index) => {
-      const outcome = await answer;
-      if (outcome.kind === "refused") return alone(message);
-      if (outcome.kind === "abandoned") return outcome;
-      return { ...outcome, sequence: outcome.sequence - (batch.length - 1 - index) };
+      const report = await answer;
+      if (report.kind === "refused") return alone(message);
+      if (report.kind === "abandoned") return report;
+      return { ...report, sequence: report.sequence - (batch.length - 1 - index) };
     });
   };
 

@@ -1,5 +1,5 @@
 import { connect, type JetStreamClient, type JetStreamManager, type NatsConnection } from "nats";
-import { type Clock, sleep, systemClock } from "../process/clock.ts";
+import { type Clock, sleep } from "../process/clock.ts";
 import type { Startable } from "../process/lifecycle.ts";
 import type { Log } from "../process/log.ts";
 
@@ -17,6 +17,8 @@ export interface Broker extends Startable {
   onDisconnect(callback: () => void): () => void;
   /** For whoever finds that a stream or consumer is gone: makes sure of all of them again. It does not throw. */
   ensure(): Promise<void>;
+  /** Names who does that, once for all who ask at the same time. Before that nobody does. */
+  ensuredBy(ensure: () => Promise<void>): void;
 }
 
 export interface BrokerOptions {
@@ -24,11 +26,6 @@ export interface BrokerOptions {
   url: string;
   /** Shown in the broker's monitoring. */
   name: string;
-  log: Log;
-  /** Bounds the farewell; the system's own when left out. */
-  clock?: Clock;
-  /** Makes what is to stand on the broker, where it is gone; left out, somebody else is to do it. */
-  ensure?: (broker: Broker) => Promise<void>;
 }
 
 // A local broker is back within a second: ask often, it costs one refused connection each.
@@ -39,8 +36,8 @@ const pingIntervalMs = 2_000;
 const apiTimeoutMs = 10_000;
 const farewellMs = 1_000;
 
-export function createBroker(options: BrokerOptions): Broker {
-  const { log, clock = systemClock } = options;
+export function createBroker(options: BrokerOptions, deps: { clock: Clock; log: Log }): Broker {
+  const { clock, log } = deps;
   const reconnects = new Set<() => void>();
   const disconnects = new Set<() => void>();
   let connection: NatsConnection | undefined;
@@ -48,7 +45,7 @@ export function createBroker(options: BrokerOptions): Broker {
   let client: JetStreamClient | undefined;
   let up = false;
   let stopped = false;
-  let ensuring: Promise<void> | undefined;
+  let ensure = () => Promise.resolve();
 
   const follow = async (nc: NatsConnection) => {
     for await (const status of nc.status()) {
@@ -69,7 +66,7 @@ export function createBroker(options: BrokerOptions): Broker {
     return value;
   };
 
-  const broker: Broker = {
+  return {
     get nc() {
       return started(connection);
     },
@@ -96,12 +93,14 @@ export function createBroker(options: BrokerOptions): Broker {
         maxReconnectAttempts: -1,
         reconnectTimeWait: reconnectWaitMs,
         waitOnFirstConnect: true,
+        // The client would give up for ever when it is refused twice in a row.
+        ignoreAuthErrorAbort: true,
         pingInterval: pingIntervalMs,
         maxPingOut: 2,
       });
       up = true;
       void follow(connection);
-      // The port is open before JetStream has recovered its streams: ask until it answers.
+      // In a cluster the port is open before JetStream is up: the stream keeper waits for that.
       manager = await connection.jetstreamManager({ timeout: apiTimeoutMs, checkAPI: false });
       client = connection.jetstream({ timeout: apiTimeoutMs });
     },
@@ -118,19 +117,9 @@ export function createBroker(options: BrokerOptions): Broker {
       said.abort();
       await connection.close();
     },
-    ensure() {
-      // Once for all that find something gone at the same time.
-      ensuring ??= (async () => {
-        try {
-          if (!stopped) await options.ensure?.(broker);
-        } catch (error) {
-          if (!stopped) log.warn({ event: "streams_not_ensured", err: error });
-        } finally {
-          ensuring = undefined;
-        }
-      })();
-      return ensuring;
+    ensure: () => ensure(),
+    ensuredBy(keeper) {
+      ensure = keeper;
     },
   };
-  return broker;
 }

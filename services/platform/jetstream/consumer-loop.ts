@@ -2,6 +2,7 @@ import { type ConsumerMessages, type JsMsg, NatsError, type Subscription } from 
 import { type Clock, sleep } from "../process/clock.ts";
 import type { Startable } from "../process/lifecycle.ts";
 import type { Log } from "../process/log.ts";
+import { askBroker } from "./ask-broker.ts";
 import type { Broker } from "./broker.ts";
 
 // The defaults (30 s) let consume() stall that long after a broker failover.
@@ -20,7 +21,7 @@ export interface ConsumerLoopOptions {
   durable: string;
   /** How many messages may be buffered in this process. */
   maxMessages: number;
-  /** Called for each message, in order. Whoever gets it settles it: ack, nak or working. It must not throw. */
+  /** Called for each message, in order. Whoever gets it answers it: ack, nak or working. It must not throw. */
   onMessage: (message: JsMsg) => void;
 }
 
@@ -40,7 +41,9 @@ export function createConsumerLoop(
   let loop: Promise<void> | undefined;
 
   const consume = async () => {
-    const consumer = await broker.js.consumers.get(options.stream, options.durable);
+    const consumer = await askBroker(broker, () => broker.js.consumers.get(options.stream, options.durable));
+    // What the broker sent now would be dropped, and come again only after the ack wait.
+    if (stopping.signal.aborted) return;
     messages = await consumer.consume({
       max_messages: options.maxMessages,
       expires: pullExpiresMs,
@@ -69,7 +72,7 @@ export function createConsumerLoop(
         }
       })();
     },
-    /** Asks for no further messages, and hands over those that the broker has sent already: they are the callback's business. */
+    /** Asks for no further messages. Those that are on their way are handed over, and are the callback's business. */
     async stop() {
       if (stopping.signal.aborted) return;
       stopping.abort();
@@ -82,9 +85,9 @@ export function createConsumerLoop(
 }
 
 /**
- * Ends a pull behind the last message that the broker has sent. The client's own
- * close() drops what is on its way, and nobody else gets that before the ack wait
- * has passed. It ends in order when its subscription is drained, which it keeps to itself.
+ * Ends a pull, and hands over what is on its way first. The client's own close()
+ * drops that, and nobody else gets it before the ack wait has passed. Draining the
+ * pull's subscription does not; the client has no public name for it.
  */
 async function drainPull(messages: ConsumerMessages): Promise<void> {
   const { sub } = messages as ConsumerMessages & { sub?: Subscription };

@@ -10,6 +10,7 @@ import {
 import { type Clock, sleep } from "../process/clock.ts";
 import type { Startable } from "../process/lifecycle.ts";
 import type { Log } from "../process/log.ts";
+import { askBroker } from "./ask-broker.ts";
 import type { Broker } from "./broker.ts";
 import { isMissing, pullExpiresMs, pullHeartbeatMs, watchPull } from "./consumer-loop.ts";
 
@@ -32,22 +33,18 @@ export interface FollowerOptions {
   onReset?: () => void;
 }
 
-/**
- * Reads a stream from a position on, without acknowledgements, and keeps its
- * place over broker restarts. A place is one in a certain stream: one of the same
- * name that was made later is read from its beginning.
- */
-export interface Follower extends Startable {
-  /** The stream sequence up to which this follower has seen everything; 0 before the first. */
-  sequence(): number;
-}
-
 const retryDelayMs = 250;
 const inactiveThresholdMs = 30_000;
 
-export function createFollower(broker: Broker, deps: { clock: Clock; log: Log }, options: FollowerOptions): Follower {
+/**
+ * Reads a stream without acknowledgements, and keeps its place over broker
+ * restarts. The place is a sequence of one certain stream: a stream of the same
+ * name that was made later is read from its beginning.
+ */
+export function createFollower(broker: Broker, deps: { clock: Clock; log: Log }, options: FollowerOptions): Startable {
   const { clock, log } = deps;
   const stopping = new AbortController();
+  /** The sequence up to which everything was handed over; 0 before the first. */
   let seen = 0;
   let created: string | undefined;
   /** This stream was read from; before that there is no place to go on from. */
@@ -64,7 +61,7 @@ export function createFollower(broker: Broker, deps: { clock: Clock; log: Log },
     options.onCaughtUp?.();
   };
 
-  /** Whether the stream is still the one that the place is in; otherwise takes the new one for it. */
+  /** Whether the stream is still the one that the place is in. Goes over to the new one when it is not. */
   const recognise = (stream: StreamInfo): boolean => {
     const first = created === undefined;
     // The creation tells; an end before the place means that the broker was set back to an older state.
@@ -103,7 +100,7 @@ export function createFollower(broker: Broker, deps: { clock: Clock; log: Log },
     if (!broker.nc.isClosed()) await broker.jsm.consumers.delete(options.stream, name).catch(() => undefined);
   };
 
-  /** A consumer of the stream that is known: asked after it was made, since the stream may be replaced at any moment. */
+  /** Makes a consumer, then looks at the stream: only after that is it certain which stream the consumer reads. */
   const attach = async () => {
     if (created === undefined) recognise(await broker.jsm.streams.info(options.stream));
     for (;;) {
@@ -116,7 +113,7 @@ export function createFollower(broker: Broker, deps: { clock: Clock; log: Log },
 
   /** Follows until the consumer is lost in any way; the caller makes another from the same place. */
   const follow = async () => {
-    const { consumer: info, stream } = await attach();
+    const { consumer: info, stream } = await askBroker(broker, attach);
     if (!placed && !replaced && options.from === "new") {
       // What comes after this moment counts, also when the first consumer is lost before its first message.
       seen = info.num_pending === 0 ? stream.state.last_seq : stream.state.last_seq - info.num_pending;
@@ -126,7 +123,7 @@ export function createFollower(broker: Broker, deps: { clock: Clock; log: Log },
       placed = true;
       markCaughtUp();
     }
-    const consumer = await broker.js.consumers.get(options.stream, info.name);
+    const consumer = await askBroker(broker, () => broker.js.consumers.get(options.stream, info.name));
     let delivered = 0;
     let broken = false;
     const lost = (reason: string) => {
@@ -163,7 +160,6 @@ export function createFollower(broker: Broker, deps: { clock: Clock; log: Log },
   };
 
   return {
-    sequence: () => seen,
     async start() {
       loop ??= (async () => {
         while (!stopping.signal.aborted) {

@@ -4,8 +4,8 @@ import type { Startable } from "../process/lifecycle.ts";
 import type { Log } from "../process/log.ts";
 import type { Broker } from "./broker.ts";
 
-/** What became of a published message. A refusal is the broker's answer, and final. */
-export type PublishOutcome =
+/** What became of a published message. A refusal is final: the broker's answer, or the connection's. */
+export type PublishReport =
   | { kind: "stored"; sequence: number; duplicate: boolean }
   | { kind: "refused"; code: number; description: string }
   | { kind: "abandoned" };
@@ -27,15 +27,15 @@ export interface PublishOptions {
  * the broker answers or the publisher stops: only then is it "abandoned".
  */
 export interface Publisher extends Startable {
-  publish(subject: string, payload: Uint8Array, options?: PublishOptions): Promise<PublishOutcome>;
+  publish(subject: string, payload: Uint8Array, options?: PublishOptions): Promise<PublishReport>;
   /**
-   * Stores all of them or none, in order and under successive sequences; the
-   * outcome's is the last one's. Up to 1,000, to a stream with `allow_atomic`
-   * (NATS ADR-50). One message id that is known already makes the broker refuse
-   * them all; one that does not know batches is told as a refusal too, though it
-   * may have stored them.
+   * Stores all of them or none, in order and under successive sequences. The report
+   * names the sequence of the last one. They may be up to 1,000, to a stream with
+   * `allow_atomic` (NATS ADR-50). The broker refuses them all when it has stored a
+   * message of one of their ids before. A broker that does not know batches counts
+   * as refusing them too, though it may have stored them.
    */
-  publishAtomic(messages: readonly BatchMessage[]): Promise<PublishOutcome>;
+  publishAtomic(messages: readonly BatchMessage[]): Promise<PublishReport>;
   /** Sent and not yet answered, and waiting for a place in the window. */
   pending(): number;
 }
@@ -62,11 +62,10 @@ interface Outstanding {
   batch: boolean;
   token: string;
   sentAtMs: number;
-  resolve: (outcome: PublishOutcome) => void;
+  resolve: (report: PublishReport) => void;
 }
 
 interface AckBody {
-  stream?: string;
   seq?: number;
   duplicate?: boolean;
   /** The id of the batch that this answer ends. */
@@ -77,8 +76,21 @@ interface AckBody {
 const defaultWindow = 512;
 const defaultAckTimeoutMs = 5_000;
 const resendCheckMs = 250;
-// JetStream answers that pass by themselves: no leader yet, no memory, storage catching up.
-const passingErrorCodes: ReadonlySet<number> = new Set([10_008, 10_009, 10_023, 10_028, 10_077, 10_118]);
+// What the broker cannot take now and may take later, beside what it marks so itself (`passingStatuses`).
+// All other codes of nats-server's errors.json say something about the message or the stream's definition.
+const passingCodes: ReadonlySet<number> = new Set([
+  10_002, // The account's storage is full: consumers empty it, or an operator makes room.
+  10_009, // No leader yet.
+  10_028, // No memory.
+  10_047, // No disk.
+  10_118, // The stream is offline,
+  10_194, // and why.
+  10_158, // The same id was sent before and is being stored.
+]);
+// Unavailable: no leader, no resources, a store that fails, JetStream not enabled. And too many requests.
+const passingStatuses: ReadonlySet<number> = new Set([503, 429]);
+// Its own acknowledgement is on the way: nothing that anybody has to know.
+const duplicateInProcess = 10_158;
 const decoder = new TextDecoder();
 
 export function createPublisher(
@@ -115,7 +127,7 @@ export function createPublisher(
   };
 
   const writeBatch = (messages: readonly BatchMessage[], reply: string) => {
-    // A new id each time it is sent: what arrived of the time before is no part of it.
+    // A new id each time that it is sent. Under the old one the broker may hold a part of it already.
     const batchId = `${inbox.slice(-12)}${(nextBatch++).toString(36)}`;
     for (const [index, { subject, payload, messageId, ttlSeconds }] of messages.entries()) {
       const head = createHeaders();
@@ -131,31 +143,39 @@ export function createPublisher(
 
   const send = (message: Outstanding) => {
     message.sentAtMs = clock.monotonicMs();
-    message.write(inbox + message.token);
+    try {
+      message.write(inbox + message.token);
+    } catch (error) {
+      // The connection itself does not take it: it is larger than the broker allows.
+      const description = error instanceof Error ? error.message : String(error);
+      outstanding.delete(message.token);
+      message.resolve({ kind: "refused", code: 0, description });
+    }
   };
 
-  const enqueue = (subject: string, batch: boolean, write: Outstanding["write"]): Promise<PublishOutcome> => {
-    if (stopped) return Promise.resolve({ kind: "abandoned" });
-    return new Promise((resolve) => {
-      const token = (nextToken++).toString(36);
-      const message: Outstanding = { subject, write, batch, token, sentAtMs: 0, resolve };
-      if (outstanding.size >= window) {
-        waiting.push(message);
-        return;
-      }
-      outstanding.set(token, message);
-      send(message);
-    });
-  };
-
-  const settle = (message: Outstanding, outcome: PublishOutcome) => {
-    outstanding.delete(message.token);
-    message.resolve(outcome);
-    const next = waiting.shift();
-    if (next) {
+  /** Sends what waits, as far as there is room. */
+  const fill = () => {
+    while (outstanding.size < window) {
+      const next = waiting.shift();
+      if (!next) return;
       outstanding.set(next.token, next);
       send(next);
     }
+  };
+
+  const enqueue = (subject: string, batch: boolean, write: Outstanding["write"]): Promise<PublishReport> => {
+    if (stopped) return Promise.resolve({ kind: "abandoned" });
+    return new Promise((resolve) => {
+      const token = (nextToken++).toString(36);
+      waiting.push({ subject, write, batch, token, sentAtMs: 0, resolve });
+      fill();
+    });
+  };
+
+  const answered = (message: Outstanding, report: PublishReport) => {
+    outstanding.delete(message.token);
+    message.resolve(report);
+    fill();
   };
 
   const onAck = (error: Error | null, ack: Msg) => {
@@ -167,25 +187,29 @@ export function createPublisher(
     if (ack.data.length === 0) return;
     const body: AckBody = JSON.parse(decoder.decode(ack.data));
     if (!body.error && message.batch && body.batch === undefined) {
-      settle(message, { kind: "refused", code: 0, description: "the broker does not know atomic batches" });
+      answered(message, { kind: "refused", code: 0, description: "the broker does not know atomic batches" });
       return;
     }
     if (!body.error) {
-      settle(message, { kind: "stored", sequence: body.seq ?? 0, duplicate: body.duplicate === true });
+      answered(message, { kind: "stored", sequence: body.seq ?? 0, duplicate: body.duplicate === true });
       return;
     }
     const code = body.error.err_code ?? body.error.code;
-    if (passingErrorCodes.has(code) || body.error.code === 503) {
-      log.warn({ event: "publish_deferred", subject: message.subject, code, description: body.error.description });
+    if (passingCodes.has(code) || passingStatuses.has(body.error.code)) {
+      const { description } = body.error;
+      if (code !== duplicateInProcess)
+        log.warn({ event: "publish_deferred", subject: message.subject, code, description });
       return;
     }
-    settle(message, { kind: "refused", code, description: body.error.description });
+    answered(message, { kind: "refused", code, description: body.error.description });
   };
 
   const resendAll = (olderThanMs: number) => {
     if (!broker.connected()) return;
     const now = clock.monotonicMs();
     for (const message of outstanding.values()) if (now - message.sentAtMs >= olderThanMs) send(message);
+    // A broker that came back may allow less than before.
+    fill();
   };
 
   const scheduleCheck = () => {

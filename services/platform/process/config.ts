@@ -150,7 +150,7 @@ export function nearest(word: string, candidates: readonly string[]): string | u
   const allowed = Math.min(farthestSuggestion, Math.floor(word.length / 2));
   let best: { candidate: string; distance: number } | undefined;
   for (const candidate of candidates) {
-    // So much is to be inserted or deleted at least. Besides, the distance costs the product of both lengths.
+    // The distance is at least this, and computing it costs the product of both lengths.
     if (Math.abs(word.length - candidate.length) > allowed) continue;
     const distance = levenshtein(word, candidate);
     if (distance <= allowed && (!best || distance < best.distance)) best = { candidate, distance };

@@ -1,6 +1,6 @@
 import { partitionOf } from "../../domain/identity/partition.ts";
 import { createBatchPublisher } from "../../platform/jetstream/batch-publisher.ts";
-import type { BatchMessage, Publisher, PublishOutcome } from "../../platform/jetstream/publisher.ts";
+import type { BatchMessage, Publisher, PublishReport } from "../../platform/jetstream/publisher.ts";
 import { type Clock, sleep } from "../../platform/process/clock.ts";
 import type { Log } from "../../platform/process/log.ts";
 import { jobEventId } from "../../wire/job-event.ts";
@@ -146,7 +146,7 @@ export function createSender(
     task: RelayTask,
     row: JobRow,
     sent: { subject: string; epoch: number },
-    outcome: PublishOutcome,
+    outcome: PublishReport,
   ) => {
     if (!isStored(outcome, sent.subject, () => sendStates([task]))) return;
     const { jobId, generation, timingGeneration } = row;
@@ -164,10 +164,10 @@ export function createSender(
   };
 
   const isStored = (
-    outcome: PublishOutcome,
+    outcome: PublishReport,
     subject: string,
     again: () => void,
-  ): outcome is PublishOutcome & { kind: "stored" } => {
+  ): outcome is PublishReport & { kind: "stored" } => {
     if (outcome.kind === "refused") {
       // It must not be lost, whatever the broker has against it.
       log.error({ event: "relay_publish_refused", subject, code: outcome.code, description: outcome.description });

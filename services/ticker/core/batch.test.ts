@@ -13,7 +13,7 @@ function pileOf(jobs: readonly { jobId: string; generation?: number; bytes?: num
     const entry = new Uint8Array(bytes);
     table.put({ jobId, entry, generation, timingGeneration: 1, effectiveFromMs: 0, occurrences: always });
   }
-  return { pile: { second: 10, slots: table.take()?.slots ?? [], position: 0 }, table };
+  return { pile: { second: 10, slots: table.take()?.slots ?? [], next: 0 }, table };
 }
 
 function batches(pile: Pile, limits: { entries: number; bytes: number }) {
@@ -42,16 +42,16 @@ describe("batches", () => {
     expect(batches(pile, wide).map(({ entries }) => entries.length)).toEqual([2]);
   });
 
-  it("have equal names only for equal contents", () => {
-    const name = (list: { jobId: string; generation?: number }[]) => batches(pileOf(list).pile, wide)[0]?.contents;
-    expect(name(jobs(3))).toBe(name(jobs(3)));
+  it("have equal hashes only for equal contents", () => {
+    const hash = (list: { jobId: string; generation?: number }[]) => batches(pileOf(list).pile, wide)[0]?.contents;
+    expect(hash(jobs(3))).toBe(hash(jobs(3)));
     const others = [
       jobs(2),
       jobs(4),
       jobs(3).toReversed(),
       [...jobs(2), { jobId: "job-2", generation: 2 }],
       [...jobs(2), { jobId: "job-3" }],
-    ].map(name);
-    expect(new Set([name(jobs(3)), ...others]).size).toBe(others.length + 1);
+    ].map(hash);
+    expect(new Set([hash(jobs(3)), ...others]).size).toBe(others.length + 1);
   });
 });

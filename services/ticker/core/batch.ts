@@ -9,15 +9,15 @@ export interface BatchLimits {
 export interface Pile {
   readonly second: number;
   readonly slots: readonly Slot[];
-  /** Of the first slot that is not in a batch yet. */
-  position: number;
+  /** The place of the first slot that is not in a batch yet. */
+  next: number;
 }
 
 export interface Batch {
   second: number;
   entries: Uint8Array[];
   bytes: number;
-  /** Names the contents: second, number and a hash over each (job, generation). Never an index alone. */
+  /** A hash over each (job, generation) in it. */
   contents: string;
 }
 
@@ -32,8 +32,8 @@ export function nextBatch(pile: Pile, limits: BatchLimits): Batch | undefined {
   const entries: Uint8Array[] = [];
   const hash = new ContentsHash();
   let bytes = 0;
-  for (; pile.position < pile.slots.length && entries.length < limits.entries; pile.position++) {
-    const slot = pile.slots[pile.position];
+  for (; pile.next < pile.slots.length && entries.length < limits.entries; pile.next++) {
+    const slot = pile.slots[pile.next];
     if (!slot || slot.index < 0) continue;
     const size = slot.entry.length + framingBytes;
     // A single entry beyond the limit still goes out, alone.
@@ -43,7 +43,7 @@ export function nextBatch(pile: Pile, limits: BatchLimits): Batch | undefined {
     hash.add(slot.jobId, slot.generation);
   }
   if (entries.length === 0) return undefined;
-  return { second: pile.second, entries, bytes, contents: `${pile.second}-${entries.length}-${hash.text()}` };
+  return { second: pile.second, entries, bytes, contents: hash.text() };
 }
 
 /**

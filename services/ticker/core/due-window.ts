@@ -1,16 +1,18 @@
-import type { EffectSink, Now, TickerEffect, TickerSettings } from "./model.ts";
-import type { Issued, PartitionRun } from "./partition-run.ts";
+import type { EffectSink, TickerEffect } from "./effects.ts";
+import type { Now } from "./now.ts";
+import type { Issued, OwnedPartition } from "./owned-partition.ts";
+import type { TickerSettings } from "./ticker-settings.ts";
 
 type DueEffect = Extract<TickerEffect, { kind: "publish-due" }>;
 
 interface Outstanding {
-  run: PartitionRun;
+  holding: OwnedPartition;
   issued: Issued;
   effect: DueEffect;
 }
 
 interface Refused {
-  effect: DueEffect;
+  message: Outstanding;
   atMs: number;
 }
 
@@ -24,15 +26,15 @@ const retryRefusedMs = 1_000;
  */
 export class DueWindow {
   readonly #settings: TickerSettings;
-  readonly #runs: ReadonlyMap<number, PartitionRun>;
+  readonly #owned: ReadonlyMap<number, OwnedPartition>;
   readonly #effects: EffectSink;
   readonly #outstanding = new Map<number, Outstanding>();
   #refused: Refused[] = [];
   #bytes = 0;
 
-  constructor(settings: TickerSettings, runs: ReadonlyMap<number, PartitionRun>, effects: EffectSink) {
+  constructor(settings: TickerSettings, owned: ReadonlyMap<number, OwnedPartition>, effects: EffectSink) {
     this.#settings = settings;
-    this.#runs = runs;
+    this.#owned = owned;
     this.#effects = effects;
   }
 
@@ -43,28 +45,27 @@ export class DueWindow {
   /** Publishes all that is due up to the target, as far as there is room. */
   publish(target: number): void {
     while (this.#hasRoom()) {
-      const run = this.#earliest(target);
-      if (!run) break;
-      const issued = run.issue();
-      if (issued) this.#publish(run, issued);
+      const holding = this.#earliest(target);
+      if (!holding) break;
+      const issued = holding.issue();
+      if (issued) this.#publish(holding, issued);
     }
-    for (const run of this.#runs.values()) run.skipTo(target);
+    for (const holding of this.#owned.values()) holding.skipTo(target);
   }
 
   /** The broker's answer. A refused message stays here, and holds its watermark, until it is stored after all. */
   answered(now: Now, id: number, stored: boolean): void {
     const message = this.#outstanding.get(id);
     if (!message) return;
-    const { run, issued, effect } = message;
+    const { holding, issued, effect } = message;
     if (!stored) {
-      this.#refused.push({ effect, atMs: now.monotonicMs });
+      this.#refused.push({ message, atMs: now.monotonicMs });
       const { partition, second } = effect;
       this.#effects.emit({ kind: "notice", notice: { event: "due_publish_refused", partition, second } });
       return;
     }
-    this.#outstanding.delete(id);
-    this.#bytes -= issued.bytes;
-    run.acknowledge(issued.tally);
+    this.#drop(message);
+    holding.acknowledge(issued.tally);
   }
 
   /** Publishes again what was refused a while ago. */
@@ -72,10 +73,18 @@ export class DueWindow {
     if (this.#refused.length === 0) return;
     const waiting: Refused[] = [];
     for (const refused of this.#refused) {
-      if (now.monotonicMs - refused.atMs >= retryRefusedMs) this.#effects.emit(refused.effect);
+      const { message, atMs } = refused;
+      // The partition is lost, and its next owner publishes the second.
+      if (this.#owned.get(message.effect.partition) !== message.holding) this.#drop(message);
+      else if (now.monotonicMs - atMs >= retryRefusedMs) this.#effects.emit(message.effect);
       else waiting.push(refused);
     }
     this.#refused = waiting;
+  }
+
+  #drop({ effect, issued }: Outstanding): void {
+    this.#outstanding.delete(effect.id);
+    this.#bytes -= issued.bytes;
   }
 
   #hasRoom(): boolean {
@@ -84,21 +93,21 @@ export class DueWindow {
   }
 
   /** The partition whose next second is the oldest of all. */
-  #earliest(target: number): PartitionRun | undefined {
-    let earliest: PartitionRun | undefined;
+  #earliest(target: number): OwnedPartition | undefined {
+    let earliest: OwnedPartition | undefined;
     let earliestSecond = Number.POSITIVE_INFINITY;
-    for (const run of this.#runs.values()) {
-      const second = run.nextSecond(target);
+    for (const holding of this.#owned.values()) {
+      const second = holding.nextSecond(target);
       if (second === undefined || second >= earliestSecond) continue;
-      earliest = run;
+      earliest = holding;
       earliestSecond = second;
     }
     return earliest;
   }
 
-  #publish(run: PartitionRun, issued: Issued): void {
+  #publish(holding: OwnedPartition, issued: Issued): void {
     const effect: DueEffect = { kind: "publish-due", id: this.#effects.newId(), ...issued.message };
-    this.#outstanding.set(effect.id, { run, issued, effect });
+    this.#outstanding.set(effect.id, { holding, issued, effect });
     this.#bytes += issued.bytes;
     this.#effects.emit(effect);
   }

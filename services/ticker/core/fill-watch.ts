@@ -1,4 +1,4 @@
-import type { Now } from "./model.ts";
+import type { Now } from "./now.ts";
 
 interface Watched {
   createdMs: number;

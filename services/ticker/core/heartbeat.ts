@@ -1,4 +1,4 @@
-import type { Now } from "./model.ts";
+import type { Now } from "./now.ts";
 
 // A tick goes out when its second is complete. When that takes longer than this,
 // a tick goes out all the same, as a sign of life.

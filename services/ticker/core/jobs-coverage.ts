@@ -8,7 +8,7 @@ export class JobsCoverage {
   #readSequence = 0;
   #coveredSequence = 0;
   #filled = true;
-  /** Jobs that the stream which replaced another has not brought yet. */
+  /** Jobs that the new stream has not brought yet. */
   #unconfirmed: Set<string> | undefined;
 
   /** The sequence up to which each timing is in the timetable; 0: none is known to be. */
@@ -34,7 +34,7 @@ export class JobsCoverage {
     this.#coveredSequence = 0;
   }
 
-  /** Takes note of a change of a job. Tells whether the stream brings again what another had brought. */
+  /** Takes note of a change of a job. Tells whether an earlier stream had brought the job, and this one now brings it for the first time. */
   note(jobId: string, sequence: number): boolean {
     this.#readSequence = Math.max(this.#readSequence, sequence);
     return this.#unconfirmed?.delete(jobId) === true;

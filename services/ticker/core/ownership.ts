@@ -1,15 +1,11 @@
-import {
-  aheadToleratedSeconds,
-  type Claim,
-  laterWatermark,
-  type Now,
-  type Tick,
-  type TickerSettings,
-  type Watermark,
-} from "./model.ts";
+import type { PartitionClaim } from "../../wire/partition-claim.ts";
+import type { Tick } from "../../wire/tick.ts";
+import type { Watermark } from "../../wire/watermark.ts";
+import type { Now } from "./now.ts";
+import { aheadToleratedSeconds, type TickerSettings } from "./ticker-settings.ts";
 
 export interface KnownClaim {
-  claim: Claim | undefined;
+  claim: PartitionClaim | undefined;
   revision: number;
 }
 
@@ -184,7 +180,7 @@ export class Ownership {
     };
   }
 
-  /** The later one of two watermarks. One that a clock which ran ahead has written counts for less than the other. */
+  /** The later one of two watermarks, unless a clock that ran ahead wrote that one and not the other. */
   #later(now: Now, claimed: Watermark | undefined, ticked: Watermark | undefined): Watermark | undefined {
     const latest = (now.wallMs + this.#settings.leadMs) / 1000 + aheadToleratedSeconds;
     if (claimed && ticked && claimed.second > latest !== ticked.second > latest)
@@ -196,7 +192,7 @@ export class Ownership {
     return this.#peers.get(ticker)?.tick?.partitions.find((tick) => tick.partition === partition)?.watermark;
   }
 
-  /** Whether nobody has taken a free partition for so long that any ticker may. */
+  /** Whether a partition has been free for so long that any ticker may take it, beyond its share as well. */
   #leftLying(now: Now, partition: number): boolean {
     const since = this.#freeSince.get(partition);
     if (since !== undefined) return now.monotonicMs - since >= this.#settings.deadAfterMs;
@@ -217,4 +213,11 @@ export class Ownership {
     }
     return peer;
   }
+}
+
+/** The later one of two watermarks. */
+function laterWatermark(a: Watermark | undefined, b: Watermark | undefined): Watermark | undefined {
+  if (!a || !b) return a ?? b;
+  if (a.second !== b.second) return a.second > b.second ? a : b;
+  return a.jobsSequence >= b.jobsSequence ? a : b;
 }

@@ -1,5 +1,5 @@
 import { type Batch, type BatchLimits, nextBatch, type Pile } from "./batch.ts";
-import { LateOccurrences } from "./late-occurrences.ts";
+import { LateQueue } from "./late-queue.ts";
 import { type Slot, type SlotDefinition, Timetable } from "./timetable.ts";
 
 /** A piece of what is to be published. */
@@ -21,7 +21,7 @@ export interface AgendaPiece {
  */
 export class PartitionAgenda {
   readonly #timetable: Timetable;
-  readonly #late = new LateOccurrences();
+  readonly #late = new LateQueue();
   readonly #limits: BatchLimits;
   /** What is being cut into batches. */
   #cut: { pile: Pile; second: number | undefined } | undefined;
@@ -53,7 +53,7 @@ export class PartitionAgenda {
     return this.#late.size > 0;
   }
 
-  /** Nothing up to here waits to be handed out. */
+  /** Everything up to this second has been handed out. */
   get issuedUntil(): number {
     const next = this.horizon + 1;
     return Math.min(this.#cut?.pile.second ?? next, this.#late.first() ?? next) - 1;
@@ -98,7 +98,7 @@ export class PartitionAgenda {
     if (!this.#cut) return undefined;
     const { pile, second } = this.#cut;
     const batch = nextBatch(pile, this.#limits);
-    const last = pile.position >= pile.slots.length;
+    const last = pile.next >= pile.slots.length;
     if (last) this.#cut = undefined;
     return { second, batch, mayRepeat: pile.second <= this.#mayRepeatUntil, last };
   }
@@ -116,15 +116,15 @@ export class PartitionAgenda {
     this.#late.endAt(second);
   }
 
-  /** Lets jobs take effect at a second that were to do so much later. */
+  /** Brings jobs that would take effect much later than a second back to it. */
   takeEffectAt(second: number, toleratedSeconds: number): void {
     this.#timetable.takeEffectAt(second, toleratedSeconds);
   }
 
   #begin(): { pile: Pile; second: number | undefined } | undefined {
     const late = this.#late.take();
-    if (late) return { pile: { ...late, position: 0 }, second: undefined };
+    if (late) return { pile: { ...late, next: 0 }, second: undefined };
     const due = this.#timetable.take();
-    return due && { pile: { ...due, position: 0 }, second: due.second };
+    return due && { pile: { ...due, next: 0 }, second: due.second };
   }
 }

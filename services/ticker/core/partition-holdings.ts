@@ -1,11 +1,16 @@
-import type { Claim, EffectSink, Now, PartitionTick, TickerSettings, TickerStatus } from "./model.ts";
+import type { PartitionClaim } from "../../wire/partition-claim.ts";
+import type { PartitionTick } from "../../wire/tick.ts";
+import type { EffectSink } from "./effects.ts";
+import type { Now } from "./now.ts";
+import { OwnedPartition } from "./owned-partition.ts";
 import type { HeldPartitions, Ownership, OwnershipMove } from "./ownership.ts";
-import { PartitionRun } from "./partition-run.ts";
+import type { TickerSettings } from "./ticker-settings.ts";
+import type { TickerStatus } from "./ticker-status.ts";
 
 /** A claim that is being written. */
 interface PendingClaim {
   id: number;
-  claim: Claim;
+  claim: PartitionClaim;
   from: string;
   /** The read that tells why it was refused. */
   readId?: number;
@@ -16,11 +21,11 @@ interface PendingClaim {
 const dueLostSeconds = 60;
 
 /**
- * The partitions that this ticker holds. Keeps them in line with the claims: a run
- * begins when its claim is stored, and ends as soon as the claim says otherwise.
+ * The partitions that this ticker holds. A partition is owned from when its claim
+ * is stored, and until a claim says otherwise.
  */
 export class PartitionHoldings {
-  readonly runs = new Map<number, PartitionRun>();
+  readonly owned = new Map<number, OwnedPartition>();
   readonly #pending = new Map<number, PendingClaim>();
   readonly #settings: TickerSettings;
   readonly #ownership: Ownership;
@@ -45,21 +50,21 @@ export class PartitionHoldings {
     let loaded = 0;
     let lowestWatermark: number | undefined;
     let highestSecond: number | undefined;
-    for (const run of this.runs.values()) {
-      jobs += run.jobs;
-      if (run.loaded) loaded++;
-      const second = run.watermark?.second;
+    for (const holding of this.owned.values()) {
+      jobs += holding.jobs;
+      if (holding.loaded) loaded++;
+      const second = holding.watermark?.second;
       if (second !== undefined && (lowestWatermark === undefined || second < lowestWatermark)) lowestWatermark = second;
-      if (highestSecond === undefined || run.horizon > highestSecond) highestSecond = run.horizon;
+      if (highestSecond === undefined || holding.horizon > highestSecond) highestSecond = holding.horizon;
     }
-    return { owned: this.runs.size, loaded, jobs, lowestWatermark, highestSecond };
+    return { owned: this.owned.size, loaded, jobs, lowestWatermark, highestSecond };
   }
 
   held(): HeldPartitions {
     const releasing = new Set<number>();
-    for (const run of this.runs.values()) if (run.releasing) releasing.add(run.partition);
-    const pending = new Set([...this.#pending.keys()].filter((partition) => !this.runs.has(partition)));
-    return { owned: [...this.runs.keys()], releasing, pending };
+    for (const holding of this.owned.values()) if (holding.releasing) releasing.add(holding.partition);
+    const pending = new Set([...this.#pending.keys()].filter((partition) => !this.owned.has(partition)));
+    return { owned: [...this.owned.keys()], releasing, pending };
   }
 
   make(move: OwnershipMove): void {
@@ -82,12 +87,12 @@ export class PartitionHoldings {
 
   /** Whether each partition is published up to a second. */
   complete(second: number): boolean {
-    for (const { watermark } of this.runs.values()) if (!watermark || watermark.second < second) return false;
+    for (const { watermark } of this.owned.values()) if (!watermark || watermark.second < second) return false;
     return true;
   }
 
   ticks(): PartitionTick[] {
-    return Array.from(this.runs.values(), ({ partition, epoch, watermark, published }) => ({
+    return Array.from(this.owned.values(), ({ partition, epoch, watermark, published }) => ({
       partition,
       epoch,
       watermark,
@@ -98,7 +103,7 @@ export class PartitionHoldings {
   /** Claims again what is held without a claim in the stream: the claims were lost. */
   reclaim(): void {
     const { ticker } = this.#settings;
-    for (const { partition, epoch, watermark, releasing } of this.runs.values()) {
+    for (const { partition, epoch, watermark, releasing } of this.owned.values()) {
       if (releasing || this.#pending.has(partition)) continue;
       const { claim, revision } = this.#ownership.claimOf(partition);
       if (!claim) this.#write(partition, { owner: ticker, epoch, watermark }, ticker, revision);
@@ -107,20 +112,20 @@ export class PartitionHoldings {
 
   /** Begins no further second in a partition. It is given back once all that was begun is acknowledged. */
   release(partition: number): void {
-    const run = this.runs.get(partition);
-    if (run) run.releasing = true;
+    const holding = this.owned.get(partition);
+    if (holding) holding.releasing = true;
   }
 
   releaseAll(): void {
     this.#leaving = true;
-    for (const partition of this.runs.keys()) this.release(partition);
+    for (const partition of this.owned.keys()) this.release(partition);
   }
 
   /** Gives back what is released: when it is finished, or as it stands when `unfinished`. */
   giveBack(unfinished: boolean): void {
-    for (const run of this.runs.values()) {
-      if (!run.releasing || this.#pending.has(run.partition) || !(run.idle || unfinished)) continue;
-      const { partition, epoch, watermark } = run;
+    for (const holding of this.owned.values()) {
+      if (!holding.releasing || this.#pending.has(holding.partition) || !(holding.idle || unfinished)) continue;
+      const { partition, epoch, watermark } = holding;
       this.#write(partition, { owner: "", epoch, watermark }, "", this.#ownership.claimOf(partition).revision);
     }
   }
@@ -128,9 +133,9 @@ export class PartitionHoldings {
   /** Begins again from now where the horizon lies too far ahead: the wall clock was set back. */
   rewindAhead(now: Now, target: number): void {
     const fromSecond = Math.floor(now.wallMs / 1000) - 1;
-    for (const run of this.runs.values()) {
-      const aheadSeconds = run.horizon - target;
-      if (run.rewindWhenAhead(fromSecond, target)) this.#noteAhead(aheadSeconds, fromSecond);
+    for (const holding of this.owned.values()) {
+      const aheadSeconds = holding.horizon - target;
+      if (holding.rewindWhenAhead(fromSecond, target)) this.#noteAhead(aheadSeconds, fromSecond);
     }
     this.#tellAhead();
   }
@@ -140,12 +145,12 @@ export class PartitionHoldings {
     const nowSecond = Math.floor(now.wallMs / 1000);
     const fromSecond = nowSecond - dueLostSeconds;
     // Who was catching up had published further back.
-    for (const run of this.runs.values()) run.rewind(Math.min(run.horizon, nowSecond) - dueLostSeconds);
-    const notice = { event: "due_stream_replaced", partitions: this.runs.size, fromSecond } as const;
+    for (const holding of this.owned.values()) holding.rewind(Math.min(holding.horizon, nowSecond) - dueLostSeconds);
+    const notice = { event: "due_stream_replaced", partitions: this.owned.size, fromSecond } as const;
     this.#effects.emit({ kind: "notice", notice });
   }
 
-  claimSeen(now: Now, partition: number, claim: Claim | undefined, revision: number): void {
+  claimSeen(now: Now, partition: number, claim: PartitionClaim | undefined, revision: number): void {
     if (this.#ownership.learnClaim(partition, { claim, revision }, false)) this.#reconcile(now, partition);
   }
 
@@ -153,7 +158,7 @@ export class PartitionHoldings {
     const pending = this.#pending.get(partition);
     if (pending?.id !== id) return;
     if (revision === undefined) {
-      // Somebody was faster, or it was stored and the answer was lost: look again, and decide anew.
+      // Another ticker was faster, or the claim was stored and the answer lost: look again, and decide anew.
       pending.readId = this.#effects.newId();
       this.#effects.emit({ kind: "read-claims", id: pending.readId, partitions: [partition] });
       return;
@@ -162,8 +167,8 @@ export class PartitionHoldings {
     this.#reconcile(now, partition);
   }
 
-  claimRead(now: Now, id: number, partition: number, claim: Claim | undefined, revision: number): void {
-    // What is older than the known claim was overtaken on its way.
+  claimRead(now: Now, id: number, partition: number, claim: PartitionClaim | undefined, revision: number): void {
+    // An answer that is older than the known claim was overtaken on its way.
     if (revision === 0 || revision >= this.#ownership.claimOf(partition).revision) {
       this.#ownership.learnClaim(partition, { claim, revision }, true);
       this.#reconcile(now, partition);
@@ -172,7 +177,7 @@ export class PartitionHoldings {
     this.#follow();
   }
 
-  #write(partition: number, claim: Claim, from: string, revision: number): void {
+  #write(partition: number, claim: PartitionClaim, from: string, revision: number): void {
     const id = this.#effects.newId();
     this.#pending.set(partition, { id, claim, from });
     this.#effects.emit({ kind: "write-claim", id, partition, claim, revision });
@@ -180,26 +185,27 @@ export class PartitionHoldings {
 
   #reconcile(now: Now, partition: number): void {
     const { claim } = this.#ownership.claimOf(partition);
-    const run = this.runs.get(partition);
+    const holding = this.owned.get(partition);
     const mine = claim?.owner === this.#settings.ticker;
     const pending = this.#pending.get(partition);
     const written = pending && claim && pending.claim.epoch === claim.epoch && pending.claim.owner === claim.owner;
-    // No claim at all says nothing against a run: its partition is claimed again.
-    if (run && claim && !(mine && claim.epoch === run.epoch)) this.#end(run, claim, written === true && !mine);
+    // No claim at all says nothing against owning it: its partition is claimed again.
+    if (holding && claim && !(mine && claim.epoch === holding.epoch))
+      this.#end(holding, claim, written === true && !mine);
     if (written) {
       this.#pending.delete(partition);
-      if (mine && !this.runs.has(partition)) this.#begin(now, partition, claim, pending.from);
+      if (mine && !this.owned.has(partition)) this.#begin(now, partition, claim, pending.from);
     }
     this.#follow();
   }
 
-  #begin(now: Now, partition: number, claim: Claim, from: string): void {
+  #begin(now: Now, partition: number, claim: PartitionClaim, from: string): void {
     const { epoch, watermark } = claim;
     const nowSecond = Math.floor(now.wallMs / 1000);
-    const run = new PartitionRun(partition, claim, nowSecond, this.#settings);
-    run.releasing = this.#leaving;
-    this.runs.set(partition, run);
-    if (watermark && run.horizon < watermark.second) this.#noteAhead(watermark.second - nowSecond, run.horizon);
+    const holding = new OwnedPartition(partition, claim, nowSecond, this.#settings);
+    holding.releasing = this.#leaving;
+    this.owned.set(partition, holding);
+    if (watermark && holding.horizon < watermark.second) this.#noteAhead(watermark.second - nowSecond, holding.horizon);
     this.#effects.emit({ kind: "notice", notice: { event: "partition_taken", partition, epoch, from, watermark } });
   }
 
@@ -214,10 +220,10 @@ export class PartitionHoldings {
     this.#ahead = undefined;
   }
 
-  #end(run: PartitionRun, claim: Claim, givenBack: boolean): void {
-    const { partition, epoch, followId } = run;
+  #end(holding: OwnedPartition, claim: PartitionClaim, givenBack: boolean): void {
+    const { partition, epoch, followId } = holding;
     const { watermark } = claim;
-    this.runs.delete(partition);
+    this.owned.delete(partition);
     if (followId !== undefined) this.#effects.emit({ kind: "unfollow", followId, partition });
     if (givenBack) {
       this.#effects.emit({ kind: "notice", notice: { event: "partition_given_back", partition, epoch, watermark } });
@@ -229,12 +235,12 @@ export class PartitionHoldings {
 
   /** Follows JOBS with one reader for all partitions that came together, once no claim is being written any more. */
   #follow(): void {
-    for (const partition of this.#pending.keys()) if (!this.runs.has(partition)) return;
+    for (const partition of this.#pending.keys()) if (!this.owned.has(partition)) return;
     this.#tellAhead();
-    const fresh = [...this.runs.values()].filter((run) => run.followId === undefined);
+    const fresh = [...this.owned.values()].filter((holding) => holding.followId === undefined);
     if (fresh.length === 0) return;
     const followId = this.#effects.newId();
-    for (const run of fresh) run.followId = followId;
-    this.#effects.emit({ kind: "follow", followId, partitions: fresh.map((run) => run.partition) });
+    for (const holding of fresh) holding.followId = followId;
+    this.#effects.emit({ kind: "follow", followId, partitions: fresh.map((holding) => holding.partition) });
   }
 }

@@ -1,4 +1,4 @@
-import type { Watermark } from "./model.ts";
+import type { Watermark } from "../../wire/watermark.ts";
 
 /**
  * What was issued together, and how much of it is not acknowledged yet: the
@@ -96,7 +96,7 @@ export class PartitionProgress {
     this.#watermark = { second, jobsSequence };
   }
 
-  /** What comes after a second is issued again. The watermark goes back: an earlier one is as true as a later one. */
+  /** Takes the watermark back to a second, since what comes after it is issued again. An earlier watermark is as true as a later one. */
   rewind(second: number): void {
     if (this.#watermark && this.#watermark.second > second) this.#watermark = { ...this.#watermark, second };
     this.#published = 0;

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { defaultTickerSettings, type TickerEffect } from "./model.ts";
+import type { TickerEffect } from "./effects.ts";
 import { TickerCore } from "./ticker-core.ts";
+import { defaultTickerSettings } from "./ticker-settings.ts";
 
 const everySecond = { key: "every-1", nextAfter: (second: number) => second + 1 };
 const startMs = 1_000_000;

@@ -1,10 +1,16 @@
+import type { PartitionClaim } from "../../wire/partition-claim.ts";
+import type { Tick } from "../../wire/tick.ts";
 import { DueWindow } from "./due-window.ts";
+import type { TickerEffect } from "./effects.ts";
 import { Effects } from "./effects.ts";
 import { Heartbeat } from "./heartbeat.ts";
+import type { JobChange } from "./job-change.ts";
 import { JobsRouter } from "./jobs-router.ts";
-import type { Claim, JobChange, Now, Tick, TickerEffect, TickerSettings, TickerStatus } from "./model.ts";
+import type { Now } from "./now.ts";
 import { Ownership } from "./ownership.ts";
 import { PartitionHoldings } from "./partition-holdings.ts";
+import type { TickerSettings } from "./ticker-settings.ts";
+import type { TickerStatus } from "./ticker-status.ts";
 
 /**
  * The ticker without its wires. Each method is one input: it takes what happened.
@@ -34,8 +40,8 @@ export class TickerCore {
     this.#ownership = new Ownership(settings);
     this.#heartbeat = new Heartbeat(settings.fenceAfterMs);
     this.#holdings = new PartitionHoldings(settings, this.#ownership, this.#effects);
-    this.#window = new DueWindow(settings, this.#holdings.runs, this.#effects);
-    this.#router = new JobsRouter(settings, this.#holdings.runs, this.#effects);
+    this.#window = new DueWindow(settings, this.#holdings.owned, this.#effects);
+    this.#router = new JobsRouter(settings, this.#holdings.owned, this.#effects);
   }
 
   takeEffects(): TickerEffect[] {
@@ -72,7 +78,7 @@ export class TickerCore {
   }
 
   /** A claim from the claims stream, in stream order. */
-  claimSeen(now: Now, partition: number, claim: Claim | undefined, revision: number): void {
+  claimSeen(now: Now, partition: number, claim: PartitionClaim | undefined, revision: number): void {
     this.#holdings.claimSeen(now, partition, claim, revision);
     if (this.#claimsLoaded) this.#step(now);
   }
@@ -122,7 +128,7 @@ export class TickerCore {
   claimsRead(
     now: Now,
     id: number,
-    claims: readonly { partition: number; claim: Claim | undefined; revision: number }[],
+    claims: readonly { partition: number; claim: PartitionClaim | undefined; revision: number }[],
   ): void {
     for (const { partition, claim, revision } of claims) this.#holdings.claimRead(now, id, partition, claim, revision);
     if (id === this.#fenceReadId) {
@@ -165,7 +171,7 @@ export class TickerCore {
     this.#heartbeat.answered(id, stored);
     if (this.#heartbeat.fenced && this.#heartbeat.trusted(now) && this.#fenceReadId === undefined) {
       this.#fenceReadId = this.#effects.newId();
-      this.#effects.emit({ kind: "read-claims", id: this.#fenceReadId, partitions: [...this.#holdings.runs.keys()] });
+      this.#effects.emit({ kind: "read-claims", id: this.#fenceReadId, partitions: [...this.#holdings.owned.keys()] });
     }
     this.#step(now);
   }
@@ -233,7 +239,7 @@ export class TickerCore {
   #mayTick(): boolean {
     if (this.#heartbeat.begun) return true;
     if (!this.#claimsLoaded || !this.#ticksLoaded) return false;
-    return this.#ownership.leftBehind([...this.#holdings.runs.keys()]).length === 0;
+    return this.#ownership.leftBehind([...this.#holdings.owned.keys()]).length === 0;
   }
 
   #sendTick(now: Now, second: number): void {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { SecondQueue } from "./second-queue.ts";
+import { QueueBySecond } from "./queue-by-second.ts";
 import { type Occurrences, Timetable } from "./timetable.ts";
 
 function every(step: number, counter?: { calls: number }): Occurrences {
@@ -73,7 +73,7 @@ describe("the timetable", () => {
 
 describe("a queue by second", () => {
   it("returns seconds in order, whatever the order in which they came and went", () => {
-    const queue = new SecondQueue<number>();
+    const queue = new QueueBySecond<number>();
     const model = new Map<number, Set<number>>();
     for (let i = 0; i < 2_000; i++) {
       const second = (i * 7_919) % 503;

@@ -1,4 +1,4 @@
-import { SecondQueue } from "./second-queue.ts";
+import { QueueBySecond } from "./queue-by-second.ts";
 
 /** The seconds at which something is due. Equal keys mean equal seconds. */
 export interface Occurrences {
@@ -47,7 +47,7 @@ export interface SlotDefinition {
 export class Timetable {
   readonly #slots = new Map<string, Slot>();
   readonly #groups = new Map<string, Group>();
-  #due = new SecondQueue<Group>();
+  #due = new QueueBySecond<Group>();
   #horizon: number;
 
   constructor(horizon: number) {
@@ -135,11 +135,11 @@ export class Timetable {
   rewind(second: number): void {
     if (second >= this.#horizon) return;
     this.#horizon = second;
-    this.#due = new SecondQueue();
+    this.#due = new QueueBySecond();
     for (const group of this.#groups.values()) this.#schedule(group, second);
   }
 
-  /** Lets jobs take effect at a second that were to do so much later. */
+  /** Brings jobs that would take effect much later than a second back to it. */
   takeEffectAt(second: number, toleratedSeconds: number): void {
     const latestMs = (second + toleratedSeconds) * 1000;
     for (const slot of this.#slots.values()) if (slot.effectiveFromMs > latestMs) slot.effectiveFromMs = second * 1000;

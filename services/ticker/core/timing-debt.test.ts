@@ -95,6 +95,16 @@ describe("a job that was forgotten and comes after all owes", () => {
     return replaced;
   };
 
+  it("what comes after now when such a clock wrote it and there is no watermark: nothing says that any of it was published", () => {
+    const first = new TimingDebt(undefined, horizon - lookbackSeconds, lookbackSeconds);
+    first.rewind(9_999);
+    expect(first.of(timing(7, nowMs + 60_001), 9_999, nowMs)).toEqual({
+      effectiveFromMs: nowMs,
+      owedAfterMs: nowMs,
+      dropped: undefined,
+    });
+  });
+
   it("what comes after it was forgotten, when its timing is the same", () => {
     expect(forgetful().of(timing(60, 0), horizon, nowMs)).toMatchObject({
       owedAfterMs: 10_005_000,

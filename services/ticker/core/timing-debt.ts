@@ -1,4 +1,6 @@
-import { aheadToleratedSeconds, type JobChange, type Watermark } from "./model.ts";
+import type { Watermark } from "../../wire/watermark.ts";
+import type { JobChange } from "./job-change.ts";
+import { aheadToleratedSeconds } from "./ticker-settings.ts";
 
 type ActiveChange = Extract<JobChange, { kind: "active" }>;
 
@@ -8,7 +10,7 @@ export interface Debt {
   effectiveFromMs: number;
   /** Occurrences after this instant were not published under this timing. */
   owedAfterMs: number;
-  /** Occurrences in this span are owed as well, and are given up: they lie too far back. */
+  /** The span whose occurrences are owed but given up, because it lies too far back. */
   dropped: { fromMs: number; untilMs: number } | undefined;
 }
 
@@ -24,7 +26,7 @@ const forgottenKeptSeconds = 600;
 
 /** From where on a timing's occurrences are owed: what its owners had published, of which timings. */
 export class TimingDebt {
-  /** Of the timings up to this sequence, all is published up to `#inheritedSecond`. */
+  /** Each timing up to this sequence is published up to `#inheritedSecond`; infinite where none is known to be. */
   #inheritedSequence: number;
   #inheritedSecond: number;
   readonly #lookbackSeconds: number;
@@ -32,7 +34,7 @@ export class TimingDebt {
   readonly #forgotten = new Map<string, Forgotten>();
   #forgottenAtSecond = 0;
 
-  /** Nobody knows what was published when there is no watermark: every timing is owed since `startSecond` then. */
+  /** Without a watermark nobody knows what was published: each timing is owed since `startSecond`. */
   constructor(watermark: Watermark | undefined, startSecond: number, lookbackSeconds: number) {
     this.#inheritedSequence = watermark?.jobsSequence ?? Number.POSITIVE_INFINITY;
     this.#inheritedSecond = startSecond;
@@ -49,12 +51,12 @@ export class TimingDebt {
     this.#inheritedSecond = Math.min(this.#inheritedSecond, second);
   }
 
-  /** What a timing owes that comes into the timetable now. */
+  /** What a timing owes when it comes into the timetable now. */
   of(change: ActiveChange, horizon: number, nowMs: number): Debt {
     const { afterSecond, published, mayDrop } = this.#owed(change, horizon);
     const boundMs = afterSecond * 1000;
     let { effectiveFromMs } = change;
-    // What stands in JOBS has taken effect. A time that is far ahead stems from a clock that ran ahead.
+    // A timing that JOBS carries has taken effect. If it says that it will do so far ahead, a clock ran ahead.
     if (effectiveFromMs > nowMs + aheadToleratedSeconds * 1000) effectiveFromMs = published ? boundMs : nowMs;
     const drops = mayDrop && effectiveFromMs < boundMs && isDueBetween(change.occurrences, effectiveFromMs, boundMs);
     return {
@@ -85,9 +87,11 @@ export class TimingDebt {
     const forgotten = this.#forgotten.get(change.jobId);
     if (forgotten?.timingGeneration === change.timingGeneration)
       return { afterSecond: Math.min(forgotten.untilSecond, horizon), published: true, mayDrop: false };
-    if (change.timingSequence <= this.#inheritedSequence)
-      return { afterSecond: this.#inheritedSecond, published: true, mayDrop: false };
-    // A timing of an earlier stream only looks new: it is not owed since it took effect.
+    if (change.timingSequence <= this.#inheritedSequence) {
+      const published = this.#inheritedSequence !== Number.POSITIVE_INFINITY;
+      return { afterSecond: this.#inheritedSecond, published, mayDrop: false };
+    }
+    // An earlier stream carried this timing, and its occurrences were published then: none counts as dropped.
     const mayDrop = change.timingSequence !== earlierStreamSequence;
     return { afterSecond: horizon - this.#lookbackSeconds, published: false, mayDrop };
   }

@@ -1,4 +1,5 @@
 import { NatsError } from "nats";
+import { askBroker } from "../../platform/jetstream/ask-broker.ts";
 import type { Broker } from "../../platform/jetstream/broker.ts";
 import { createFollower } from "../../platform/jetstream/follower.ts";
 import { type Clock, sleep } from "../../platform/process/clock.ts";
@@ -6,7 +7,7 @@ import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
 import { type PartitionClaim, readPartitionClaim } from "../../wire/partition-claim.ts";
 import { streams } from "../../wire/streams.ts";
-import { subjects } from "../../wire/subjects.ts";
+import { partitionOfSubject, subjects } from "../../wire/subjects.ts";
 import { readTick, type Tick } from "../../wire/tick.ts";
 
 export interface StoredClaim {
@@ -60,7 +61,7 @@ export function createCoordination(
     from: "state",
     onMessage: ({ subject, data, seq }) => {
       const claim = readable(subject, () => readPartitionClaim(data));
-      options.onClaim({ partition: Number(subject.split(".")[2]), claim, revision: seq });
+      options.onClaim({ partition: partitionOfSubject(subject), claim, revision: seq });
     },
     onCaughtUp: options.onClaimsComplete,
     onReset: options.onClaimsReset,
@@ -88,7 +89,7 @@ export function createCoordination(
   const untilAnswered = async <T>(ask: () => Promise<T>): Promise<T | undefined> => {
     while (!stopping.signal.aborted) {
       try {
-        return await ask();
+        return await askBroker(broker, ask);
       } catch (error) {
         if (!stopping.signal.aborted) log.warn({ event: "coordination_read_failed", err: error });
         await sleep(clock, retryMs, stopping.signal);

@@ -3,12 +3,15 @@ import type { Publisher } from "../../platform/jetstream/publisher.ts";
 import { type Clock, sleep } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
-import { writeDueBatch } from "../../wire/due-batch.ts";
+import { dueBatchId, writeDueBatch } from "../../wire/due-batch.ts";
 import { partitionClaimId, writePartitionClaim } from "../../wire/partition-claim.ts";
 import { subjects } from "../../wire/subjects.ts";
 import { tickId, writeTick } from "../../wire/tick.ts";
-import type { Now, TickerEffect, TickerSettings, TickerStatus } from "../core/model.ts";
+import type { TickerEffect } from "../core/effects.ts";
+import type { Now } from "../core/now.ts";
 import { TickerCore } from "../core/ticker-core.ts";
+import type { TickerSettings } from "../core/ticker-settings.ts";
+import type { TickerStatus } from "../core/ticker-status.ts";
 import { type Coordination, createCoordination } from "./coordination.ts";
 import { createJobsReader, type JobsReader } from "./jobs-reader.ts";
 import { logNotice } from "./notices.ts";
@@ -108,19 +111,20 @@ export function createDriver(settings: TickerSettings, deps: DriverDeps): Driver
   };
 
   const publishDue = (effect: Extract<TickerEffect, { kind: "publish-due" }>): void => {
-    const { id, partition, entries, messageId } = effect;
+    const { id, partition, entries, contents } = effect;
+    const messageId = dueBatchId(effect, contents);
     const sequenceBefore = dueSequence;
-    void duePublisher.publish(subjects.due(partition), writeDueBatch(effect), { messageId }).then((outcome) => {
+    void duePublisher.publish(subjects.due(partition), writeDueBatch(effect), { messageId }).then((report) => {
       // Abandoned: the process stops, and the watermark stays where it is.
-      if (outcome.kind === "abandoned") return;
-      const stored = outcome.kind === "stored";
+      if (report.kind === "abandoned") return;
+      const stored = report.kind === "stored";
       if (stored) metrics.duePublished.inc(entries.length);
-      else log.error({ event: "due_refused", partition, code: outcome.code, description: outcome.description });
+      else log.error({ event: "due_refused", partition, code: report.code, description: report.description });
       input((at) => core.duePublished(at, id, stored));
-      if (outcome.kind !== "stored" || outcome.duplicate) return;
+      if (report.kind !== "stored" || report.duplicate) return;
       // What is sent after an acknowledgement gets a higher sequence, unless the stream is another one.
-      const replaced = outcome.sequence <= sequenceBefore && sequenceBefore <= dueSequence;
-      dueSequence = replaced ? outcome.sequence : Math.max(dueSequence, outcome.sequence);
+      const replaced = report.sequence <= sequenceBefore && sequenceBefore <= dueSequence;
+      dueSequence = replaced ? report.sequence : Math.max(dueSequence, report.sequence);
       if (replaced) input((at) => core.dueReplaced(at));
     });
   };
@@ -132,19 +136,19 @@ export function createDriver(settings: TickerSettings, deps: DriverDeps): Driver
       metrics.tickSeconds.observe(Math.max(0, sinceMs) / 1000);
     }
     const messageId = tickId(nonce, id);
-    void controlPublisher.publish(subjects.tick(tick.ticker), writeTick(tick), { messageId }).then((outcome) => {
-      if (outcome.kind === "abandoned") return;
-      if (outcome.kind === "refused") log.error({ ...outcome, event: "tick_refused" });
-      input((at) => core.tickPublished(at, id, outcome.kind === "stored"));
+    void controlPublisher.publish(subjects.tick(tick.ticker), writeTick(tick), { messageId }).then((report) => {
+      if (report.kind === "abandoned") return;
+      if (report.kind === "refused") log.error({ ...report, event: "tick_refused" });
+      input((at) => core.tickPublished(at, id, report.kind === "stored"));
     });
   };
 
   const writeClaim = (effect: Extract<TickerEffect, { kind: "write-claim" }>): void => {
     const { id, partition, claim, revision } = effect;
     const options = { messageId: partitionClaimId(nonce, id), expectLastSubjectSequence: revision };
-    void controlPublisher.publish(subjects.claim(partition), writePartitionClaim(claim), options).then((outcome) => {
-      if (outcome.kind === "abandoned") return;
-      input((at) => core.claimWritten(at, id, partition, outcome.kind === "stored" ? outcome.sequence : undefined));
+    void controlPublisher.publish(subjects.claim(partition), writePartitionClaim(claim), options).then((report) => {
+      if (report.kind === "abandoned") return;
+      input((at) => core.claimWritten(at, id, partition, report.kind === "stored" ? report.sequence : undefined));
     });
   };
 

@@ -2,9 +2,9 @@ import { JobState } from "../../../gen/carillon/v1/job_pb.ts";
 import { dueEntryOf, writeDueEntry } from "../../wire/due-entry.ts";
 import { readJobEvent } from "../../wire/job-event.ts";
 import { scheduleOf } from "../../wire/job-schedule.ts";
-import type { JobChange } from "../core/model.ts";
+import type { JobChange } from "../core/job-change.ts";
 
-export type ReadJobChange = { ok: true; change: JobChange } | { ok: false; jobId: string; reason: string };
+export type ReadJobChange = { ok: true; change: JobChange } | { ok: false; reason: string };
 
 /**
  * What a message of JOBS means for the timetable. Never throws: whatever it holds, the ticker goes on.
@@ -18,7 +18,7 @@ export function readJobChange(
   try {
     return read(data, sequence, keep);
   } catch (error) {
-    return { ok: false, jobId: "", reason: error instanceof Error ? error.message : String(error) };
+    return { ok: false, reason: error instanceof Error ? error.message : String(error) };
   }
 }
 
@@ -26,9 +26,9 @@ function read(data: Uint8Array, sequence: number, keep: (entry: Uint8Array) => U
   const event = readJobEvent(data);
   const { jobId, job, timingSequence } = event;
   if (event.deleted || job?.state === JobState.PAUSED) return { ok: true, change: { kind: "gone", jobId } };
-  if (!job) return { ok: false, jobId, reason: "the event has no job" };
+  if (!job) return { ok: false, reason: "the event has no job" };
   const parsed = scheduleOf(job);
-  if (!parsed.ok) return { ok: false, jobId, reason: `${parsed.field} ${parsed.reason}` };
+  if (!parsed.ok) return { ok: false, reason: `${parsed.field} ${parsed.reason}` };
   return {
     ok: true,
     change: {

@@ -1,10 +1,11 @@
 import type { Broker } from "../../platform/jetstream/broker.ts";
-import { createFollower, type Follower } from "../../platform/jetstream/follower.ts";
+import { createFollower } from "../../platform/jetstream/follower.ts";
 import type { Clock } from "../../platform/process/clock.ts";
+import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
 import { streams } from "../../wire/streams.ts";
-import { subjects } from "../../wire/subjects.ts";
-import type { JobChange } from "../core/model.ts";
+import { jobIdOfSubject, partitionOfSubject, subjects } from "../../wire/subjects.ts";
+import type { JobChange } from "../core/job-change.ts";
 import { createEntrySlab } from "./entry-slab.ts";
 import { readJobChange } from "./job-change.ts";
 
@@ -36,7 +37,7 @@ export function createJobsReader(
 ): JobsReader {
   const { log } = deps;
   const keep = createEntrySlab();
-  const following = new Map<number, { partitions: Set<number>; follower: Follower }>();
+  const following = new Map<number, { partitions: Set<number>; follower: Startable }>();
   return {
     follow(followId, partitions) {
       const wanted = new Set(partitions);
@@ -46,12 +47,12 @@ export function createJobsReader(
         subjects: wanted.size === options.partitionCount ? [subjects.jobs] : partitions.map(subjects.jobsOfPartition),
         from: "state",
         onMessage: (message) => {
-          const partition = Number(message.subject.split(".")[2]);
+          const partition = partitionOfSubject(message.subject);
           if (wanted.has(partition)) {
             const result = readJobChange(message.data, message.seq, keep);
             if (result.ok) options.onChange(followId, partition, message.seq, result.change);
             else {
-              const jobId = message.subject.split(".")[3] ?? result.jobId;
+              const jobId = jobIdOfSubject(message.subject);
               log.error({ event: "job_event_invalid", jobId, sequence: message.seq, reason: result.reason });
               // The job is no longer what it was, whatever it is now.
               options.onChange(followId, partition, message.seq, { kind: "gone", jobId });

@@ -1,5 +1,5 @@
 import type { Log } from "../../platform/process/log.ts";
-import type { Notice } from "../core/model.ts";
+import type { Notice } from "../core/notice.ts";
 import type { TickerMetrics } from "./ticker-metrics.ts";
 
 /** Logs what the core has to tell, and counts it. */

@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import type { Clock } from "../../platform/process/clock.ts";
-import type { TickerStatus } from "../core/model.ts";
+import type { TickerStatus } from "../core/ticker-status.ts";
 
 export interface TickerMetrics {
   duePublished: Counter;

@@ -17,7 +17,7 @@ describe("a consumer loop", () => {
 
   beforeEach(async () => {
     nats = await startNats();
-    broker = createBroker({ url: nats.url, name: "test", log: deps.log });
+    broker = createBroker({ url: nats.url, name: "test" }, deps);
     await broker.start();
     await createStreamKeeper(broker, deps, { replicas: 1 }).ensure();
     const publisher = createPublisher(broker, deps);

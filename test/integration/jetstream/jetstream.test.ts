@@ -1,3 +1,4 @@
+import { createServer } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createBatchPublisher } from "../../../services/platform/jetstream/batch-publisher.ts";
 import { type Broker, createBroker } from "../../../services/platform/jetstream/broker.ts";
@@ -38,7 +39,7 @@ describe("JetStream", () => {
 
   beforeAll(async () => {
     nats = await startNats();
-    broker = createBroker({ url: nats.url, name: "test", log: deps.log });
+    broker = createBroker({ url: nats.url, name: "test" }, deps);
     await broker.start();
     await createStreamKeeper(broker, deps, { replicas: 1 }).ensure();
   });
@@ -135,6 +136,28 @@ describe("JetStream", () => {
     await loop.stop();
     await follower.stop();
     await publisher.stop();
+  });
+
+  it("comes back to a broker that had refused its clients for a while", async () => {
+    await nats.kill();
+    const refusals = Promise.withResolvers<void>();
+    let refused = 0;
+    const closed = createServer((socket) => {
+      socket.on("error", () => undefined);
+      socket.write(`INFO {"server_id":"x","version":"2.15.0","headers":true,"max_payload":1048576}\r\n`);
+      // The client has introduced itself.
+      socket.once("data", () => socket.end("-ERR 'Authorization Violation'\r\n"));
+      refused++;
+      if (refused > 3) refusals.resolve();
+    });
+    await new Promise<void>((resolve) => closed.listen(nats.port, "127.0.0.1", resolve));
+    await Promise.race([refusals.promise, broker.nc.closed().then(() => Promise.reject(new Error("it gave up")))]);
+    await new Promise((resolve) => closed.close(resolve));
+    await nats.restart();
+    await eventually(
+      async () => broker.connected(),
+      (connected) => connected,
+    );
   });
 
   describe("many messages at once", () => {

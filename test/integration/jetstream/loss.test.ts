@@ -29,7 +29,7 @@ describe("JetStream, when what stood on it is gone", () => {
   beforeEach(async () => {
     parts = [];
     nats = await startNats();
-    broker = createBroker({ url: nats.url, name: "test", log: deps.log, ensure: () => keeper.ensure() });
+    broker = createBroker({ url: nats.url, name: "test" }, deps);
     // Not started: who finds a stream gone is to have it made again, whatever the keeper does by itself.
     const keeper = createStreamKeeper(broker, deps, { replicas: 1 });
     await broker.start();

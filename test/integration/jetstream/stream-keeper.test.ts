@@ -32,7 +32,7 @@ describe("a stream keeper", () => {
 
   const connect = async (options?: Parameters<typeof startNats>[0]) => {
     nats = await startNats(options);
-    broker = createBroker({ url: nats.url, name: "test", log, ensure: () => keeper.ensure() });
+    broker = createBroker({ url: nats.url, name: "test" }, { clock, log });
     keeper = createStreamKeeper(broker, { clock, log }, { replicas: 1 });
     await broker.start();
   };

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { backoffMs, type ChildSpec, createChild } from "../../../services/launcher/children/child.ts";
-import { stopInOrder } from "../../../services/launcher/shutdown.ts";
+import { stopInOrder } from "../../../services/launcher/stop-in-order.ts";
 import { systemClock } from "../../../services/platform/process/clock.ts";
 
 const log = pino({ level: "silent" });

@@ -61,13 +61,13 @@ describe("a service that is left to a developer", () => {
 
   it("gets a command that a shell takes apart as it was put together", () => {
     const command = startCommand("ticker", {
-      TZ: "UTC",
+      NATS_URL: "nats://127.0.0.1:4222",
       CARILLON_API_TOKENS: "it's $HOME",
       CARILLON_DATA_DIR: "",
       HOME: "/x",
     });
     expect(command).toMatch(
-      /^env CARILLON_API_TOKENS='it'\\''s \$HOME' TZ=UTC \S+ --inspect \S+services\/ticker\/main\.ts$/,
+      /^env CARILLON_API_TOKENS='it'\\''s \$HOME' NATS_URL=nats:\/\/127.0.0.1:4222 \S+ --inspect \S+services\/ticker\/main\.ts$/,
     );
   });
 });

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { createLinePrefixer } from "../../../services/launcher/children/log-prefix.ts";
+import { createLinePrefixer } from "../../../services/launcher/children/line-prefixer.ts";
 import { commandLine, endOrphans } from "../../../services/launcher/children/orphans.ts";
 import { isFree, reservePorts } from "../../../services/launcher/children/ports.ts";
 import { readLauncherConfig } from "../../../services/launcher/config.ts";

@@ -64,7 +64,7 @@ describe("a service that refuses its configuration", () => {
     program = runProgram([
       "--input-type=module-typescript",
       "-e",
-      `import { runUntilSignal } from ${at("launcher/run.ts")};
+      `import { runUntilSignal } from ${at("launcher/run-until-signal.ts")};
        import { systemClock } from ${at("platform/process/clock.ts")};
        const refusal = Promise.withResolvers();
        const alive = setInterval(() => {}, 1000);

@@ -52,7 +52,7 @@ describe("the relay over a store that takes its time", { timeout: 60_000 }, () =
     dataDir = await tempDir();
     store = createSqliteStore({ dataDir });
     await store.start();
-    broker = createBroker({ url: nats.url, name: "test-registry", log });
+    broker = createBroker({ url: nats.url, name: "test-registry" }, { clock: systemClock, log });
     await broker.start();
     await createStreamKeeper(broker, { clock: systemClock, log }, { replicas: 1 }).ensure();
     publisher = createPublisher(broker, { clock: systemClock, log });

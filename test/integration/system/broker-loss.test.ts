@@ -22,7 +22,10 @@ describe("a running system whose broker loses what it kept", () => {
     [system, witness] = await Promise.all([startSystem(), startWitness()]);
     rest = restClient(system.httpUrl);
     witness.answerWith((_call, response) => void response.end());
-    broker = createBroker({ url: system.addresses.natsUrl, name: "test", log: createLog("test", "silent") });
+    broker = createBroker(
+      { url: system.addresses.natsUrl, name: "test" },
+      { clock: systemClock, log: createLog("test", "silent") },
+    );
     await broker.start();
   });
   afterEach(async () => {

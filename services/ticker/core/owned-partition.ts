@@ -1,7 +1,10 @@
+import type { PartitionClaim } from "../../wire/partition-claim.ts";
+import type { DueMessage } from "./effects.ts";
+import type { JobChange } from "./job-change.ts";
 import { JobsCoverage } from "./jobs-coverage.ts";
-import { aheadToleratedSeconds, type Claim, type DueMessage, type JobChange, type TickerSettings } from "./model.ts";
 import { PartitionAgenda } from "./partition-agenda.ts";
 import { PartitionProgress, type Tally } from "./partition-progress.ts";
+import { aheadToleratedSeconds, type TickerSettings } from "./ticker-settings.ts";
 import { type Debt, TimingDebt } from "./timing-debt.ts";
 
 /** A due message on its way out, and the tally that waits for its acknowledgement. */
@@ -11,7 +14,7 @@ export interface Issued {
   tally: Tally;
 }
 
-export type RunSettings = Pick<TickerSettings, "leadMs" | "lookbackSeconds" | "limits">;
+export type PartitionSettings = Pick<TickerSettings, "leadMs" | "lookbackSeconds" | "limits">;
 
 // An owner before whose clock ran ahead, or that published on until it noticed its
 // loss, may have come this far beyond its last watermark.
@@ -22,7 +25,7 @@ const predecessorAheadSeconds = 5;
  * the progress what is acknowledged, the debt what a changed job owes, and the
  * coverage how much of JOBS that stands on.
  */
-export class PartitionRun {
+export class OwnedPartition {
   readonly partition: number;
   readonly epoch: number;
   followId: number | undefined;
@@ -37,7 +40,7 @@ export class PartitionRun {
   #open: Tally | undefined;
 
   /** Begins behind the claim's watermark, or where the look-back begins when it has none. */
-  constructor(partition: number, { epoch, watermark }: Claim, nowSecond: number, settings: RunSettings) {
+  constructor(partition: number, { epoch, watermark }: PartitionClaim, nowSecond: number, settings: PartitionSettings) {
     const latestSecond = nowSecond + Math.ceil(settings.leadMs / 1000);
     const horizon = watermark?.second ?? nowSecond - settings.lookbackSeconds;
     const mayRepeatUntil = Math.max(latestSecond, horizon + predecessorAheadSeconds);
@@ -50,7 +53,7 @@ export class PartitionRun {
   }
 
   /** Undefined while nothing is known: no owner before, and nothing published yet. */
-  get watermark(): Claim["watermark"] {
+  get watermark(): PartitionClaim["watermark"] {
     return this.#progress.watermark;
   }
 
@@ -192,9 +195,8 @@ export class PartitionRun {
       return undefined;
     }
     const { partition, epoch } = this;
-    const { entries, bytes } = batch;
-    const messageId = `${partition}-${batch.contents}`;
-    return { message: { partition, epoch, second: batch.second, mayRepeat, entries, messageId }, bytes, tally };
+    const { entries, bytes, contents } = batch;
+    return { message: { partition, epoch, second: batch.second, mayRepeat, entries, contents }, bytes, tally };
   }
 
   /** Declares the seconds up to the target done in which nothing is due. */

@@ -2,7 +2,7 @@ import type { Clock } from "../platform/process/clock.ts";
 import { exitCodes } from "../platform/process/exit-codes.ts";
 import type { Addresses } from "./children/services.ts";
 import type { Launcher } from "./launcher.ts";
-import { onParentGone } from "./parent-watch.ts";
+import { onParentGone } from "./on-parent-gone.ts";
 
 export interface RunOptions {
   clock: Clock;

@@ -4,7 +4,7 @@ import FlatQueue from "flatqueue";
  * Items by second, earliest second first: a bucket for each second, and a heap of
  * the distinct seconds. A busy second costs its items and nothing else.
  */
-export class SecondQueue<T> {
+export class QueueBySecond<T> {
   readonly #buckets = new Map<number, Set<T>>();
   /** Exactly the keys of `#buckets`, of which some may be empty. */
   readonly #seconds = new FlatQueue<number>();

@@ -1,15 +1,16 @@
 import { describe, expect, it } from "vitest";
-import type { JobChange, Watermark } from "./model.ts";
-import { type Issued, PartitionRun } from "./partition-run.ts";
+import type { Watermark } from "../../wire/watermark.ts";
+import type { JobChange } from "./job-change.ts";
+import { type Issued, OwnedPartition } from "./owned-partition.ts";
 
 const everySecond = { key: "every-1", nextAfter: (second: number) => second + 1 };
 
 const inherited: Watermark = { second: 100, jobsSequence: 10 };
 
-function run(watermark: Watermark | "unknown" = inherited, nowSecond = 100): PartitionRun {
+function holding(watermark: Watermark | "unknown" = inherited, nowSecond = 100): OwnedPartition {
   const claim = { owner: "a", epoch: 2, watermark: watermark === "unknown" ? undefined : watermark };
   const settings = { leadMs: 700, lookbackSeconds: 3_600, limits: { entries: 100, bytes: 1_000_000 } };
-  return new PartitionRun(3, claim, nowSecond, settings);
+  return new OwnedPartition(3, claim, nowSecond, settings);
 }
 
 function active(fields: Partial<Extract<JobChange, { kind: "active" }>> = {}): JobChange {
@@ -27,7 +28,7 @@ function active(fields: Partial<Extract<JobChange, { kind: "active" }>> = {}): J
 }
 
 /** Issues all that may go out up to a second. */
-function issueAll(partition: PartitionRun, target: number): Issued[] {
+function issueAll(partition: OwnedPartition, target: number): Issued[] {
   const issued = [];
   while (partition.nextSecond(target) !== undefined) {
     const next = partition.issue();
@@ -42,21 +43,21 @@ const marks = (issued: readonly Issued[]) => issued.map(({ message }) => message
 
 describe("a partition", () => {
   it("goes on right behind the watermark of the owner before", () => {
-    const partition = run();
+    const partition = holding();
     partition.change(active(), 5);
     partition.reachedEnd();
     expect(seconds(issueAll(partition, 103))).toEqual([101, 102, 103]);
   });
 
   it("goes over the changes again that the owner before had not seen", () => {
-    const partition = run();
+    const partition = holding();
     partition.change(active({ timingSequence: 12, effectiveFromMs: 97_500 }), 12);
     partition.reachedEnd();
     expect(seconds(issueAll(partition, 101))).toEqual([98, 99, 100, 101]);
   });
 
   it("looks back an hour when nobody knows what was published", () => {
-    const partition = run("unknown", 10_000);
+    const partition = holding("unknown", 10_000);
     partition.change(active(), 5);
     partition.reachedEnd();
     const issued = seconds(issueAll(partition, 10_001));
@@ -64,14 +65,14 @@ describe("a partition", () => {
   });
 
   it("publishes nothing before all its jobs are loaded", () => {
-    const partition = run();
+    const partition = holding();
     partition.change(active(), 5);
     expect(issueAll(partition, 103)).toEqual([]);
     expect(partition.watermark).toEqual({ second: 100, jobsSequence: 10 });
   });
 
   it("advances its watermark only over what is acknowledged, in the order of the seconds", () => {
-    const partition = run();
+    const partition = holding();
     partition.change(active(), 5);
     partition.reachedEnd();
     const [first, second] = issueAll(partition, 102);
@@ -84,7 +85,7 @@ describe("a partition", () => {
   });
 
   it("holds the watermark back for late occurrences that were issued before a second", () => {
-    const partition = run();
+    const partition = holding();
     partition.reachedEnd();
     partition.skipTo(105);
     partition.change(active({ timingSequence: 20, effectiveFromMs: 103_500 }), 20);
@@ -100,7 +101,7 @@ describe("a partition", () => {
   // JOBS keeps the last event of a job: the first one of a timing may be gone
   // from the stream while the later one was not read yet.
   it("names no JOBS sequence before the reader has reached the end", () => {
-    const partition = run();
+    const partition = holding();
     partition.reachedEnd();
     partition.change(active({ timingSequence: 40, effectiveFromMs: 200_000 }), 40);
     issueAll(partition, 101);
@@ -110,7 +111,7 @@ describe("a partition", () => {
   });
 
   it("publishes nothing again when only the call of a job changes", () => {
-    const partition = run();
+    const partition = holding();
     partition.change(active(), 5);
     partition.reachedEnd();
     issueAll(partition, 101);
@@ -120,7 +121,7 @@ describe("a partition", () => {
   });
 
   it("never goes back with a clock that does", () => {
-    const partition = run();
+    const partition = holding();
     partition.change(active(), 5);
     partition.reachedEnd();
     expect(seconds(issueAll(partition, 103))).toEqual([101, 102, 103]);
@@ -129,13 +130,13 @@ describe("a partition", () => {
   });
 
   it("says which occurrences of a rebuilt JOBS it did not make up for", () => {
-    const partition = run({ second: 1_000_000, jobsSequence: 10 }, 1_000_000);
+    const partition = holding({ second: 1_000_000, jobsSequence: 10 }, 1_000_000);
     const dropped = partition.change(active({ timingSequence: 12, effectiveFromMs: 5_000 }), 12);
     expect(dropped).toEqual({ fromMs: 5_000, untilMs: 996_400_000 });
   });
 
   it("begins from now where its watermark lies in the future, and says that it may repeat", () => {
-    const partition = run({ second: 1_003_600, jobsSequence: 10 }, 1_000_000);
+    const partition = holding({ second: 1_003_600, jobsSequence: 10 }, 1_000_000);
     expect(partition.watermark).toEqual({ second: 999_999, jobsSequence: 10 });
     partition.change(active(), 5);
     partition.reachedEnd();
@@ -145,7 +146,7 @@ describe("a partition", () => {
   });
 
   it("waits for a clock that was set back by less than a minute", () => {
-    const partition = run({ second: 1_000_050, jobsSequence: 10 }, 1_000_000);
+    const partition = holding({ second: 1_000_050, jobsSequence: 10 }, 1_000_000);
     partition.change(active(), 5);
     partition.reachedEnd();
     expect(partition.rewindWhenAhead(1_000_000, 1_000_001)).toBe(false);
@@ -154,7 +155,7 @@ describe("a partition", () => {
   });
 
   it("that is rewound issues the seconds again, marked, and never claims what was lost", () => {
-    const partition = run();
+    const partition = holding();
     partition.change(active(), 5);
     partition.reachedEnd();
     const before = issueAll(partition, 110);
@@ -173,7 +174,7 @@ describe("a partition", () => {
   });
 
   it("that is rewound leaves late occurrences to come where they were", () => {
-    const partition = run();
+    const partition = holding();
     partition.reachedEnd();
     partition.skipTo(110);
     partition.change(active({ timingSequence: 20, effectiveFromMs: 102_500 }), 20);
@@ -184,7 +185,7 @@ describe("a partition", () => {
 
 describe("a partition whose JOBS is replaced by another stream", () => {
   const loaded = () => {
-    const partition = run();
+    const partition = holding();
     partition.change(active(), 5);
     partition.reachedEnd();
     for (const { tally } of issueAll(partition, 103)) partition.acknowledge(tally);
@@ -233,7 +234,7 @@ describe("a partition whose JOBS is replaced by another stream", () => {
   });
 
   it("takes over from an owner that may not have known of the new stream as if nothing had been seen", () => {
-    const partition = run({ second: 10_000, jobsSequence: 50_000 }, 10_000);
+    const partition = holding({ second: 10_000, jobsSequence: 50_000 }, 10_000);
     partition.opened(9_990);
     partition.change(active({ timingSequence: 3, effectiveFromMs: 9_997_500 }), 3);
     partition.reachedEnd();

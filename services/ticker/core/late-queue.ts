@@ -1,4 +1,4 @@
-import { SecondQueue } from "./second-queue.ts";
+import { QueueBySecond } from "./queue-by-second.ts";
 import type { Slot } from "./timetable.ts";
 
 /** A job and the last second up to which its late occurrences are owed. */
@@ -8,8 +8,8 @@ interface LateJob {
 }
 
 /** Occurrences behind the horizon that are still to go out: their timing was not known in time. */
-export class LateOccurrences {
-  #queue = new SecondQueue<LateJob>();
+export class LateQueue {
+  #queue = new QueueBySecond<LateJob>();
 
   get size(): number {
     return this.#queue.size;
@@ -42,7 +42,7 @@ export class LateOccurrences {
 
   /** Drops what comes after a second: the horizon went back to it, and the timetable hands that out again. */
   endAt(second: number): void {
-    const kept = new SecondQueue<LateJob>();
+    const kept = new QueueBySecond<LateJob>();
     for (let taken = this.#queue.take(); taken && taken.second <= second; taken = this.#queue.take()) {
       for (const { slot, untilSecond } of taken.items) {
         kept.add(taken.second, { slot, untilSecond: Math.min(untilSecond, second) });

@@ -1,9 +1,9 @@
 import type { Clock } from "../platform/process/clock.ts";
-import type { Child, StopOutcome } from "./children/child.ts";
+import type { Child, HowStopped } from "./children/child.ts";
 
 export interface StopStep {
   child: Child;
-  /** Since the stop began. What an earlier step leaves of its time is the later ones'. */
+  /** The deadline, counted from the begin of the stop. A step that ends early leaves its time to those after it. */
   untilMs: number;
 }
 
@@ -14,12 +14,12 @@ export interface StopStep {
  */
 export async function stopInOrder(steps: readonly StopStep[], clock: Clock, force: AbortSignal): Promise<boolean> {
   const startedAtMs = clock.monotonicMs();
-  const outcomes: StopOutcome[] = [];
+  const stopped: HowStopped[] = [];
   for (const { child, untilMs } of steps) {
     const timer = new AbortController();
     const cancel = clock.after(startedAtMs + untilMs - clock.monotonicMs(), () => timer.abort());
-    outcomes.push(await child.stop(AbortSignal.any([timer.signal, force])));
+    stopped.push(await child.stop(AbortSignal.any([timer.signal, force])));
     cancel();
   }
-  return outcomes.every((outcome) => outcome === "drained");
+  return stopped.every((how) => how === "drained");
 }

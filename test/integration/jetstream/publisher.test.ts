@@ -1,0 +1,181 @@
+import type { Msg } from "nats";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { createBatchPublisher } from "../../../services/platform/jetstream/batch-publisher.ts";
+import { type Broker, createBroker } from "../../../services/platform/jetstream/broker.ts";
+import {
+  createPublisher,
+  type Publisher,
+  type PublisherOptions,
+} from "../../../services/platform/jetstream/publisher.ts";
+import { systemClock } from "../../../services/platform/process/clock.ts";
+import { createLog } from "../../../services/platform/process/log.ts";
+import { type Nats, startNats } from "../../support/nats.ts";
+
+const deps = { clock: systemClock, log: createLog("test", "silent") };
+const payload = new Uint8Array(10);
+
+interface ApiError {
+  code: number;
+  err_code: number;
+  description: string;
+}
+
+/** A broker's answers, given by hand. */
+describe("a publisher", () => {
+  let nats: Nats;
+  let broker: Broker;
+  let publisher: Publisher;
+  let stopAnswering = () => {};
+
+  beforeAll(async () => {
+    nats = await startNats({ jetStream: false });
+    broker = createBroker({ url: nats.url, name: "test" }, deps);
+    await broker.start();
+  });
+  afterEach(async () => {
+    stopAnswering();
+    await publisher.stop();
+  });
+  afterAll(async () => {
+    await broker.stop();
+    await nats.stop();
+  });
+
+  const start = async (options: PublisherOptions = {}) => {
+    publisher = createPublisher(broker, deps, { ackTimeoutMs: 1, ...options });
+    await publisher.start();
+  };
+  /** Stands in for a stream. Gets how often a subject was asked before. */
+  const answer = (with_: (message: Msg, before: number) => object | undefined) => {
+    const asked = new Map<string, number>();
+    const subscription = broker.nc.subscribe("stream.*", {
+      callback(_, message) {
+        const before = asked.get(message.subject) ?? 0;
+        asked.set(message.subject, before + 1);
+        const body = with_(message, before);
+        if (body) message.respond(JSON.stringify(body));
+      },
+    });
+    stopAnswering = () => subscription.unsubscribe();
+  };
+
+  const passing: ApiError[] = [
+    { code: 400, err_code: 10_002, description: "resource limits exceeded for account" },
+    { code: 503, err_code: 10_008, description: "JetStream system temporarily unavailable" },
+    { code: 500, err_code: 10_009, description: "JetStream cluster can not handle request" },
+    { code: 503, err_code: 10_023, description: "insufficient resources" },
+    { code: 500, err_code: 10_028, description: "insufficient memory resources available" },
+    { code: 503, err_code: 10_039, description: "JetStream not enabled for account" },
+    { code: 500, err_code: 10_047, description: "insufficient storage resources available" },
+    { code: 503, err_code: 10_077, description: "maximum bytes exceeded" },
+    { code: 500, err_code: 10_118, description: "stream is offline" },
+    { code: 409, err_code: 10_158, description: "duplicate message id is in process" },
+    { code: 503, err_code: 10_163, description: "expected last sequence per subject temporarily unavailable" },
+    { code: 429, err_code: 10_167, description: "too many requests" },
+    { code: 500, err_code: 10_194, description: "stream is offline: unsupported" },
+  ];
+  for (const error of passing) {
+    it(`sends again what the broker cannot take now: ${error.description} (${error.err_code})`, async () => {
+      answer((_, before) => (before === 0 ? { error } : { stream: "S", seq: 7 }));
+      await start();
+      const report = await publisher.publish("stream.a", payload, { messageId: "a" });
+      expect(report).toEqual({ kind: "stored", sequence: 7, duplicate: false });
+    });
+  }
+
+  const final: ApiError[] = [
+    { code: 400, err_code: 10_054, description: "message size exceeds maximum allowed" },
+    { code: 400, err_code: 10_071, description: "wrong last sequence: 7" },
+    { code: 400, err_code: 10_109, description: "invalid operation on sealed stream" },
+    { code: 400, err_code: 10_164, description: "wrong last sequence" },
+    { code: 400, err_code: 10_166, description: "per-message TTL is disabled" },
+    { code: 400, err_code: 10_176, description: "atomic publish batch is incomplete" },
+  ];
+  for (const error of final) {
+    it(`reports what the broker will never take: ${error.description} (${error.err_code})`, async () => {
+      answer(() => ({ error }));
+      await start();
+      const report = await publisher.publish("stream.a", payload);
+      expect(report).toEqual({ kind: "refused", code: error.err_code, description: error.description });
+      expect(publisher.pending()).toBe(0);
+    });
+  }
+
+  it("reports a message that is too large for the connection, and gives its place to the next", async () => {
+    answer(() => ({ stream: "S", seq: 7 }));
+    await start({ window: 1 });
+    const tooLarge = new Uint8Array((broker.nc.info?.max_payload ?? 0) + 1);
+    const reports = await Promise.all(
+      [payload, tooLarge, tooLarge, payload].map((bytes) => publisher.publish("stream.a", bytes)),
+    );
+    expect(reports.map(({ kind }) => kind)).toEqual(["stored", "refused", "refused", "stored"]);
+    expect(publisher.pending()).toBe(0);
+  });
+
+  it("publishes the rest of a batch one by one when a message in it is too large for the connection", async () => {
+    answer(({ headers }) => (headers?.has("Nats-Batch-Id") ? undefined : { stream: "S", seq: 7 }));
+    await start();
+    const messages = Array.from({ length: 30 }, (_, i) => ({
+      subject: `stream.${i}`,
+      payload: i === 20 ? new Uint8Array((broker.nc.info?.max_payload ?? 0) + 1) : payload,
+      messageId: `m${i}`,
+    }));
+    const reports = await Promise.all(createBatchPublisher(publisher).publish(messages, true));
+    expect(reports.flatMap(({ kind }, index) => (kind === "stored" ? [] : [{ kind, index }]))).toEqual([
+      { kind: "refused", index: 20 },
+    ]);
+  });
+
+  it("publishes a batch one by one to a broker that takes its messages and knows nothing of batches", async () => {
+    // It acknowledges the last one, which alone asks for an answer, as if it had come by itself.
+    let sequence = 0;
+    answer(() => ({ stream: "S", seq: ++sequence }));
+    await start();
+    const messages = Array.from({ length: 30 }, (_, i) => ({ subject: `stream.${i}`, payload, messageId: `m${i}` }));
+    const reports = await Promise.all(createBatchPublisher(publisher).publish(messages, true));
+    // Each has been acknowledged by its own sequence, behind those of the batch that nobody took for one.
+    expect(reports.map((report) => report.kind === "stored" && report.sequence)).toEqual(
+      messages.map((_, i) => messages.length + 1 + i),
+    );
+  });
+
+  it("has at most a window's messages without an acknowledgement, and sends the others in order", async () => {
+    const arrived: Msg[] = [];
+    let notify = () => {};
+    answer((message) => {
+      arrived.push(message);
+      notify();
+      return undefined;
+    });
+    const until = async (count: number) => {
+      while (arrived.length < count) await new Promise<void>((resolve) => (notify = resolve));
+    };
+    await start({ window: 2, ackTimeoutMs: 60_000 });
+    const reports = ["a", "b", "c", "d"].map((name) => publisher.publish(`stream.${name}`, payload));
+    expect(publisher.pending()).toBe(4);
+    await until(2);
+    await broker.nc.flush();
+    expect(arrived.map(({ subject }) => subject)).toEqual(["stream.a", "stream.b"]);
+    arrived[1]?.respond(JSON.stringify({ stream: "S", seq: 1 }));
+    await until(3);
+    expect(arrived[2]?.subject).toBe("stream.c");
+    arrived[0]?.respond(JSON.stringify({ stream: "S", seq: 2 }));
+    arrived[2]?.respond(JSON.stringify({ stream: "S", seq: 3 }));
+    await until(4);
+    arrived[3]?.respond(JSON.stringify({ stream: "S", seq: 4 }));
+    expect((await Promise.all(reports)).map((report) => report.kind === "stored" && report.sequence)).toEqual([
+      2, 1, 3, 4,
+    ]);
+  });
+
+  it("abandons what has no answer when it stops, what waits for a place included", async () => {
+    answer(() => undefined);
+    await start({ window: 1 });
+    const reports = ["a", "b"].map((name) => publisher.publish(`stream.${name}`, payload));
+    await publisher.stop();
+    expect(await Promise.all([...reports, publisher.publish("stream.c", payload)])).toEqual(
+      Array.from({ length: 3 }, () => ({ kind: "abandoned" })),
+    );
+    expect(publisher.pending()).toBe(0);
+  });
+});
