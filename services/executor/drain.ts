@@ -2,9 +2,9 @@ import { type Clock, sleep } from "../platform/process/clock.ts";
 import type { Log } from "../platform/process/log.ts";
 import type { HttpCaller } from "./calls/http-caller.ts";
 import type { Intake } from "./intake/due-intake.ts";
-import type { Settlements } from "./intake/settlement.ts";
 import type { ResultPublisher } from "./results/result-publisher.ts";
 import type { RetryPublisher } from "./results/retry-publisher.ts";
+import type { Settlements } from "./settling/settlements.ts";
 
 // Calls on the wire may end; the whole stop must take less than 9 s.
 const inFlightMs = 5_000;

@@ -16,15 +16,15 @@ import type { ExecutorConfig } from "./config.ts";
 import { drain } from "./drain.ts";
 import { createExecutorMetrics } from "./executor-metrics.ts";
 import { createIntake, type IntakeDeps } from "./intake/due-intake.ts";
-import { createJobLookup } from "./intake/job-lookup.ts";
-import { createJobStates } from "./intake/job-states.ts";
-import { createRecorded } from "./intake/recorded.ts";
+import { createRecorded } from "./intake/history-lookup.ts";
 import { createRetryIntake } from "./intake/retry-intake.ts";
-import { createSettlements } from "./intake/settlement.ts";
+import { createJobLookup } from "./jobs/job-lookup.ts";
+import { createJobStates } from "./jobs/job-states.ts";
+import { createExecutions } from "./results/attempt-rules.ts";
 import { createDeadLetters } from "./results/dead-letters.ts";
-import { createExecutions } from "./results/executions.ts";
 import { createResultPublisher } from "./results/result-publisher.ts";
 import { createRetryPublisher } from "./results/retry-publisher.ts";
+import { createSettlements } from "./settling/settlements.ts";
 
 // Messages that may lie in this process unread; what is read is bounded by the intakes.
 const bufferedMessages = 500;

@@ -6,8 +6,8 @@ import { systemClock } from "../../platform/process/clock.ts";
 import { createLog } from "../../platform/process/log.ts";
 import { writeDueBatch } from "../../wire/due-batch.ts";
 import { createCallCache } from "../calls/call-cache.ts";
+import { createSettlements } from "../settling/settlements.ts";
 import { createIntake, type IntakeDeps } from "./due-intake.ts";
-import { createSettlements } from "./settlement.ts";
 
 const clock = { ...systemClock, nowMs: () => 0 };
 const entry = toBinary(DueEntrySchema, create(DueEntrySchema, { jobId: "job", url: "http://127.0.0.1:9/" }));

@@ -8,11 +8,11 @@ import type { Call } from "../calls/call.ts";
 import type { CallCache } from "../calls/call-cache.ts";
 import type { HttpCaller } from "../calls/http-caller.ts";
 import type { ExecutorMetrics } from "../executor-metrics.ts";
+import type { JobLookup } from "../jobs/job-lookup.ts";
+import type { JobStates } from "../jobs/job-states.ts";
+import type { Settlement, Settlements } from "../settling/settlements.ts";
+import type { Recorded } from "./history-lookup.ts";
 import { createHold } from "./hold.ts";
-import type { JobLookup } from "./job-lookup.ts";
-import type { JobStates } from "./job-states.ts";
-import type { Recorded } from "./recorded.ts";
-import type { Settlement, Settlements } from "./settlement.ts";
 
 export interface IntakeDeps {
   clock: Clock;

@@ -2,9 +2,9 @@ import type { JsMsg } from "nats";
 import { type RetryEntry, readRetryBatch } from "../../wire/retry-batch.ts";
 import { Attempt } from "../calls/attempt.ts";
 import type { Call } from "../calls/call.ts";
+import type { Settlement } from "../settling/settlements.ts";
 import { type Intake, type IntakeDeps, idOf, readable } from "./due-intake.ts";
 import { createHold } from "./hold.ts";
-import type { Settlement } from "./settlement.ts";
 
 interface HeldRetry {
   entry: RetryEntry;

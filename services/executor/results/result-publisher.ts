@@ -5,7 +5,7 @@ import type { Log } from "../../platform/process/log.ts";
 import type { AttemptResult } from "../../wire/attempt-result.ts";
 import { ResultBatchWriter, resultBatchId } from "../../wire/result-batch.ts";
 import { subjects } from "../../wire/subjects.ts";
-import type { Settlement } from "../intake/settlement.ts";
+import type { Settlement } from "../settling/settlements.ts";
 
 /** Publishes what became of attempts, many to a message. */
 export interface ResultPublisher extends Startable {

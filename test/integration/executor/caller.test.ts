@@ -9,7 +9,7 @@ import {
   type HttpCaller,
   type HttpCallerOptions,
 } from "../../../services/executor/calls/http-caller.ts";
-import type { Settlement } from "../../../services/executor/intake/settlement.ts";
+import type { Settlement } from "../../../services/executor/settling/settlements.ts";
 import { type Clock, systemClock, systemRandom } from "../../../services/platform/process/clock.ts";
 import { dueEntry } from "../../support/executor-rig.ts";
 import { startTarget, type Target } from "../../support/target.ts";

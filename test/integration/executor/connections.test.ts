@@ -7,7 +7,7 @@ import type { Outcome } from "../../../services/domain/delivery/outcome.ts";
 import { Attempt } from "../../../services/executor/calls/attempt.ts";
 import { compileCall } from "../../../services/executor/calls/call.ts";
 import { createHttpCaller, type HttpCaller } from "../../../services/executor/calls/http-caller.ts";
-import type { Settlement } from "../../../services/executor/intake/settlement.ts";
+import type { Settlement } from "../../../services/executor/settling/settlements.ts";
 import { type Clock, systemClock, systemRandom } from "../../../services/platform/process/clock.ts";
 import { dueEntry } from "../../support/executor-rig.ts";
 

@@ -2,7 +2,7 @@ import type { JsMsg } from "nats";
 import { describe, expect, it } from "vitest";
 import { systemClock } from "../../platform/process/clock.ts";
 import { createLog } from "../../platform/process/log.ts";
-import { createSettlements } from "./settlement.ts";
+import { createSettlements } from "./settlements.ts";
 
 /** A message that notes what is done to it. The broker side of this is in test/integration. */
 function messageOf(seq: number, options: { redelivered?: boolean; timestampNanos?: number } = {}) {
