@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { ExecutionStatus } from "../../gen/carillon/v1/execution_pb.ts";
-import type { ExecutionRecord } from "../../services/history/results/disposition.ts";
+import type { ExecutionRecord } from "../../services/history/records/execution-record.ts";
 import type { AttemptResult } from "../../services/wire/attempt-result.ts";
 import { createDice, type Dice } from "../simulation/random.ts";
 import { type HistoryEngine, type StoreSize, useStore } from "../support/history-engine.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { ExecutionTrigger } from "../../gen/carillon/v1/execution_pb.ts";
 import type { Position } from "../../services/domain/identity/position.ts";
-import type { ExecutionRecord } from "../../services/history/results/disposition.ts";
+import type { ExecutionRecord } from "../../services/history/records/execution-record.ts";
 import { type HistoryEngine, type StoreSize, useStore } from "../support/history-engine.ts";
 import { failed, job, manualRun, noon, occurrence, otherJob, resultOf, skipped } from "../support/history-results.ts";
 

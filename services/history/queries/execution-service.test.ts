@@ -7,7 +7,7 @@ import {
   ListExecutionsResponseSchema,
 } from "../../../gen/carillon/v1/execution_pb.ts";
 import type { CallContext } from "../../platform/rpc/call.ts";
-import type { ExecutionRecord } from "../results/disposition.ts";
+import type { ExecutionRecord } from "../records/execution-record.ts";
 import { createExecutionHandlers } from "./execution-service.ts";
 
 const { FAILED } = ExecutionStatus;

@@ -8,8 +8,8 @@ import type { AttemptResult } from "../../wire/attempt-result.ts";
 import { readResultBatch } from "../../wire/result-batch.ts";
 import { consumers, streams } from "../../wire/streams.ts";
 import type { HistoryMetrics } from "../history-metrics.ts";
+import type { ExecutionRecord } from "../records/execution-record.ts";
 import type { HistoryStore, Recorded } from "../store/contract.ts";
-import type { ExecutionRecord } from "./disposition.ts";
 
 export interface Recorder extends Startable {
   /** Whether the last commit succeeded. */

@@ -2,7 +2,7 @@ import type { ExecutionIdParts } from "../../domain/identity/execution-id.ts";
 import type { Position } from "../../domain/identity/position.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { AttemptResult } from "../../wire/attempt-result.ts";
-import type { ExecutionRecord } from "../results/disposition.ts";
+import type { ExecutionRecord } from "../records/execution-record.ts";
 
 /** What a call of `record` changed. */
 export interface Recorded {

@@ -3,7 +3,7 @@ import { type ConsumeOptions, type ConsumerCallbackFn, nanos } from "nats";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { createHistoryMetrics } from "../../../services/history/history-metrics.ts";
 import { createWatchers, watchersDefaults } from "../../../services/history/queries/watchers.ts";
-import type { ExecutionRecord } from "../../../services/history/results/disposition.ts";
+import type { ExecutionRecord } from "../../../services/history/records/execution-record.ts";
 import { createRecorder, type Recorder } from "../../../services/history/results/recorder.ts";
 import type { HistoryStore } from "../../../services/history/store/contract.ts";
 import { createSqliteHistoryStore } from "../../../services/history/store/sqlite/sqlite-history-store.ts";

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ExecutionStatus, ExecutionTrigger } from "../../../../gen/carillon/v1/execution_pb.ts";
 import { openSqlite, type Sqlite } from "../../../platform/sql/sqlite.ts";
-import { begin, type ExecutionRecord } from "../../results/disposition.ts";
+import { begin, type ExecutionRecord } from "../../records/execution-record.ts";
 import { createJobKeys } from "./job-keys.ts";
 import { migrations } from "./schema.ts";
 import { createSegments, type Segments } from "./segments.ts";

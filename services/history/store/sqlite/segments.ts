@@ -1,6 +1,6 @@
 import type { Position } from "../../../domain/identity/position.ts";
 import type { Sqlite } from "../../../platform/sql/sqlite.ts";
-import { type ExecutionRecord, hasEnded } from "../../results/disposition.ts";
+import { type ExecutionRecord, hasEnded } from "../../records/execution-record.ts";
 import type { JobKeys } from "./job-keys.ts";
 import { OpenIndex } from "./open-index.ts";
 import { createJobIndex, createSegmentTables, dropSegmentTables } from "./schema.ts";

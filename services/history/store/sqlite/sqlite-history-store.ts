@@ -4,7 +4,7 @@ import type { ExecutionIdParts } from "../../../domain/identity/execution-id.ts"
 import { type Position, runOfManual } from "../../../domain/identity/position.ts";
 import { openSqlite, type Sqlite } from "../../../platform/sql/sqlite.ts";
 import type { AttemptResult } from "../../../wire/attempt-result.ts";
-import { amend, begin, type ExecutionRecord, hasEnded } from "../../results/disposition.ts";
+import { amend, begin, type ExecutionRecord, hasEnded } from "../../records/execution-record.ts";
 import type { HistoryStore, Recorded } from "../contract.ts";
 import { createJobKeys, type JobKeys } from "./job-keys.ts";
 import { migrations } from "./schema.ts";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { ExecutionStatus, ExecutionTrigger } from "../../../gen/carillon/v1/execution_pb.ts";
 import type { AttemptResult } from "../../wire/attempt-result.ts";
-import { amend, begin, type ExecutionRecord } from "./disposition.ts";
+import { amend, begin, type ExecutionRecord } from "./execution-record.ts";
 
 const { SUCCESS, FAILED, RETRYING, SKIPPED_PAUSED, SKIPPED_SUPERSEDED } = ExecutionStatus;
 
