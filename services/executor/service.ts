@@ -15,12 +15,13 @@ import { createHttpCaller, type HttpCaller } from "./calls/http-caller.ts";
 import type { ExecutorConfig } from "./config.ts";
 import { drain } from "./drain.ts";
 import { createExecutorMetrics } from "./executor-metrics.ts";
-import { createIntake, type IntakeDeps } from "./intake/due-intake.ts";
-import { createRecorded } from "./intake/history-lookup.ts";
+import { createDueIntake } from "./intake/due-intake.ts";
+import { createHistoryLookup } from "./intake/history-lookup.ts";
+import type { IntakeDeps } from "./intake/intake.ts";
 import { createRetryIntake } from "./intake/retry-intake.ts";
 import { createJobLookup } from "./jobs/job-lookup.ts";
 import { createJobStates } from "./jobs/job-states.ts";
-import { createExecutions } from "./results/attempt-rules.ts";
+import { createAttemptRules } from "./results/attempt-rules.ts";
 import { createDeadLetters } from "./results/dead-letters.ts";
 import { createResultPublisher } from "./results/result-publisher.ts";
 import { createRetryPublisher } from "./results/retry-publisher.ts";
@@ -47,7 +48,7 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
   const sender = `${config.executorId}-${clock.nowMs().toString(36)}`;
   const results = createResultPublisher(publisher, deps, sender);
   const retries = createRetryPublisher(publisher, deps);
-  const recorded = createRecorded(
+  const history = createHistoryLookup(
     {
       address: config.historyAddress,
       ...(config.internalToken === undefined ? {} : { token: config.internalToken }),
@@ -63,7 +64,7 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
     held: () => due.held() + retry.held(),
     settlementPending: () => dueSettlements.pending() + retrySettlements.pending(),
   });
-  const executions = createExecutions({
+  const rules = createAttemptRules({
     ...deps,
     states,
     results,
@@ -73,9 +74,9 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
   });
   const caller: HttpCaller = createHttpCaller({
     ...deps,
-    admit: executions.admit,
-    onEnd: executions.ended,
-    park: executions.park,
+    admit: rules.admit,
+    onEnd: rules.ended,
+    park: rules.park,
     load: createLoadMeter(),
   });
   const shared: Omit<IntakeDeps, "settlements"> = {
@@ -84,10 +85,10 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
     caller,
     states,
     lookup,
-    recorded,
+    history,
     metrics,
   };
-  const due = createIntake({ ...shared, settlements: dueSettlements });
+  const due = createDueIntake({ ...shared, settlements: dueSettlements });
   const retry = createRetryIntake({ ...shared, settlements: retrySettlements });
 
   const changes = createFollower(broker, deps, {
@@ -138,7 +139,7 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
     keeper,
     publisher,
     deadPublisher,
-    recorded,
+    history,
     changes,
     // Stopped before what their acknowledgements need, after what makes results.
     dueSettlements,

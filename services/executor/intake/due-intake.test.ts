@@ -7,7 +7,8 @@ import { createLog } from "../../platform/process/log.ts";
 import { writeDueBatch } from "../../wire/due-batch.ts";
 import { createCallCache } from "../calls/call-cache.ts";
 import { createSettlements } from "../settling/settlements.ts";
-import { createIntake, type IntakeDeps } from "./due-intake.ts";
+import { createDueIntake } from "./due-intake.ts";
+import type { IntakeDeps } from "./intake.ts";
 
 const clock = { ...systemClock, nowMs: () => 0 };
 const entry = toBinary(DueEntrySchema, create(DueEntrySchema, { jobId: "job", url: "http://127.0.0.1:9/" }));
@@ -23,8 +24,8 @@ function createRig() {
     calls: createCallCache(),
     caller: { waiting: () => rig.waiting },
     states: { completeSinceMs: () => 0 },
-    recorded: {
-      find: async (ids: string[]) => {
+    history: {
+      findRecorded: async (ids: string[]) => {
         asked.push(ids);
         return new Set<string>();
       },
@@ -32,7 +33,7 @@ function createRig() {
     settlements: createSettlements({ clock, log: createLog("test", "silent") }),
     metrics: { redelivered: () => undefined },
   };
-  return Object.assign(rig, { intake: createIntake(deps as unknown as IntakeDeps) });
+  return Object.assign(rig, { intake: createDueIntake(deps as unknown as IntakeDeps) });
 }
 
 const delivery = (deliveryCount: number): JsMsg =>

@@ -8,7 +8,7 @@ import { type DueEntry, writeDueEntry } from "../../wire/due-entry.ts";
 import { type RetryEntry, writeRetryBatch } from "../../wire/retry-batch.ts";
 import { createCallCache } from "../calls/call-cache.ts";
 import { createSettlements } from "../settling/settlements.ts";
-import type { IntakeDeps } from "./due-intake.ts";
+import type { IntakeDeps } from "./intake.ts";
 import { createRetryIntake } from "./retry-intake.ts";
 
 const jobId = "0199c0de-0000-7000-8000-000000000001";

@@ -14,7 +14,7 @@ import { type Clock, systemClock, systemRandom } from "../../../services/platfor
 import { dueEntry } from "../../support/executor-rig.ts";
 import { startTarget, type Target } from "../../support/target.ts";
 
-const settlement: Settlement = { done: () => undefined, failed: () => undefined, giveBack: () => undefined };
+const settlement: Settlement = { done: () => undefined, refused: () => undefined, giveBack: () => undefined };
 
 describe("the caller", () => {
   let slow: Target;

@@ -11,7 +11,7 @@ import type { Settlement } from "../../../services/executor/settling/settlements
 import { type Clock, systemClock, systemRandom } from "../../../services/platform/process/clock.ts";
 import { dueEntry } from "../../support/executor-rig.ts";
 
-const settlement: Settlement = { done: () => undefined, failed: () => undefined, giveBack: () => undefined };
+const settlement: Settlement = { done: () => undefined, refused: () => undefined, giveBack: () => undefined };
 const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const deaths = [
   ["closes", (socket: Socket) => socket.end()],
