@@ -6,7 +6,7 @@ import { failed, job, manualRun, noon, occurrence, otherJob, resultOf, skipped }
 
 const { SUCCESS, FAILED, RETRYING, SKIPPED_PAUSED, SKIPPED_SUPERSEDED } = ExecutionStatus;
 
-/** What becomes of results: the rules of results/disposition.ts, kept. */
+/** What becomes of results: the rules of records/execution-record.ts, kept. */
 export function recordsSuite(engine: HistoryEngine, size: StoreSize): void {
   const rig = useStore(engine, size);
 
