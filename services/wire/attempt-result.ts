@@ -2,10 +2,10 @@ import { ExecutionStatus, type ExecutionTrigger } from "../../gen/carillon/v1/ex
 import { type Position, runOf } from "../domain/identity/position.ts";
 import { isInstant, isSecond } from "./ranges.ts";
 
-/** How one attempt, or the decision not to make one, ended. */
+/** How one attempt ended, or what took its place: a skip. */
 export interface Ending {
   status: ExecutionStatus;
-  /** When the request was sent; for a skip, when that was decided. Unix milliseconds. */
+  /** When the request was sent; for a skip, when the verdict was given. Unix milliseconds. */
   sentAtMs: number;
   durationMs: number;
   /** 0 when there was no answer. */
@@ -37,7 +37,7 @@ export function checkedResult(fields: ResultFields): AttemptResult | string {
   if (run === undefined) return `not an execution of job ${jobId} at ${second}`;
   const skipped = isSkip(status);
   if (!skipped && status !== ExecutionStatus.SUCCESS && status !== ExecutionStatus.FAILED) {
-    return `status ${status} is no outcome`;
+    return `no attempt ends with status ${status}`;
   }
   if (!skipped && fields.attempt === 0) return "an attempt without its number";
   return {

@@ -103,8 +103,8 @@ describe("the reader of result batches", () => {
       [{ ...good, executionId: `${jobId}-1795435201` }, /not an execution of job/],
       [{ ...good, executionId: "0199c0de-0000-7000-8000-000000000002-m7" }, /not an execution of job/],
       [{ ...good, executionId: "" }, /not an execution of job/],
-      [{ ...good, status: ExecutionStatus.RETRYING }, /is no outcome/],
-      [{ ...good, status: ExecutionStatus.UNSPECIFIED }, /is no outcome/],
+      [{ ...good, status: ExecutionStatus.RETRYING }, /no attempt ends with/],
+      [{ ...good, status: ExecutionStatus.UNSPECIFIED }, /no attempt ends with/],
       [{ ...good, attempt: 0 }, /an attempt without its number/],
     ];
     const batch = readGenerated([good, ...wrong.flatMap(([message]) => [message, good])]);

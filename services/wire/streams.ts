@@ -36,8 +36,8 @@ const resultsAckWaitMs = 10_000;
 // executor holds in memory, so that calls that take long keep nothing else from being delivered,
 // and not more: what an overloaded executor gives back comes to it again and again.
 const dueMaxAckPending = 8_192;
-// What waits for its retry was delivered and put back for a while, and counts as pending all the
-// time: with a bound long waits would keep short ones from being delivered.
+// A retry that waits was delivered and put back, and counts as pending until it is made: with a
+// bound those that wait long would keep the others from being delivered.
 const unlimited = -1;
 // What history holds in memory at most while a commit is under way; a message has up to 200 results.
 const resultsMaxAckPending = 512;
