@@ -3,6 +3,7 @@ import type { AttemptResult } from "../../services/wire/attempt-result.ts";
 import { createDice, type Dice } from "../simulation/random.ts";
 import { type HistoryEngine, type StoreSize, useStore } from "../support/history-engine.ts";
 import { failed, job, noon, occurrence, partsOf, resultOf, skipped } from "../support/history-results.ts";
+import { jobsNamed } from "../support/job-ids.ts";
 
 /** What holds while calls overlap, and however results are spread over them. */
 export function concurrencySuite(engine: HistoryEngine, size: StoreSize): void {
@@ -54,7 +55,7 @@ export function concurrencySuite(engine: HistoryEngine, size: StoreSize): void {
           expect({ listed, found, recorded }).toEqual({ listed: ended, found: ended[0], recorded: [true] });
         }
       };
-      await Promise.all(Array.from({ length: 8 }, (_, i) => follow(`job${i}`)));
+      await Promise.all(jobsNamed("j", 8).map(follow));
     });
   });
 
@@ -70,7 +71,7 @@ export function concurrencySuite(engine: HistoryEngine, size: StoreSize): void {
     };
     await rig.store.record(results);
     const expected = await recordsOf(job);
-    for (const jobId of ["shuffled0", "shuffled1", "shuffled2"]) {
+    for (const jobId of jobsNamed("s", 3)) {
       const often = shuffled([...results, ...results], dice).map((result) => ({ ...result, jobId }));
       let news = 0;
       while (often.length > 0) news += (await rig.store.record(often.splice(0, dice.between(1, 30)))).news;

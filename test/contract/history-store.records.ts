@@ -3,6 +3,7 @@ import { ExecutionStatus, ExecutionTrigger } from "../../gen/carillon/v1/executi
 import type { AttemptResult } from "../../services/wire/attempt-result.ts";
 import { type HistoryEngine, type StoreSize, useStore } from "../support/history-engine.ts";
 import { failed, job, manualRun, noon, occurrence, otherJob, resultOf, skipped } from "../support/history-results.ts";
+import { jobNamed } from "../support/job-ids.ts";
 
 const { SUCCESS, FAILED, RETRYING, SKIPPED_PAUSED, SKIPPED_SUPERSEDED } = ExecutionStatus;
 
@@ -18,7 +19,7 @@ export function recordsSuite(engine: HistoryEngine, size: StoreSize): void {
     const results = [
       failed({ message: "answered 500: ümläut, 🎉, \u0001, '\"" }),
       failed({ run: "m0", trigger: ExecutionTrigger.MANUAL, attempt: 4_294_967_295, durationMs: 4_294_967_295 }),
-      resultOf({ jobId: "x", second: 0, sentAtMs: 0, durationMs: 0 }),
+      resultOf({ jobId: jobNamed("x"), second: 0, sentAtMs: 0, durationMs: 0 }),
       resultOf({ jobId: otherJob, second: 1e12, sentAtMs: 1e15, message: "€".repeat(10_000) }),
     ];
     const records = results.map(({ attempt, final, ...fields }) => {
@@ -30,7 +31,7 @@ export function recordsSuite(engine: HistoryEngine, size: StoreSize): void {
       expect(await rig.store.find(occurrence())).toEqual(records[0]);
       expect(await rig.store.find(manualRun("m0"))).toEqual(records[1]);
       expect(await rig.store.list(job, 5)).toEqual([records[1], records[0]]);
-      expect(await rig.store.list("x", 5)).toEqual([records[2]]);
+      expect(await rig.store.list(jobNamed("x"), 5)).toEqual([records[2]]);
       expect(await rig.store.list(otherJob, 5)).toEqual([records[3]]);
     };
     await check();

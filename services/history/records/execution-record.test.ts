@@ -1,12 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { ExecutionStatus, ExecutionTrigger } from "../../../gen/carillon/v1/execution_pb.ts";
+import { jobNamed } from "../../../test/support/job-ids.ts";
 import type { AttemptResult } from "../../wire/attempt-result.ts";
 import { amend, begin, type ExecutionRecord } from "./execution-record.ts";
 
 const { SUCCESS, FAILED, RETRYING, SKIPPED_PAUSED, SKIPPED_SUPERSEDED } = ExecutionStatus;
 
 const failed = (attempt: number, changes: Partial<AttemptResult> = {}): AttemptResult => ({
-  jobId: "job",
+  jobId: jobNamed("job"),
   second: 1_764_000_000,
   run: "",
   attempt,

@@ -13,7 +13,8 @@ import { createLog } from "../../../services/platform/process/log.ts";
 import { createMetrics } from "../../../services/platform/process/metrics.ts";
 import { consumers, streams } from "../../../services/wire/streams.ts";
 import { noon } from "../../support/history-results.ts";
-import { type HistoryRig, jobNamed, startHistoryRig, wireResult } from "../../support/history-rig.ts";
+import { type HistoryRig, startHistoryRig, wireResult } from "../../support/history-rig.ts";
+import { jobNamed } from "../../support/job-ids.ts";
 
 const deps = { clock: systemClock, log: createLog("test", "silent") };
 /** As the recorder has them: what waits, and what is enough for a commit. */
