@@ -20,7 +20,7 @@ export function recordsSuite(engine: HistoryEngine, size: StoreSize): void {
       failed({ message: "answered 500: ümläut, 🎉, \u0001, '\"" }),
       failed({ run: "m0", trigger: ExecutionTrigger.MANUAL, attempt: 4_294_967_295, durationMs: 4_294_967_295 }),
       resultOf({ jobId: jobNamed("x"), second: 0, sentAtMs: 0, durationMs: 0 }),
-      resultOf({ jobId: otherJob, second: 1e12, sentAtMs: 1e15, message: "€".repeat(10_000) }),
+      resultOf({ jobId: otherJob, second: 1e12 - 1, sentAtMs: 1e15 - 1_000, message: "€".repeat(10_000) }),
     ];
     const records = results.map(({ attempt, final, ...fields }) => {
       const { jobId, second, run, trigger, ...ending } = fields;
