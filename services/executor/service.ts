@@ -9,7 +9,7 @@ import type { Service, ServiceDeps } from "../platform/process/service.ts";
 import { createGrpcServer } from "../platform/rpc/grpc/grpc-server.ts";
 import { createStreamKeeper } from "../wire/stream-keeper.ts";
 import { consumers, streams } from "../wire/streams.ts";
-import { subjects } from "../wire/subjects.ts";
+import { jobIdOfSubject, subjects } from "../wire/subjects.ts";
 import { createCallCache } from "./calls/call-cache.ts";
 import { createHttpCaller, type HttpCaller } from "./calls/http-caller.ts";
 import type { ExecutorConfig } from "./config.ts";
@@ -95,7 +95,7 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
     stream: streams.jobs,
     subjects: [subjects.jobs],
     from: "new",
-    onMessage: (message) => states.note(message.subject.slice(message.subject.lastIndexOf(".") + 1), message.data),
+    onMessage: (message) => states.note(jobIdOfSubject(message.subject), message.data),
     onCaughtUp: () => states.markFollowed(),
     onReset: () => states.markLost(),
   });
