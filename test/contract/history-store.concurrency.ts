@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { ExecutionRecord } from "../../services/history/records/execution-record.ts";
 import type { AttemptResult } from "../../services/wire/attempt-result.ts";
 import { createDice, type Dice } from "../simulation/random.ts";
 import { type HistoryEngine, type StoreSize, useStore } from "../support/history-engine.ts";
@@ -41,6 +42,39 @@ export function concurrencySuite(engine: HistoryEngine, size: StoreSize): void {
       for (const count of await Promise.all(reads)) expect(count % perCall).toBe(0);
       await Promise.all(writes);
       expect(await rig.store.list(job, 1_000)).toHaveLength(40 * perCall);
+    });
+
+    it("forgets in one instant each time, while others record and list", async () => {
+      const perCall = 5;
+      const olds = Array.from({ length: 60 }, (_, i) => resultOf({ second: noon + i, run: i % 3 ? "" : `m${i}` }));
+      for (let i = 0; i < olds.length; i += perCall) await rig.store.record(olds.slice(i, i + perCall));
+      const border = noon + 40;
+      const forgets: Promise<number>[] = [];
+      const writes: Promise<number>[] = [];
+      const lists: Promise<ExecutionRecord[]>[] = [];
+      for (let call = 0; call < 12; call++) {
+        const news = Array.from({ length: perCall }, (_, i) => resultOf({ second: noon + 100 + call * perCall + i }));
+        lists.push(rig.store.list(job, 1_000));
+        writes.push(rig.store.record(news).then((changes) => changes.news));
+        forgets.push(rig.store.forget(border));
+        // Known still, or the beginning of a new record.
+        const again = olds.slice(0, call);
+        writes.push(rig.store.record(again).then((changes) => changes.news));
+      }
+      const sum = (counts: number[]) => counts.reduce((total, count) => total + count, 0);
+      const [forgotten, recorded] = [sum(await Promise.all(forgets)), sum(await Promise.all(writes))];
+      if (size === "small") expect(forgotten).toBeGreaterThan(0);
+      const kept = olds.filter(({ second }) => second >= border).length;
+      for (const listed of await Promise.all(lists)) {
+        const places = listed.map(({ second, run }) => `${second} ${run}`);
+        expect(new Set(places).size).toBe(places.length);
+        expect(listed.filter(({ second }) => second >= border && second < noon + 100)).toHaveLength(kept);
+        expect(listed.filter(({ second }) => second >= noon + 100).length % perCall).toBe(0);
+      }
+      const left = await rig.store.list(job, 1_000);
+      expect(left).toHaveLength(olds.length + recorded - forgotten);
+      await rig.reopen();
+      expect(await rig.store.list(job, 1_000)).toEqual(left);
     });
 
     it("shows what was answered to each that asks after that", async () => {

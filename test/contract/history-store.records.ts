@@ -184,7 +184,11 @@ export function recordsSuite(engine: HistoryEngine, size: StoreSize): void {
 
   it("records nothing of a call that failed, and the same results after that", async () => {
     const many = Array.from({ length: 25 }, (_, i) => resultOf({ second: noon + i }));
-    const broken = { ...resultOf({ jobId: otherJob }), second: null as unknown as number };
+    const broken = Object.defineProperty(resultOf({ jobId: otherJob }), "message", {
+      get: () => {
+        throw new Error("the store fails where it takes this up");
+      },
+    });
     await expect(rig.store.record([...many, broken])).rejects.toThrow();
     expect(await rig.store.list(job, 50)).toEqual([]);
     expect(await rig.store.findRecorded(many.map(({ second }) => occurrence(second)))).not.toContain(true);
