@@ -126,8 +126,13 @@ describe("the reader of result batches", () => {
     });
   });
 
-  it("takes a skip for final, and for no attempt", () => {
-    const status = ExecutionStatus.SKIPPED_PAUSED;
+  it.each([
+    ExecutionStatus.SKIPPED_OVERLAP,
+    ExecutionStatus.SKIPPED_MISFIRE,
+    ExecutionStatus.SKIPPED_PAUSED,
+    ExecutionStatus.SKIPPED_EXPIRED,
+    ExecutionStatus.SKIPPED_SUPERSEDED,
+  ])("takes a skip for final, and for no attempt (status %i)", (status) => {
     const skip = { ...messageOf(result), status, attempt: 3, final: false };
     expect(readGenerated([skip]).results).toEqual([{ ...result, status, attempt: 0, final: true }]);
   });

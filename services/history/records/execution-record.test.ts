@@ -87,6 +87,17 @@ describe("an execution that was started and whose job was paused before its retr
   });
 });
 
+describe("an execution that several final attempts claim", () => {
+  it("stays as the first of them said, and keeps the others beside it", () => {
+    const [first, second] = [succeeded(1), failed(2, { final: true })];
+    const record = recordOf([first, second, succeeded(3)]);
+    expect(record).toMatchObject({ status: SUCCESS, decidedBy: 1, sentAtMs: 1_000, httpStatus: 200 });
+    expect(record.attempts.map(({ attempt }) => attempt)).toEqual([1, 2, 3]);
+    expect(amend(record, failed(1, { final: true }))).toBeUndefined();
+    expect(recordOf([second, first])).toMatchObject({ status: FAILED, decidedBy: 2 });
+  });
+});
+
 describe("a skip", () => {
   it("stays one when no call was made", () => {
     expect(recordOf([skip()])).toMatchObject({ status: SKIPPED_PAUSED, reason: "JOB_PAUSED", attempts: [] });
