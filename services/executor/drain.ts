@@ -1,10 +1,10 @@
 import { type Clock, sleep } from "../platform/process/clock.ts";
 import type { Log } from "../platform/process/log.ts";
 import type { HttpCaller } from "./calls/http-caller.ts";
-import type { Intake } from "./intake/due-intake.ts";
-import type { Settlements } from "./intake/settlement.ts";
+import type { Intake } from "./intake/intake.ts";
 import type { ResultPublisher } from "./results/result-publisher.ts";
 import type { RetryPublisher } from "./results/retry-publisher.ts";
+import type { Settlements } from "./settling/settlements.ts";
 
 // Calls on the wire may end; the whole stop must take less than 9 s.
 const inFlightMs = 5_000;
@@ -15,7 +15,7 @@ const pollMs = 10;
  * Ends the work of an executor that takes in nothing any more:
  * 1. what is held goes back at once, what waits for a connection at the end;
  * 2. calls on the wire may end, and their results are stored;
- * 3. what is not settled by then is logged and given back.
+ * 3. messages that are not acknowledged by then are given back, which is logged.
  *
  * A message of which some calls were made and others not goes back as well:
  * whoever gets it asks history what was made.

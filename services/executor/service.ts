@@ -9,22 +9,23 @@ import type { Service, ServiceDeps } from "../platform/process/service.ts";
 import { createGrpcServer } from "../platform/rpc/grpc/grpc-server.ts";
 import { createStreamKeeper } from "../wire/stream-keeper.ts";
 import { consumers, streams } from "../wire/streams.ts";
-import { subjects } from "../wire/subjects.ts";
+import { jobIdOfSubject, subjects } from "../wire/subjects.ts";
 import { createCallCache } from "./calls/call-cache.ts";
 import { createHttpCaller, type HttpCaller } from "./calls/http-caller.ts";
 import type { ExecutorConfig } from "./config.ts";
 import { drain } from "./drain.ts";
 import { createExecutorMetrics } from "./executor-metrics.ts";
-import { createIntake, type IntakeDeps } from "./intake/due-intake.ts";
-import { createJobLookup } from "./intake/job-lookup.ts";
-import { createJobStates } from "./intake/job-states.ts";
-import { createRecorded } from "./intake/recorded.ts";
+import { createDueIntake } from "./intake/due-intake.ts";
+import { createHistoryLookup } from "./intake/history-lookup.ts";
+import type { IntakeDeps } from "./intake/intake.ts";
 import { createRetryIntake } from "./intake/retry-intake.ts";
-import { createSettlements } from "./intake/settlement.ts";
+import { createJobLookup } from "./jobs/job-lookup.ts";
+import { createJobStates } from "./jobs/job-states.ts";
+import { createAttemptRules } from "./results/attempt-rules.ts";
 import { createDeadLetters } from "./results/dead-letters.ts";
-import { createExecutions } from "./results/executions.ts";
 import { createResultPublisher } from "./results/result-publisher.ts";
 import { createRetryPublisher } from "./results/retry-publisher.ts";
+import { createSettlements } from "./settling/settlements.ts";
 
 // Messages that may lie in this process unread; what is read is bounded by the intakes.
 const bufferedMessages = 500;
@@ -42,7 +43,7 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
   const sender = `${config.executorId}-${clock.nowMs().toString(36)}`;
   const results = createResultPublisher(publisher, deps, sender);
   const retries = createRetryPublisher(publisher, deps);
-  const recorded = createRecorded(
+  const history = createHistoryLookup(
     {
       address: config.historyAddress,
       ...(config.internalToken === undefined ? {} : { token: config.internalToken }),
@@ -58,7 +59,7 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
     held: () => due.held() + retry.held(),
     settlementPending: () => dueSettlements.pending() + retrySettlements.pending(),
   });
-  const executions = createExecutions({
+  const rules = createAttemptRules({
     ...deps,
     states,
     results,
@@ -68,9 +69,9 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
   });
   const caller: HttpCaller = createHttpCaller({
     ...deps,
-    admit: executions.admit,
-    onEnd: executions.ended,
-    park: executions.park,
+    admit: rules.admit,
+    onEnd: rules.ended,
+    park: rules.park,
     load: createLoadMeter(),
   });
   const shared: Omit<IntakeDeps, "settlements"> = {
@@ -79,17 +80,17 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
     caller,
     states,
     lookup,
-    recorded,
+    history,
     metrics,
   };
-  const due = createIntake({ ...shared, settlements: dueSettlements });
+  const due = createDueIntake({ ...shared, settlements: dueSettlements });
   const retry = createRetryIntake({ ...shared, settlements: retrySettlements });
 
   const changes = createFollower(broker, deps, {
     stream: streams.jobs,
     subjects: [subjects.jobs],
     from: "new",
-    onMessage: (message) => states.note(message.subject.slice(message.subject.lastIndexOf(".") + 1), message.data),
+    onMessage: (message) => states.note(jobIdOfSubject(message.subject), message.data),
     onCaughtUp: () => states.markFollowed(),
     onReset: () => states.markLost(),
   });
@@ -133,7 +134,7 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
     keeper,
     publisher,
     deadPublisher,
-    recorded,
+    history,
     changes,
     // Stopped before what their acknowledgements need, after what makes results.
     dueSettlements,

@@ -1,6 +1,6 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import { ExecutionStatus } from "../../gen/carillon/v1/execution_pb.ts";
-import type { ExecutionRecord } from "./results/disposition.ts";
+import type { ExecutionRecord } from "./records/execution-record.ts";
 
 export interface HistoryMetrics {
   recorded: Counter;

@@ -1,11 +1,12 @@
 import { ExecutionStatus, type ExecutionTrigger } from "../../gen/carillon/v1/execution_pb.ts";
+import { isJobId } from "../domain/identity/job-id.ts";
 import { type Position, runOf } from "../domain/identity/position.ts";
 import { isInstant, isSecond } from "./ranges.ts";
 
-/** How one attempt, or the decision not to make one, ended. */
+/** How one attempt ended, or what took its place: a skip. */
 export interface Ending {
   status: ExecutionStatus;
-  /** When the request was sent; for a skip, when that was decided. Unix milliseconds. */
+  /** When the request was sent; for a skip, when the verdict was given. Unix milliseconds. */
   sentAtMs: number;
   durationMs: number;
   /** 0 when there was no answer. */
@@ -27,17 +28,20 @@ export interface AttemptResult extends Position, Ending {
 /** The fields of an AttemptResult as they stand in the message, where an id tells the run. */
 export type ResultFields = Omit<AttemptResult, "run"> & { executionId: string };
 
-/** The result that the fields amount to, or why they are none. */
+/**
+ * The result that the fields amount to, or why they are none. A NUL, which no text column of PostgreSQL
+ * takes, is replaced: the result counts for more than the letter.
+ */
 export function checkedResult(fields: ResultFields): AttemptResult | string {
   const { executionId, jobId, second, status, sentAtMs } = fields;
-  if (jobId === "") return "no job id";
+  if (!isJobId(jobId)) return `"${jobId}" is no job id`;
   if (!isSecond(second)) return `second ${second} is out of range`;
   if (!isInstant(sentAtMs)) return `instant ${sentAtMs} is out of range`;
   const run = runOf(executionId, jobId, second);
   if (run === undefined) return `not an execution of job ${jobId} at ${second}`;
   const skipped = isSkip(status);
   if (!skipped && status !== ExecutionStatus.SUCCESS && status !== ExecutionStatus.FAILED) {
-    return `status ${status} is no outcome`;
+    return `no attempt ends with status ${status}`;
   }
   if (!skipped && fields.attempt === 0) return "an attempt without its number";
   return {
@@ -50,10 +54,14 @@ export function checkedResult(fields: ResultFields): AttemptResult | string {
     sentAtMs,
     durationMs: fields.durationMs,
     httpStatus: fields.httpStatus,
-    reason: fields.reason,
-    message: fields.message,
+    reason: withoutNul(fields.reason),
+    message: withoutNul(fields.message),
     trigger: fields.trigger,
   };
+}
+
+function withoutNul(text: string): string {
+  return text !== "" && text.includes("\0") ? text.replaceAll("\0", "\ufffd") : text;
 }
 
 /** Whether an execution that ended so was never fired. */

@@ -1,6 +1,7 @@
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { DeadLetterSchema } from "../../gen/carillon/v1/events_pb.ts";
+import { jobNamed } from "../../test/support/job-ids.ts";
 import { expectBothWays, seeds, WireValues } from "../../test/support/wire-values.ts";
 import { executionIdAt } from "../domain/identity/position.ts";
 import { type DeadLetter, deadLetterId, readDeadLetter, writeDeadLetter } from "./dead-letter.ts";
@@ -31,14 +32,16 @@ describe("a dead letter", () => {
     const manual = messageOf({ ...letter, result: { ...letter.result, run: "m7" } });
     for (const one of [good, manual])
       expect(() => read({ ...one, second: one.second + 1n })).toThrow(/a dead letter of/);
-    expect(() => read({ ...good, result: { ...good.result, jobId: "" } })).toThrow(/no job id/);
+    for (const jobId of ["", "job"]) {
+      expect(() => read({ ...good, result: { ...good.result, jobId } })).toThrow(/is no job id/);
+    }
     expect(() => readDeadLetter(new Uint8Array([255, 255]))).toThrow();
   });
 
   it("is named by its last attempt", () => {
     const letter = letterOf(new WireValues(1));
-    const result = { ...letter.result, jobId: "j", second: 7, run: "", attempt: 2 };
-    expect(deadLetterId({ ...letter, result })).toBe("d-j-7-2");
-    expect(deadLetterId({ ...letter, result: { ...result, run: "mx" } })).toBe("d-j-mx-2");
+    const result = { ...letter.result, jobId: jobNamed("j"), second: 7, run: "", attempt: 2 };
+    expect(deadLetterId({ ...letter, result })).toBe(`d-${jobNamed("j")}-7-2`);
+    expect(deadLetterId({ ...letter, result: { ...result, run: "mx" } })).toBe(`d-${jobNamed("j")}-mx-2`);
   });
 });

@@ -47,7 +47,7 @@ describe("a due batch", () => {
 
   it("cannot be read from other bytes, or with a second that no clock shows", () => {
     expect(() => readDueBatch(new Uint8Array([255, 255]))).toThrow();
-    for (const second of [-1n, 1_000_000_000_001n, 2n ** 62n]) {
+    for (const second of [-1n, 1_000_000_000_000n, 2n ** 62n]) {
       const bytes = toBinary(DueBatchSchema, create(DueBatchSchema, { second }));
       expect(() => readDueBatch(bytes), String(second)).toThrow(/second/);
     }

@@ -31,9 +31,8 @@ export function dueBatchId({ partition, second, entries }: DueBatch, contents: s
 }
 
 /**
- * Each occurrence passes here: 6 µs a batch of 100, and 1.1 µs one of 10. Packed
- * by hand into a buffer of the exact size they were 4.6 µs and 1.8 µs, where an
- * occurrence costs its ticker 2 µs in all.
+ * Each occurrence passes here, and costs its ticker 2 µs in all. protobuf's writer
+ * takes 6 µs for 100 entries and 1.1 µs for 10; packing by hand took 4.6 and 1.8 µs.
  */
 export function writeDueBatch(batch: DueBatch): Uint8Array {
   return writeMessage((fields) => {

@@ -7,7 +7,7 @@ import { expectBothWays, seeds, WireValues } from "../../test/support/wire-value
 import { type DueEntry, dueEntryOf, durationMs, readDueEntry, writeDueEntry } from "./due-entry.ts";
 
 const entryOf = (values: WireValues): DueEntry => ({
-  jobId: values.text(),
+  jobId: values.jobId(),
   generation: values.uint32(),
   url: values.text(),
   method: values.dice.pick([HttpMethod.UNSPECIFIED, HttpMethod.POST, HttpMethod.OPTIONS, 77 as HttpMethod]),
@@ -31,6 +31,13 @@ describe("a due entry", () => {
     expect(() => readDueEntry(new Uint8Array([255, 255]))).toThrow();
     const entry = entryOf(new WireValues(1));
     expect(() => readDueEntry(writeDueEntry({ ...entry, body: "body" }).subarray(0, -1))).toThrow();
+  });
+
+  it("cannot be read when its job has an id of another kind, or none", () => {
+    const entry = entryOf(new WireValues(1));
+    for (const jobId of ["", "job", entry.jobId.toUpperCase()]) {
+      expect(() => readDueEntry(writeDueEntry({ ...entry, jobId })), jobId).toThrow(/is no job id/);
+    }
   });
 
   it("cannot be written with a number that its field does not hold, and the next one is whole", () => {

@@ -3,6 +3,7 @@ import type { Duration } from "@bufbuild/protobuf/wkt";
 import { DueEntrySchema } from "../../gen/carillon/v1/events_pb.ts";
 import { ExecutionTrigger } from "../../gen/carillon/v1/execution_pb.ts";
 import { HttpMethod, type Job } from "../../gen/carillon/v1/job_pb.ts";
+import { isJobId } from "../domain/identity/job-id.ts";
 import { writeMessage } from "./field-writer.ts";
 
 /** All that the executor needs to make a job's call. */
@@ -63,9 +64,10 @@ export function writeDueEntry(entry: DueEntry): Uint8Array {
   });
 }
 
-/** Throws when the bytes are no DueEntry. */
+/** Throws when the bytes are no DueEntry, or the job's id is none. */
 export function readDueEntry(bytes: Uint8Array): DueEntry {
   const { $typeName, $unknown, ...entry } = fromBinary(DueEntrySchema, bytes);
+  if (!isJobId(entry.jobId)) throw new Error(`"${entry.jobId}" is no job id`);
   return entry;
 }
 

@@ -2,19 +2,19 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { JobEventSchema } from "../../gen/carillon/v1/events_pb.ts";
 import { JobSchema } from "../../gen/carillon/v1/job_pb.ts";
+import { jobNamed } from "../../test/support/job-ids.ts";
 import { seeds, WireValues } from "../../test/support/wire-values.ts";
 import { generationOf, type JobEvent, jobEventId, readJobEvent, writeJobEvent } from "./job-event.ts";
 
 const eventOf = (values: WireValues): JobEvent => {
   const deleted = values.dice.chance(0.2);
-  const job = () =>
-    create(JobSchema, { jobId: values.text(), schedule: values.text(), labels: { [values.text()]: values.text() } });
+  const jobId = values.jobId();
+  const job = () => create(JobSchema, { jobId, schedule: values.text(), labels: { [values.text()]: values.text() } });
   return {
-    jobId: values.text(),
+    jobId,
     generation: values.uint32(),
     deleted,
-    // The least job of all takes no bytes, and is one all the same.
-    job: deleted ? undefined : values.dice.pick([job, () => create(JobSchema)])(),
+    job: deleted ? undefined : job(),
     timingGeneration: values.uint32(),
     effectiveFromMs: values.instantMs(),
     timingSequence: values.uint64(),
@@ -42,6 +42,24 @@ describe("a job event", () => {
 
   it("cannot be read from other bytes", () => {
     expect(() => readJobEvent(new Uint8Array([255, 255]))).toThrow();
+  });
+
+  it("cannot be read when its job has an id of another kind, none, or two", () => {
+    const job = create(JobSchema, { jobId: jobNamed("a") });
+    const event = { ...eventOf(new WireValues(1)), deleted: false, jobId: job.jobId, job };
+    expect(readJobEvent(written(event))).toEqual(event);
+    for (const jobId of ["", "job", job.jobId.toUpperCase()]) {
+      const same = { ...event, jobId, job: create(JobSchema, { jobId }) };
+      expect(() => readJobEvent(written(same)), jobId).toThrow(/is no job id/);
+    }
+    expect(() => readJobEvent(written({ ...event, jobId: jobNamed("b") }))).toThrow(/with the job/);
+  });
+
+  it("cannot be read with an instant that no clock shows", () => {
+    for (const effectiveFromMs of [-1, 1e15]) {
+      const event = { ...eventOf(new WireValues(1)), effectiveFromMs };
+      expect(() => readJobEvent(written(event)), String(effectiveFromMs)).toThrow(/out of range/);
+    }
   });
 
   it("is named anew with each generation, and for each stream", () => {

@@ -2,7 +2,9 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { BinaryReader } from "@bufbuild/protobuf/wire";
 import { JobEventSchema } from "../../gen/carillon/v1/events_pb.ts";
 import type { Job } from "../../gen/carillon/v1/job_pb.ts";
+import { isJobId } from "../domain/identity/job-id.ts";
 import { writeMessage } from "./field-writer.ts";
+import { instantFrom } from "./ranges.ts";
 
 /** The last state of a job; `job` is what it is defined as, in the form that its reader or writer has. */
 export interface JobEvent<J = Job> {
@@ -40,16 +42,18 @@ export function jobEventId(jobId: string, generation: number, epoch: number): st
   return `${jobId}:${generation}:${epoch}`;
 }
 
-/** Throws when the bytes are no JobEvent. */
+/** Throws when the bytes are no JobEvent, or what is in it cannot be. */
 export function readJobEvent(bytes: Uint8Array): JobEvent {
   const { jobId, generation, deleted, job, timingGeneration, ...event } = fromBinary(JobEventSchema, bytes);
+  if (!isJobId(jobId)) throw new Error(`"${jobId}" is no job id`);
+  if (job && job.jobId !== jobId) throw new Error(`an event of ${jobId} with the job ${job.jobId}`);
   return {
     jobId,
     generation,
     deleted,
     job,
     timingGeneration,
-    effectiveFromMs: Number(event.effectiveFromMs),
+    effectiveFromMs: instantFrom(event.effectiveFromMs),
     timingSequence: Number(event.timingSequence),
   };
 }

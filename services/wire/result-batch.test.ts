@@ -2,6 +2,7 @@ import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/p
 import { describe, expect, it } from "vitest";
 import { type AttemptResultSchema, ResultBatchSchema } from "../../gen/carillon/v1/events_pb.ts";
 import { ExecutionStatus, ExecutionTrigger } from "../../gen/carillon/v1/execution_pb.ts";
+import { jobNamed } from "../../test/support/job-ids.ts";
 import { seeds, WireValues } from "../../test/support/wire-values.ts";
 import { executionIdAt } from "../domain/identity/position.ts";
 import type { AttemptResult } from "./attempt-result.ts";
@@ -9,7 +10,7 @@ import { ResultBatchWriter, readResultBatch, resultBatchId } from "./result-batc
 
 type Message = MessageInitShape<typeof AttemptResultSchema>;
 
-const jobId = "0199c0de-0000-7000-8000-000000000001";
+const jobId = jobNamed("a");
 const result: AttemptResult = {
   jobId,
   second: 1_795_435_200,
@@ -96,15 +97,20 @@ describe("the reader of result batches", () => {
     const good = messageOf(result);
     const wrong: [Message, RegExp][] = [
       [{ ...good, jobId: "" }, /no job id/],
+      ...["job", jobId.toUpperCase(), jobId.replace("-7cc3-", "-4cc3-")].map((other): [Message, RegExp] => [
+        { ...good, jobId: other, executionId: `${other}-${result.second}` },
+        /"[^"]+" is no job id/,
+      ]),
       [{ ...good, second: -1n, executionId: `${jobId}--1` }, /second -1 is out of range/],
+      [{ ...good, second: 10n ** 12n }, /second 1000000000000 is out of range/],
       [{ ...good, second: 2n ** 62n }, /second .* is out of range/],
       [{ ...good, sentAtMs: -1n }, /instant -1 is out of range/],
       [{ ...good, sentAtMs: 2n ** 62n }, /instant .* is out of range/],
       [{ ...good, executionId: `${jobId}-1795435201` }, /not an execution of job/],
-      [{ ...good, executionId: "0199c0de-0000-7000-8000-000000000002-m7" }, /not an execution of job/],
+      [{ ...good, executionId: `${jobNamed("b")}-m7` }, /not an execution of job/],
       [{ ...good, executionId: "" }, /not an execution of job/],
-      [{ ...good, status: ExecutionStatus.RETRYING }, /is no outcome/],
-      [{ ...good, status: ExecutionStatus.UNSPECIFIED }, /is no outcome/],
+      [{ ...good, status: ExecutionStatus.RETRYING }, /no attempt ends with/],
+      [{ ...good, status: ExecutionStatus.UNSPECIFIED }, /no attempt ends with/],
       [{ ...good, attempt: 0 }, /an attempt without its number/],
     ];
     const batch = readGenerated([good, ...wrong.flatMap(([message]) => [message, good])]);
@@ -112,8 +118,21 @@ describe("the reader of result batches", () => {
     expect(batch.refused).toEqual(wrong.map(([, why]) => expect.stringMatching(why)));
   });
 
-  it("takes a skip for final, and for no attempt", () => {
-    const status = ExecutionStatus.SKIPPED_PAUSED;
+  it("keeps a result whose texts have a NUL, and puts another character in its place", () => {
+    const texts = { reason: "\u0000", message: "a\u0000b\u0000\u0001 größer" };
+    expect(readGenerated([{ ...messageOf(result), ...texts }])).toEqual({
+      results: [{ ...result, reason: "\ufffd", message: "a\ufffdb\ufffd\u0001 größer" }],
+      refused: [],
+    });
+  });
+
+  it.each([
+    ExecutionStatus.SKIPPED_OVERLAP,
+    ExecutionStatus.SKIPPED_MISFIRE,
+    ExecutionStatus.SKIPPED_PAUSED,
+    ExecutionStatus.SKIPPED_EXPIRED,
+    ExecutionStatus.SKIPPED_SUPERSEDED,
+  ])("takes a skip for final, and for no attempt (status %i)", (status) => {
     const skip = { ...messageOf(result), status, attempt: 3, final: false };
     expect(readGenerated([skip]).results).toEqual([{ ...result, status, attempt: 0, final: true }]);
   });

@@ -13,7 +13,7 @@ import {
 
 const entryOf = (values: WireValues): RetryEntry => ({
   entry: values.bytes(),
-  executionId: values.text(),
+  executionId: values.executionId(),
   second: values.second(),
   attempt: values.uint32() || 1,
   notBeforeMs: values.instantMs(),
@@ -40,16 +40,26 @@ describe("a retry batch", () => {
   });
 
   it("gives the others when one of its entries cannot be", () => {
-    const good = { ...entryOf(new WireValues(1)), executionId: "good" };
+    const good = entryOf(new WireValues(1));
     const bad = [
-      { ...messageOf(good), executionId: "a", second: -1n },
-      { ...messageOf(good), executionId: "b", notBeforeMs: 2n ** 60n },
-      { ...messageOf(good), executionId: "c", attempt: 0 },
+      { ...messageOf(good), second: -1n },
+      { ...messageOf(good), notBeforeMs: -1n },
+      { ...messageOf(good), notBeforeMs: 2n ** 60n },
+      { ...messageOf(good), attempt: 0 },
+      { ...messageOf(good), executionId: "job-7" },
+      { ...messageOf(good), executionId: "" },
     ];
     const message = create(RetryBatchSchema, { entries: [messageOf(good), ...bad, messageOf(good)] });
     expect(readRetryBatch(toBinary(RetryBatchSchema, message))).toEqual({
       entries: [good, good],
-      refused: ["a: second -1 is out of range", expect.stringMatching(/^b: instant/), expect.stringMatching(/^c: /)],
+      refused: [
+        `${good.executionId}: second -1 is out of range`,
+        `${good.executionId}: instant -1 is out of range`,
+        expect.stringMatching(/: instant .* is out of range$/),
+        `${good.executionId}: an attempt without its number`,
+        "job-7: no execution id",
+        ": no execution id",
+      ],
     });
   });
 

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { fromBinary } from "@bufbuild/protobuf";
 import { RetryBatchSchema } from "../../gen/carillon/v1/events_pb.ts";
+import { parseExecutionId } from "../domain/identity/execution-id.ts";
 import { writeMessage } from "./field-writer.ts";
 import { isInstant, isSecond } from "./ranges.ts";
 
@@ -68,7 +69,8 @@ export function readRetryBatch(bytes: Uint8Array): ReadRetryBatch {
   return batch;
 }
 
-function problemOf({ second, attempt, notBeforeMs }: RetryEntry): string | undefined {
+function problemOf({ executionId, second, attempt, notBeforeMs }: RetryEntry): string | undefined {
+  if (!parseExecutionId(executionId)) return "no execution id";
   if (!isSecond(second)) return `second ${second} is out of range`;
   if (!isInstant(notBeforeMs)) return `instant ${notBeforeMs} is out of range`;
   return attempt === 0 ? "an attempt without its number" : undefined;

@@ -10,6 +10,7 @@ import {
   type StreamConfig,
 } from "nats";
 import type { Broker } from "../platform/jetstream/broker.ts";
+import { subjectsOfStream } from "./subjects.ts";
 
 export const streams = {
   jobs: "JOBS",
@@ -36,8 +37,8 @@ const resultsAckWaitMs = 10_000;
 // executor holds in memory, so that calls that take long keep nothing else from being delivered,
 // and not more: what an overloaded executor gives back comes to it again and again.
 const dueMaxAckPending = 8_192;
-// What waits for its retry was delivered and put back for a while, and counts as pending all the
-// time: with a bound long waits would keep short ones from being delivered.
+// A retry that waits was delivered and put back, and counts as pending until it is made: with a
+// bound those that wait long would keep the others from being delivered.
 const unlimited = -1;
 // What history holds in memory at most while a commit is under way; a message has up to 200 results.
 const resultsMaxAckPending = 512;
@@ -53,7 +54,7 @@ type Definition = Pick<StreamConfig, "name" | "subjects"> & Partial<StreamConfig
 const definitions: readonly Definition[] = [
   {
     name: streams.jobs,
-    subjects: ["carillon.jobs.*.*"],
+    subjects: [subjectsOfStream.jobs],
     max_msgs_per_subject: 1,
     allow_direct: true,
     // Brokers before 2.12 leave it out of their answer, and take one message at a time.
@@ -61,17 +62,17 @@ const definitions: readonly Definition[] = [
     // Tombstones expire; brokers before 2.11 keep them.
     allow_msg_ttl: true,
   },
-  { name: streams.due, subjects: ["carillon.due.*"], retention: RetentionPolicy.Workqueue },
-  { name: streams.retry, subjects: ["carillon.retry.*"], retention: RetentionPolicy.Workqueue },
+  { name: streams.due, subjects: [subjectsOfStream.due], retention: RetentionPolicy.Workqueue },
+  { name: streams.retry, subjects: [subjectsOfStream.retry], retention: RetentionPolicy.Workqueue },
   // A work queue rather than a log: at 15,000 executions a second a log of one
   // day is 140 GB, and history is the one that keeps them.
-  { name: streams.results, subjects: ["carillon.results.*"], retention: RetentionPolicy.Workqueue },
-  { name: streams.dead, subjects: ["carillon.dead.*"], max_age: nanos(weekMs) },
-  { name: streams.ticks, subjects: ["carillon.ticks.*"], max_msgs_per_subject: ticksKept, allow_direct: true },
+  { name: streams.results, subjects: [subjectsOfStream.results], retention: RetentionPolicy.Workqueue },
+  { name: streams.dead, subjects: [subjectsOfStream.dead], max_age: nanos(weekMs) },
+  { name: streams.ticks, subjects: [subjectsOfStream.ticks], max_msgs_per_subject: ticksKept, allow_direct: true },
   // The shape of a NATS KV bucket, so that `nats kv` reads it.
   {
     name: streams.claims,
-    subjects: ["$KV.carillon_partitions.>"],
+    subjects: [subjectsOfStream.claims],
     max_msgs_per_subject: 1,
     discard: DiscardPolicy.New,
     allow_rollup_hdrs: true,

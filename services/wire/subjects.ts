@@ -1,17 +1,33 @@
-/** The subjects of the design's stream table; each is built and taken apart here and nowhere else. */
+// Subjects are written here, and taken apart here, and nowhere else.
+
+const claimsBucket = "carillon_partitions";
+
+/** What each stream takes in. */
+export const subjectsOfStream = {
+  jobs: "carillon.jobs.*.*",
+  due: "carillon.due.*",
+  retry: "carillon.retry.*",
+  results: "carillon.results.*",
+  dead: "carillon.dead.*",
+  ticks: "carillon.ticks.*",
+  /** As a NATS KV bucket has it. */
+  claims: `$KV.${claimsBucket}.>`,
+} as const;
+
+/** What is published on, and followed. */
 export const subjects = {
   job: (partition: number, jobId: string) => `carillon.jobs.${partition}.${jobId}`,
   jobsOfPartition: (partition: number) => `carillon.jobs.${partition}.*`,
-  jobs: "carillon.jobs.*.*",
+  jobs: subjectsOfStream.jobs,
   due: (partition: number) => `carillon.due.${partition}`,
   retry: (partition: number) => `carillon.retry.${partition}`,
   /** One lane: an executor's batches stay whole. */
   results: "carillon.results.0",
   dead: (partition: number) => `carillon.dead.${partition}`,
   tick: (ticker: string) => `carillon.ticks.${ticker}`,
-  ticks: "carillon.ticks.*",
-  claim: (partition: number) => `$KV.carillon_partitions.${partition}`,
-  claims: "$KV.carillon_partitions.*",
+  ticks: subjectsOfStream.ticks,
+  claim: (partition: number) => `$KV.${claimsBucket}.${partition}`,
+  claims: `$KV.${claimsBucket}.*`,
 } as const;
 
 /** The partition that a subject of jobs, due messages, retries or claims names: its third token. */
@@ -22,4 +38,9 @@ export function partitionOfSubject(subject: string): number {
 /** The job that a subject of JOBS names. */
 export function jobIdOfSubject(subject: string): string {
   return subject.split(".")[3] ?? "";
+}
+
+/** Where the broker is asked for the last message of a stream's subject. Any replica answers (NATS: direct get). */
+export function lastMessageOf(stream: string, subject: string): string {
+  return `$JS.API.DIRECT.GET.${stream}.${subject}`;
 }

@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
+import type { ExecutionRecord } from "../../services/history/records/execution-record.ts";
 import type { AttemptResult } from "../../services/wire/attempt-result.ts";
 import { createDice, type Dice } from "../simulation/random.ts";
 import { type HistoryEngine, type StoreSize, useStore } from "../support/history-engine.ts";
 import { failed, job, noon, occurrence, partsOf, resultOf, skipped } from "../support/history-results.ts";
+import { jobsNamed } from "../support/job-ids.ts";
 
 /** What holds while calls overlap, and however results are spread over them. */
 export function concurrencySuite(engine: HistoryEngine, size: StoreSize): void {
@@ -42,6 +44,39 @@ export function concurrencySuite(engine: HistoryEngine, size: StoreSize): void {
       expect(await rig.store.list(job, 1_000)).toHaveLength(40 * perCall);
     });
 
+    it("forgets in one instant each time, while others record and list", async () => {
+      const perCall = 5;
+      const olds = Array.from({ length: 60 }, (_, i) => resultOf({ second: noon + i, run: i % 3 ? "" : `m${i}` }));
+      for (let i = 0; i < olds.length; i += perCall) await rig.store.record(olds.slice(i, i + perCall));
+      const border = noon + 40;
+      const forgets: Promise<number>[] = [];
+      const writes: Promise<number>[] = [];
+      const lists: Promise<ExecutionRecord[]>[] = [];
+      for (let call = 0; call < 12; call++) {
+        const news = Array.from({ length: perCall }, (_, i) => resultOf({ second: noon + 100 + call * perCall + i }));
+        lists.push(rig.store.list(job, 1_000));
+        writes.push(rig.store.record(news).then((changes) => changes.news));
+        forgets.push(rig.store.forget(border));
+        // Known still, or the beginning of a new record.
+        const again = olds.slice(0, call);
+        writes.push(rig.store.record(again).then((changes) => changes.news));
+      }
+      const sum = (counts: number[]) => counts.reduce((total, count) => total + count, 0);
+      const [forgotten, recorded] = [sum(await Promise.all(forgets)), sum(await Promise.all(writes))];
+      if (size === "small") expect(forgotten).toBeGreaterThan(0);
+      const kept = olds.filter(({ second }) => second >= border).length;
+      for (const listed of await Promise.all(lists)) {
+        const places = listed.map(({ second, run }) => `${second} ${run}`);
+        expect(new Set(places).size).toBe(places.length);
+        expect(listed.filter(({ second }) => second >= border && second < noon + 100)).toHaveLength(kept);
+        expect(listed.filter(({ second }) => second >= noon + 100).length % perCall).toBe(0);
+      }
+      const left = await rig.store.list(job, 1_000);
+      expect(left).toHaveLength(olds.length + recorded - forgotten);
+      await rig.reopen();
+      expect(await rig.store.list(job, 1_000)).toEqual(left);
+    });
+
     it("shows what was answered to each that asks after that", async () => {
       const follow = async (jobId: string) => {
         for (let i = 0; i < 20; i++) {
@@ -54,7 +89,7 @@ export function concurrencySuite(engine: HistoryEngine, size: StoreSize): void {
           expect({ listed, found, recorded }).toEqual({ listed: ended, found: ended[0], recorded: [true] });
         }
       };
-      await Promise.all(Array.from({ length: 8 }, (_, i) => follow(`job${i}`)));
+      await Promise.all(jobsNamed("j", 8).map(follow));
     });
   });
 
@@ -70,7 +105,7 @@ export function concurrencySuite(engine: HistoryEngine, size: StoreSize): void {
     };
     await rig.store.record(results);
     const expected = await recordsOf(job);
-    for (const jobId of ["shuffled0", "shuffled1", "shuffled2"]) {
+    for (const jobId of jobsNamed("s", 3)) {
       const often = shuffled([...results, ...results], dice).map((result) => ({ ...result, jobId }));
       let news = 0;
       while (often.length > 0) news += (await rig.store.record(often.splice(0, dice.between(1, 30)))).news;

@@ -1,14 +1,12 @@
-import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 import type { HistoryStore } from "../../services/history/store/contract.ts";
 import { type HistoryEngine, type StoreSize, useStore } from "../support/history-engine.ts";
 import { noon, partsOf } from "../support/history-results.ts";
 import { batchOf, jobsOfBatch, retriedJobs } from "../support/history-store-batches.ts";
+import { spawnWriter } from "../support/history-store-process.ts";
 
-const writer = fileURLToPath(new URL("../support/history-store-writer.ts", import.meta.url));
 /** How far the store is with a call when its process dies: at that result, or wherever it is once that many were answered. */
 const deaths = [
   { answers: 1, result: 25 },
@@ -52,12 +50,12 @@ async function recordUntilKilled(
   options: { place: string; size: StoreSize; first: number; answers: number; result?: number },
 ): Promise<number> {
   const { place, size, first, answers, result } = options;
-  const child: ChildProcess = spawn(
-    process.execPath,
-    [writer, engine.module, place, size, `${first}`, `${answers}`, result === undefined ? "" : `${result}`],
-    { stdio: ["ignore", "pipe", "inherit"] },
-  );
-  if (!child.stdout) throw new Error("no stdout");
+  const child = spawnWriter(engine, {
+    place,
+    size,
+    first,
+    ...(result !== undefined && { fatal: { answers, result } }),
+  });
   const closed = once(child, "close");
   let next = first;
   for await (const line of createInterface({ input: child.stdout })) {

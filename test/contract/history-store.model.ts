@@ -1,10 +1,11 @@
 import { expect, it } from "vitest";
 import { ExecutionStatus } from "../../gen/carillon/v1/execution_pb.ts";
-import type { ExecutionRecord } from "../../services/history/results/disposition.ts";
+import type { ExecutionRecord } from "../../services/history/records/execution-record.ts";
 import type { AttemptResult } from "../../services/wire/attempt-result.ts";
 import { createDice, type Dice } from "../simulation/random.ts";
 import { type HistoryEngine, type StoreSize, useStore } from "../support/history-engine.ts";
 import { noon, partsOf, resultOf } from "../support/history-results.ts";
+import { jobsNamed } from "../support/job-ids.ts";
 
 const { SUCCESS, FAILED, RETRYING, SKIPPED_PAUSED, SKIPPED_EXPIRED } = ExecutionStatus;
 const seeds = Array.from({ length: 20 }, (_, seed) => seed);
@@ -15,7 +16,7 @@ export function modelSuite(engine: HistoryEngine, size: StoreSize): void {
 
   it.each(seeds)("answers like the plain rules: repeats, disorder, restarts, paging (seed %i)", async (seed) => {
     const dice = createDice(seed);
-    const jobs = ["a", "b", "c"].slice(0, dice.between(1, 3));
+    const jobs = jobsNamed("j", dice.between(1, 3));
     const model = new Model();
     const made = resultsOf(jobs, dice);
     const sent: AttemptResult[] = [];

@@ -1,11 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { ExecutionTrigger } from "../../gen/carillon/v1/execution_pb.ts";
 import type { Position } from "../../services/domain/identity/position.ts";
-import type { ExecutionRecord } from "../../services/history/results/disposition.ts";
+import type { ExecutionRecord } from "../../services/history/records/execution-record.ts";
 import { type HistoryEngine, type StoreSize, useStore } from "../support/history-engine.ts";
 import { failed, job, manualRun, noon, occurrence, otherJob, resultOf, skipped } from "../support/history-results.ts";
+import { jobNamed } from "../support/job-ids.ts";
 
-const MANUAL = { trigger: ExecutionTrigger.MANUAL };
+const manual = { trigger: ExecutionTrigger.MANUAL };
 const placesOf = (records: readonly Position[]) => records.map(({ second, run }) => `${second - noon}${run}`);
 
 /** What is answered of the records: order, pages, names, and what was forgotten. */
@@ -44,7 +45,7 @@ export function readingSuite(engine: HistoryEngine, size: StoreSize): void {
         expect(placesOf(listed)).toEqual(Array.from({ length: Math.min(limit, 35) }, (_, i) => `${34 - i}`));
       }
       expect(await rig.store.list(otherJob, 100)).toHaveLength(12);
-      expect(await rig.store.list("nobody", 5)).toEqual([]);
+      expect(await rig.store.list(jobNamed("nobody"), 5)).toEqual([]);
       expect(await rig.store.list(job, 5, { second: noon, run: "" })).toEqual([]);
     });
 
@@ -88,13 +89,13 @@ export function readingSuite(engine: HistoryEngine, size: StoreSize): void {
       await rig.store.record([
         failed({ second: noon + 50, final: false }),
         skipped({ second: noon + 51 }),
-        resultOf({ second: noon + 60, run: "mabc", ...MANUAL }),
+        resultOf({ second: noon + 60, run: "mabc", ...manual }),
         resultOf({ jobId: otherJob, second: noon + 52 }),
       ]);
       const asked = [
         ...[0, 24, 25, 50, 51, 52, 60, 0].map((offset) => occurrence(noon + offset)),
         ...[manualRun("mabc"), manualRun("mabd"), manualRun("mabc", otherJob)],
-        ...[occurrence(noon, "nobody"), occurrence(noon + 52, otherJob)],
+        ...[occurrence(noon, jobNamed("nobody")), occurrence(noon + 52, otherJob)],
       ];
       const expected = [true, true, false, true, true, false, false, true, true, false, false, false, true];
       expect(await rig.store.findRecorded(asked)).toEqual(expected);
@@ -112,9 +113,9 @@ export function readingSuite(engine: HistoryEngine, size: StoreSize): void {
     });
 
     it("a manual run by its id alone, beside the occurrence of its second", async () => {
-      await rig.store.record([resultOf({ run: "mabc", ...MANUAL }), resultOf({ run: "mabd", ...MANUAL }), failed()]);
+      await rig.store.record([resultOf({ run: "mabc", ...manual }), resultOf({ run: "mabd", ...manual }), failed()]);
       await fill(25, otherJob);
-      expect(await rig.store.find(manualRun("mabc"))).toMatchObject({ second: noon, run: "mabc", ...MANUAL });
+      expect(await rig.store.find(manualRun("mabc"))).toMatchObject({ second: noon, run: "mabc", ...manual });
       expect(await rig.store.find(occurrence())).toMatchObject({ run: "", httpStatus: 500 });
       expect(await rig.store.find(manualRun("mabe"))).toBeUndefined();
       expect(await rig.store.find(manualRun("mabc", otherJob))).toBeUndefined();
@@ -122,11 +123,11 @@ export function readingSuite(engine: HistoryEngine, size: StoreSize): void {
     });
 
     it("what is recorded again long after, and records it no second time", async () => {
-      await rig.store.record([failed({ final: false }), failed({ run: "mabc", final: false, ...MANUAL })]);
+      await rig.store.record([failed({ final: false }), failed({ run: "mabc", final: false, ...manual })]);
       await fill(25, otherJob);
       expect((await rig.store.record([failed({ final: false })])).news).toBe(0);
       expect((await rig.store.record([resultOf({ attempt: 2 })])).ended).toHaveLength(1);
-      expect((await rig.store.record([resultOf({ run: "mabc", attempt: 2, ...MANUAL })])).ended).toHaveLength(1);
+      expect((await rig.store.record([resultOf({ run: "mabc", attempt: 2, ...manual })])).ended).toHaveLength(1);
       expect((await rig.store.record([resultOf({ attempt: 2 })])).news).toBe(0);
       expect(await rig.store.list(job, 5)).toMatchObject([
         { run: "mabc", attempts: [{ attempt: 1 }, { attempt: 2 }] },

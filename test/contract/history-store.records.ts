@@ -3,10 +3,11 @@ import { ExecutionStatus, ExecutionTrigger } from "../../gen/carillon/v1/executi
 import type { AttemptResult } from "../../services/wire/attempt-result.ts";
 import { type HistoryEngine, type StoreSize, useStore } from "../support/history-engine.ts";
 import { failed, job, manualRun, noon, occurrence, otherJob, resultOf, skipped } from "../support/history-results.ts";
+import { jobNamed } from "../support/job-ids.ts";
 
 const { SUCCESS, FAILED, RETRYING, SKIPPED_PAUSED, SKIPPED_SUPERSEDED } = ExecutionStatus;
 
-/** What becomes of results: the rules of results/disposition.ts, kept. */
+/** What becomes of results: the rules of records/execution-record.ts, kept. */
 export function recordsSuite(engine: HistoryEngine, size: StoreSize): void {
   const rig = useStore(engine, size);
 
@@ -18,8 +19,8 @@ export function recordsSuite(engine: HistoryEngine, size: StoreSize): void {
     const results = [
       failed({ message: "answered 500: ümläut, 🎉, \u0001, '\"" }),
       failed({ run: "m0", trigger: ExecutionTrigger.MANUAL, attempt: 4_294_967_295, durationMs: 4_294_967_295 }),
-      resultOf({ jobId: "x", second: 0, sentAtMs: 0, durationMs: 0 }),
-      resultOf({ jobId: otherJob, second: 1e12, sentAtMs: 1e15, message: "€".repeat(10_000) }),
+      resultOf({ jobId: jobNamed("x"), second: 0, sentAtMs: 0, durationMs: 0 }),
+      resultOf({ jobId: otherJob, second: 1e12 - 1, sentAtMs: 1e15 - 1_000, message: "€".repeat(10_000) }),
     ];
     const records = results.map(({ attempt, final, ...fields }) => {
       const { jobId, second, run, trigger, ...ending } = fields;
@@ -30,7 +31,7 @@ export function recordsSuite(engine: HistoryEngine, size: StoreSize): void {
       expect(await rig.store.find(occurrence())).toEqual(records[0]);
       expect(await rig.store.find(manualRun("m0"))).toEqual(records[1]);
       expect(await rig.store.list(job, 5)).toEqual([records[1], records[0]]);
-      expect(await rig.store.list("x", 5)).toEqual([records[2]]);
+      expect(await rig.store.list(jobNamed("x"), 5)).toEqual([records[2]]);
       expect(await rig.store.list(otherJob, 5)).toEqual([records[3]]);
     };
     await check();
@@ -183,7 +184,11 @@ export function recordsSuite(engine: HistoryEngine, size: StoreSize): void {
 
   it("records nothing of a call that failed, and the same results after that", async () => {
     const many = Array.from({ length: 25 }, (_, i) => resultOf({ second: noon + i }));
-    const broken = { ...resultOf({ jobId: otherJob }), second: null as unknown as number };
+    const broken = Object.defineProperty(resultOf({ jobId: otherJob }), "message", {
+      get: () => {
+        throw new Error("the store fails where it takes this up");
+      },
+    });
     await expect(rig.store.record([...many, broken])).rejects.toThrow();
     expect(await rig.store.list(job, 50)).toEqual([]);
     expect(await rig.store.findRecorded(many.map(({ second }) => occurrence(second)))).not.toContain(true);

@@ -190,8 +190,8 @@ export async function startExecutorRig(options: { nats?: Nats; collectResults?: 
         epoch: 1,
         entries: entries.map((entry) => toBinary(DueEntrySchema, entry)),
       });
-      const outcome = await publisher.publish(subjects.due(partition), batch, { messageId: `due-${batches++}` });
-      if (outcome.kind !== "stored") throw new Error(`not stored: ${JSON.stringify(outcome)}`);
+      const answer = await publisher.publish(subjects.due(partition), batch, { messageId: `due-${batches++}` });
+      if (answer.kind !== "stored") throw new Error(`not stored: ${JSON.stringify(answer)}`);
     },
     /** Publishes a change of a job, as the registry does. */
     async change(
@@ -208,8 +208,8 @@ export async function startExecutorRig(options: { nats?: Nats; collectResults?: 
         ...(deleted ? {} : { job }),
       });
       const bytes = toBinary(JobEventSchema, message);
-      const outcome = await publisher.publish(subjects.job(partitionOf(jobId), jobId), bytes);
-      if (outcome.kind !== "stored") throw new Error(`not stored: ${JSON.stringify(outcome)}`);
+      const answer = await publisher.publish(subjects.job(partitionOf(jobId), jobId), bytes);
+      if (answer.kind !== "stored") throw new Error(`not stored: ${JSON.stringify(answer)}`);
     },
     /** Resolves once the results meet the condition. */
     until(condition: (results: readonly AttemptResult[]) => boolean): Promise<void> {

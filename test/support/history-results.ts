@@ -2,9 +2,10 @@ import { ExecutionStatus, ExecutionTrigger } from "../../gen/carillon/v1/executi
 import type { ExecutionIdParts } from "../../services/domain/identity/execution-id.ts";
 import type { Position } from "../../services/domain/identity/position.ts";
 import type { AttemptResult } from "../../services/wire/attempt-result.ts";
+import { jobNamed } from "./job-ids.ts";
 
-export const job = "01932f0c-47b1-7a7c-9d3e-5a1c0f2e8b61";
-export const otherJob = "01932f0c-47b1-7a7c-9d3e-5a1c0f2e8b62";
+export const job = jobNamed("job");
+export const otherJob = jobNamed("other");
 export const noon = 1_764_000_000;
 
 /** A first attempt that succeeded. */

@@ -19,11 +19,6 @@ const deps = { clock: systemClock, log: createLog("test", "silent") };
 
 type ResultInit = MessageInitShape<typeof AttemptResultSchema>;
 
-/** A job id for a name of up to six letters. */
-export function jobNamed(name: string): string {
-  return `017f22e2-79b0-7cc3-98c4-${Buffer.from(name).toString("hex").padStart(12, "0")}`;
-}
-
 /** A first attempt that succeeded, as an executor tells it. */
 export function wireResult(jobId: string, second: number, changes: ResultInit = {}): ResultInit {
   return {

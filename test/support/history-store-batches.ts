@@ -1,8 +1,9 @@
 import { ExecutionTrigger } from "../../gen/carillon/v1/execution_pb.ts";
 import type { AttemptResult } from "../../services/wire/attempt-result.ts";
 import { failed, noon, resultOf } from "./history-results.ts";
+import { jobNamed, jobsNamed } from "./job-ids.ts";
 
-export const jobsOfBatch = Array.from({ length: 40 }, (_, i) => `job${i}`);
+export const jobsOfBatch = jobsNamed("j", 40);
 /** Their first attempts fail; the second ones come with the next batch. */
 export const retriedJobs = jobsOfBatch.slice(0, 10);
 
@@ -13,6 +14,6 @@ export function batchOf(call: number): AttemptResult[] {
     retriedJobs.includes(jobId) ? failed({ jobId, second, final: false }) : resultOf({ jobId, second }),
   );
   const retries = retriedJobs.map((jobId) => resultOf({ jobId, second: second - 1, attempt: 2 }));
-  const manual = resultOf({ jobId: "job39", second, run: `m${call}`, trigger: ExecutionTrigger.MANUAL });
+  const manual = resultOf({ jobId: jobNamed("j0039"), second, run: `m${call}`, trigger: ExecutionTrigger.MANUAL });
   return [...firsts, manual, ...(call === 0 ? [] : retries)];
 }

@@ -1,6 +1,7 @@
 import { create, type DescMessage, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { expect } from "vitest";
 import { ExecutionStatus, ExecutionTrigger } from "../../gen/carillon/v1/execution_pb.ts";
+import { executionIdAt } from "../../services/domain/identity/position.ts";
 import type { AttemptResult } from "../../services/wire/attempt-result.ts";
 import type { Watermark } from "../../services/wire/watermark.ts";
 import { createDice, type Dice } from "../simulation/random.ts";
@@ -49,11 +50,11 @@ export class WireValues {
 
   /** A unix second, also one past 2038 and the greatest that is taken. */
   second(): number {
-    return this.dice.pick([0, 1, 127, 1_764_000_000, 2 ** 31, 2 ** 32, 1e12, this.dice.between(0, 1e12)]);
+    return this.dice.pick([0, 1, 127, 1_764_000_000, 2 ** 31, 2 ** 32, 1e12 - 1, this.dice.between(0, 1e12 - 1)]);
   }
 
   instantMs(): number {
-    return this.dice.pick([0, 127, 1_764_000_000_003, 2 ** 41 + 5, 1e15, this.dice.between(0, 1e15)]);
+    return this.dice.pick([0, 127, 1_764_000_000_003, 2 ** 41 + 5, 1e15 - 1_000, this.dice.between(0, 1e15 - 1_000)]);
   }
 
   bool(): boolean {
@@ -73,6 +74,10 @@ export class WireValues {
     return `${hex(8)}-${hex(4)}-7${hex(3)}-8${hex(3)}-${hex(6)}${hex(6)}`;
   }
 
+  executionId(): string {
+    return executionIdAt(this.jobId(), { second: this.second(), run: this.#run() });
+  }
+
   watermark(): Watermark | undefined {
     return this.dice.chance(0.3) ? undefined : { second: this.second() || 1, jobsSequence: this.uint64() };
   }
@@ -83,17 +88,26 @@ export class WireValues {
     return {
       jobId: this.jobId(),
       second: this.second(),
-      run: this.dice.chance(0.2) ? `m${this.dice.pick(["7", "abcdefghjkmnpqrs"])}` : "",
+      run: this.#run(),
       attempt: skipped ? 0 : this.uint32() || 1,
       status: this.dice.pick(skipped ? [SKIPPED_PAUSED, SKIPPED_SUPERSEDED] : [SUCCESS, FAILED]),
       final: skipped || this.bool(),
       sentAtMs: this.instantMs(),
       durationMs: this.uint32(),
       httpStatus: this.uint32(),
-      reason: this.text(),
-      message: this.text(),
+      reason: this.#resultText(),
+      message: this.#resultText(),
       trigger: this.dice.pick([ExecutionTrigger.UNSPECIFIED, ExecutionTrigger.SCHEDULE, ExecutionTrigger.MANUAL]),
     };
+  }
+
+  #run(): string {
+    return this.dice.chance(0.2) ? `m${this.dice.pick(["7", "abcdefghjkmnpqrs"])}` : "";
+  }
+
+  /** The reader of results leaves no NUL in them. */
+  #resultText(): string {
+    return this.text().replaceAll("\u0000", "\u0001");
   }
 }
 

@@ -334,7 +334,8 @@ export type AttemptResult = Message<"carillon.v1.AttemptResult"> & {
   final: boolean;
 
   /**
-   * When the request was sent, or the skip decided; unix milliseconds.
+   * When the request was sent; for a skip, when the verdict was given. Unix
+   * milliseconds.
    *
    * @generated from field: int64 sent_at_ms = 7;
    */

@@ -20,7 +20,9 @@ export const file_carillon_v1_execution: GenFile = /*@__PURE__*/
 
 /**
  * The record of one occurrence. timestamp, http_status, duration_ms, reason
- * and message are those of the attempt that decided it: the last one.
+ * and message are those of the attempt that decided it, which is the first final
+ * one that was recorded, or of the skip that did; until then those of the last
+ * attempt so far.
  *
  * @generated from message carillon.v1.Execution
  */
@@ -38,7 +40,7 @@ export type Execution = Message<"carillon.v1.Execution"> & {
   jobId: string;
 
   /**
-   * When the request was sent. For a skipped occurrence: when that was decided.
+   * When the request was sent. For a skipped occurrence: when it was skipped.
    *
    * @generated from field: google.protobuf.Timestamp timestamp = 3;
    */
@@ -334,7 +336,7 @@ export const AuditJobResponseSchema: GenMessage<AuditJobResponse> = /*@__PURE__*
   messageDesc(file_carillon_v1_execution, 7);
 
 /**
- * How an occurrence ended.
+ * How an occurrence ended, or that it has not ended yet.
  *
  * @generated from enum carillon.v1.ExecutionStatus
  */
@@ -402,7 +404,7 @@ export const ExecutionStatus = {
 } as const;
 
 /**
- * How an occurrence ended.
+ * How an occurrence ended, or that it has not ended yet.
  *
  * @generated from enum carillon.v1.ExecutionStatus
  */

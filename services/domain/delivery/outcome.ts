@@ -8,9 +8,6 @@ export type FailureReason =
   | "TLS_ERROR"
   | "NETWORK_ERROR";
 
-/** Why an occurrence was not fired. */
-export type SkipReason = "JOB_PAUSED" | "JOB_DELETED" | "JOB_CHANGED";
-
 /** How one HTTP call ended. A failure is a value like any other. */
 export type Outcome =
   | { kind: "success"; httpStatus: number }

@@ -1,7 +1,7 @@
 import { parseRetryAfterMs } from "../../domain/delivery/backoff.ts";
 import { isSuccessStatus, type Outcome, outcomeOfStatus } from "../../domain/delivery/outcome.ts";
 import type { Clock } from "../../platform/process/clock.ts";
-import type { Settlement } from "../intake/settlement.ts";
+import type { Settlement } from "../settling/settlements.ts";
 import type { Call } from "./call.ts";
 import type { Connection } from "./connection.ts";
 import { isReset, outcomeOfError } from "./network-failure.ts";

@@ -12,7 +12,7 @@ const maxAnswerHeaderBytes = 64 * 1024;
 
 export type Connector = buildConnector.connector;
 
-/** What a connection needs of the one that is on it, beside its ear for the answer. */
+/** The call that is on a connection: what is sent, and who hears the answer. */
 export interface Passenger extends Dispatcher.DispatchHandler {
   readonly call: Call;
   /** Name, value, name, value … */
@@ -35,9 +35,9 @@ export function createConnector(): Connector {
 }
 
 /**
- * One kept-alive connection with at most one call on it. undici's Pool is not
- * between: whoever schedules the calls knows which connection is free, and a
- * call that is dispatched is thereby on its way.
+ * One kept-alive connection with at most one call on it. It does without undici's
+ * Pool, which would queue calls: the caller knows which connection is free, and
+ * what it dispatches is sent at once.
  */
 export class Connection {
   readonly #client: Client;

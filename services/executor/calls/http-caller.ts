@@ -41,7 +41,7 @@ const lateMs = 250;
 const lookEveryMs = 250;
 // Busier than this it is this process that makes calls slow: more connections would make it slower.
 const saturatedAbove = 0.9;
-// What waits longer for a slow target waits in the broker: here it keeps messages from being settled.
+// What waits longer for a slow target waits in the broker: here it keeps its message from being acknowledged.
 const overdueAfterMs = 5_000;
 const parkedAtOnce = 2_000;
 const defaultMaxOrigins = 4_096;
@@ -64,7 +64,7 @@ export function createHttpCaller(
   deps: {
     clock: Clock;
     random: Random;
-    /** Asked at the last moment; false when the attempt was settled otherwise and is not to be sent. */
+    /** Asked at the last moment; false when the attempt is not to be made, and somebody sees to its occurrence. */
     admit: (attempt: Attempt) => boolean;
     /** The attempt has its outcome. */
     onEnd: (attempt: Attempt, outcome: Outcome) => void;
@@ -110,7 +110,7 @@ export function createHttpCaller(
     }
   };
 
-  /** Half of the places stay with those that have not more than their base. */
+  /** Gives late origins more room while half of all places are free: those stay for origins at their base. */
   const widen = () => {
     if (saturated) return;
     const lateSecond = (clock.nowMs() - lateMs) / 1000;

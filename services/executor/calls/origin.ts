@@ -6,7 +6,7 @@ const compactAt = 1_024;
 
 /** How many calls to one origin may be in flight at once. */
 export interface Width {
-  /** What each has, however full the whole is, and all that one gets which does not answer. */
+  /** What each may have however many calls are in flight over all, and what a hanging one is cut down to. */
   least: number;
   /** What a fast target gets: more connections would cost more CPU a call. */
   base: number;
@@ -80,16 +80,16 @@ export class Origin {
     return true;
   }
 
-  /** Takes back room that was not used since the last time, or that is of no use. */
+  /** Halves the room when half of it was not used since the last time, or when `useless` says that more does not help. */
   narrow(useless: boolean): void {
     if (useless || this.#peak * 2 <= this.#width) this.#width = Math.max(Math.ceil(this.#width / 2), this.#limits.base);
     this.#peak = this.active;
   }
 
   /**
-   * Takes back calls that wait since before an instant, because their target is
-   * too slow for what is asked of it. `onlyHanging`: a target that answers may
-   * not be the one who is slow.
+   * Takes out calls that have waited since before an instant for a slow target.
+   * With `onlyHanging` only when the target hangs: one that answers is not to
+   * blame while this process is slow itself.
    */
   takeOverdue(queuedBeforeMs: number, limit: number, onlyHanging: boolean): Attempt[] {
     const taken: Attempt[] = [];

@@ -2,15 +2,18 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import type { JsMsg } from "nats";
 import { describe, expect, it } from "vitest";
 import { DueEntrySchema } from "../../../gen/carillon/v1/events_pb.ts";
+import { jobNamed } from "../../../test/support/job-ids.ts";
 import { systemClock } from "../../platform/process/clock.ts";
 import { createLog } from "../../platform/process/log.ts";
 import { writeDueBatch } from "../../wire/due-batch.ts";
 import { createCallCache } from "../calls/call-cache.ts";
-import { createIntake, type IntakeDeps } from "./due-intake.ts";
-import { createSettlements } from "./settlement.ts";
+import { createSettlements } from "../settling/settlements.ts";
+import { createDueIntake } from "./due-intake.ts";
+import type { IntakeDeps } from "./intake.ts";
 
+const jobId = jobNamed("job");
 const clock = { ...systemClock, nowMs: () => 0 };
-const entry = toBinary(DueEntrySchema, create(DueEntrySchema, { jobId: "job", url: "http://127.0.0.1:9/" }));
+const entry = toBinary(DueEntrySchema, create(DueEntrySchema, { jobId, url: "http://127.0.0.1:9/" }));
 const data = writeDueBatch({ second: 1, partition: 0, mayRepeat: false, epoch: 1, entries: [entry] });
 
 /** An intake whose caller has so much to do already, and that tells what it asked of history. */
@@ -23,8 +26,8 @@ function createRig() {
     calls: createCallCache(),
     caller: { waiting: () => rig.waiting },
     states: { completeSinceMs: () => 0 },
-    recorded: {
-      find: async (ids: string[]) => {
+    history: {
+      findRecorded: async (ids: string[]) => {
         asked.push(ids);
         return new Set<string>();
       },
@@ -32,7 +35,7 @@ function createRig() {
     settlements: createSettlements({ clock, log: createLog("test", "silent") }),
     metrics: { redelivered: () => undefined },
   };
-  return Object.assign(rig, { intake: createIntake(deps as unknown as IntakeDeps) });
+  return Object.assign(rig, { intake: createDueIntake(deps as unknown as IntakeDeps) });
 }
 
 const delivery = (deliveryCount: number): JsMsg =>
@@ -67,7 +70,7 @@ describe("a due message that an overloaded executor gave back", () => {
       rig.intake.onMessage(delivery(deliveries[0] ?? 0));
       rig.waiting = 0;
       rig.intake.onMessage(delivery(deliveries[1] ?? 0));
-      expect(rig.asked, String(deliveries)).toEqual([["job-1"]]);
+      expect(rig.asked, String(deliveries)).toEqual([[`${jobId}-1`]]);
     }
   });
 });

@@ -1,39 +1,10 @@
 import type { JsMsg } from "nats";
-import { executionIdAt } from "../../domain/identity/position.ts";
-import type { Clock } from "../../platform/process/clock.ts";
-import type { Log } from "../../platform/process/log.ts";
 import { type DueBatch, readDueBatch } from "../../wire/due-batch.ts";
 import { Attempt } from "../calls/attempt.ts";
 import type { Call } from "../calls/call.ts";
-import type { CallCache } from "../calls/call-cache.ts";
-import type { HttpCaller } from "../calls/http-caller.ts";
-import type { ExecutorMetrics } from "../executor-metrics.ts";
+import type { Settlement } from "../settling/settlements.ts";
 import { createHold } from "./hold.ts";
-import type { JobLookup } from "./job-lookup.ts";
-import type { JobStates } from "./job-states.ts";
-import type { Recorded } from "./recorded.ts";
-import type { Settlement, Settlements } from "./settlement.ts";
-
-export interface IntakeDeps {
-  clock: Clock;
-  log: Log;
-  calls: CallCache;
-  caller: HttpCaller;
-  states: JobStates;
-  lookup: JobLookup;
-  recorded: Recorded;
-  settlements: Settlements;
-  metrics: ExecutorMetrics;
-}
-
-/** Takes in due batches, holds them until their second, and has their calls made. */
-export interface Intake {
-  onMessage(message: JsMsg): void;
-  /** Occurrences held until their second. */
-  held(): number;
-  /** Fires nothing further: what is held is given back, or left to whoever gives its message back. */
-  stop(): void;
-}
+import { type Intake, type IntakeDeps, idOf, readable } from "./intake.ts";
 
 interface HeldBatch {
   second: number;
@@ -48,7 +19,8 @@ const maxHeldOccurrences = 400_000;
 const overloadedDelayMs = 5_000;
 const maxPostponed = 50_000;
 
-export function createIntake(deps: IntakeDeps): Intake {
+/** Takes in due batches, holds them until their second, and has their calls made. */
+export function createDueIntake(deps: IntakeDeps): Intake {
   const { clock, log, caller, states, settlements } = deps;
   let heldOccurrences = 0;
   let stopped = false;
@@ -56,7 +28,7 @@ export function createIntake(deps: IntakeDeps): Intake {
   /** Messages that were given back untouched, with how often they had been delivered by then. */
   const postponed = new Map<number, number>();
 
-  /** Whether nobody else had it since this executor gave it back: then there is nothing to ask history about. */
+  /** Whether only this executor has had the message, and postponed it: then history need not be asked. */
   const isOnlyPostponed = ({ seq, info }: JsMsg) => {
     const known = postponed.get(seq);
     postponed.delete(seq);
@@ -79,10 +51,10 @@ export function createIntake(deps: IntakeDeps): Intake {
     hold.add(batch.second * 1000, batch);
   };
 
-  /** What must be known first is asked while the batch is held anyway. */
+  /** Asks what must be known before the batch fires, while it is held anyway. */
   const keepChecked = async (batch: HeldBatch, repeated: boolean, olderThanStates: boolean) => {
     const [recorded] = await Promise.all([
-      repeated ? deps.recorded.find(batch.calls.map((call) => idOf(call, batch.second))) : undefined,
+      repeated ? deps.history.findRecorded(batch.calls.map((call) => idOf(call, batch.second))) : undefined,
       olderThanStates ? deps.lookup.learn(batch.calls.map((call) => call.jobId)) : undefined,
     ]);
     if (stopped) return;
@@ -139,19 +111,4 @@ export function createIntake(deps: IntakeDeps): Intake {
       heldOccurrences = 0;
     },
   };
-}
-
-/** The id of a call's execution at a second. */
-export function idOf(call: Call, second: number): string {
-  return executionIdAt(call.jobId, { second, run: call.run });
-}
-
-/** One entry that cannot be read must not cost the others of its message. */
-export function readable<T>(log: Log, sequence: number, read: () => T): T | undefined {
-  try {
-    return read();
-  } catch (error) {
-    log.error({ event: "entry_malformed", sequence, err: error });
-    return undefined;
-  }
 }

@@ -2,16 +2,17 @@ import type { JsMsg } from "nats";
 import { describe, expect, it } from "vitest";
 import { ExecutionTrigger } from "../../../gen/carillon/v1/execution_pb.ts";
 import { HttpMethod } from "../../../gen/carillon/v1/job_pb.ts";
+import { jobNamed } from "../../../test/support/job-ids.ts";
 import { systemClock } from "../../platform/process/clock.ts";
 import { createLog } from "../../platform/process/log.ts";
 import { type DueEntry, writeDueEntry } from "../../wire/due-entry.ts";
 import { type RetryEntry, writeRetryBatch } from "../../wire/retry-batch.ts";
 import { createCallCache } from "../calls/call-cache.ts";
-import type { IntakeDeps } from "./due-intake.ts";
+import { createSettlements } from "../settling/settlements.ts";
+import type { IntakeDeps } from "./intake.ts";
 import { createRetryIntake } from "./retry-intake.ts";
-import { createSettlements } from "./settlement.ts";
 
-const jobId = "0199c0de-0000-7000-8000-000000000001";
+const jobId = jobNamed("a");
 const due: DueEntry = {
   jobId,
   generation: 1,
@@ -72,7 +73,7 @@ describe("a message of retries", () => {
       { ...retry, attempt: 0 },
       { ...retry, second: 8 },
       { ...manual, executionId: `${jobId}-m8` },
-      { ...retry, entry: writeDueEntry({ ...due, executionId: "0199c0de-0000-7000-8000-000000000002-m7" }) },
+      { ...retry, entry: writeDueEntry({ ...due, executionId: `${jobNamed("b")}-m7` }) },
     ];
     expect(intakeOf([...bad, retry, ...bad])).toEqual({ held: 1, settled: "" });
     for (const one of bad) expect(intakeOf([one])).toEqual({ held: 0, settled: "term" });

@@ -2,9 +2,9 @@ import type { JsMsg } from "nats";
 import { type RetryEntry, readRetryBatch } from "../../wire/retry-batch.ts";
 import { Attempt } from "../calls/attempt.ts";
 import type { Call } from "../calls/call.ts";
-import { type Intake, type IntakeDeps, idOf, readable } from "./due-intake.ts";
+import type { Settlement } from "../settling/settlements.ts";
 import { createHold } from "./hold.ts";
-import type { Settlement } from "./settlement.ts";
+import { type Intake, type IntakeDeps, idOf, readable } from "./intake.ts";
 
 interface HeldRetry {
   entry: RetryEntry;
@@ -43,18 +43,18 @@ export function createRetryIntake(deps: IntakeDeps): Intake {
 
   const keepUnrecorded = async (retry: HeldRetry) => {
     const { executionId, attempt } = retry.entry;
-    const recorded = await deps.recorded.hasAttempt(executionId, attempt);
+    const recorded = await deps.history.hasAttempt(executionId, attempt);
     if (stopped) return;
     if (recorded) retry.settlement.done();
     else keep(retry);
   };
 
   /**
-   * First attempts that were parked. The due message that they came in may have
-   * been delivered again before it was acknowledged, and they with it.
+   * Keeps first attempts that were parked, those that history has not recorded. Their due message may
+   * have come again before it was acknowledged: then another made them meanwhile.
    */
   const keepParked = async (parked: readonly HeldRetry[]) => {
-    const recorded = await deps.recorded.find(parked.map(({ entry }) => entry.executionId));
+    const recorded = await deps.history.findRecorded(parked.map(({ entry }) => entry.executionId));
     if (stopped) return;
     for (const retry of parked) {
       if (recorded.has(retry.entry.executionId)) retry.settlement.done();
@@ -64,7 +64,7 @@ export function createRetryIntake(deps: IntakeDeps): Intake {
 
   const callOf = ({ entry, executionId, second }: RetryEntry): Call => {
     const call = deps.calls.get(entry);
-    // Its result would be recorded under another id than it is looked for.
+    // The call makes the id of its result: history would be asked about one execution, and told of another.
     if (executionId !== idOf(call, second)) throw new Error(`${executionId} is no execution of the call with it`);
     return call;
   };
@@ -130,7 +130,7 @@ export function createRetryIntake(deps: IntakeDeps): Intake {
     },
     stop() {
       stopped = true;
-      // Others of the same message may be on the wire: it goes back when they have ended.
+      // The message goes back later: others of it may be on the wire.
       hold.drain();
       held = 0;
     },

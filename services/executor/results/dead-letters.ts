@@ -17,12 +17,12 @@ export function createDeadLetters(publisher: Publisher, log: Log): DeadLetters {
     publish(attempt, result, onStored) {
       const letter = { entry: attempt.call.entry, result };
       const subject = subjects.dead(partitionOf(result.jobId));
-      void publisher.publish(subject, writeDeadLetter(letter), { messageId: deadLetterId(letter) }).then((outcome) => {
-        if (outcome.kind === "abandoned") return;
-        if (outcome.kind === "refused") {
-          log.error({ event: "dead_letter_refused", executionId: attempt.executionId, ...outcome });
+      void publisher.publish(subject, writeDeadLetter(letter), { messageId: deadLetterId(letter) }).then((answer) => {
+        if (answer.kind === "abandoned") return;
+        if (answer.kind === "refused") {
+          log.error({ event: "dead_letter_refused", executionId: attempt.executionId, ...answer });
         }
-        onStored(outcome.kind === "stored");
+        onStored(answer.kind === "stored");
       });
     },
   };

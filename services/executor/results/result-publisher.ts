@@ -5,11 +5,11 @@ import type { Log } from "../../platform/process/log.ts";
 import type { AttemptResult } from "../../wire/attempt-result.ts";
 import { ResultBatchWriter, resultBatchId } from "../../wire/result-batch.ts";
 import { subjects } from "../../wire/subjects.ts";
-import type { Settlement } from "../intake/settlement.ts";
+import type { Settlement } from "../settling/settlements.ts";
 
 /** Publishes what became of attempts, many to a message. */
 export interface ResultPublisher extends Startable {
-  /** `settlement` is told once the broker has stored the result. */
+  /** `settlement` is told once the broker has stored the result, or refused it. */
   add(result: AttemptResult, settlement: Settlement): void;
   /** Results that the broker has not stored yet. */
   pending(): number;
@@ -40,16 +40,16 @@ export function createResultPublisher(
     const gathered = settlements;
     settlements = [];
     const messageId = resultBatchId(sender, batches++);
-    void publisher.publish(subjects.results, writer.take(), { messageId }).then((outcome) => {
+    void publisher.publish(subjects.results, writer.take(), { messageId }).then((answer) => {
       unstored -= gathered.length;
-      if (outcome.kind === "stored") {
+      if (answer.kind === "stored") {
         for (const settlement of gathered) settlement.done();
         return;
       }
       // Abandoned at a stop: the due messages stay unacknowledged and come again.
-      if (outcome.kind === "abandoned") return;
-      deps.log.error({ event: "results_refused", results: gathered.length, ...outcome });
-      for (const settlement of gathered) settlement.failed();
+      if (answer.kind === "abandoned") return;
+      deps.log.error({ event: "results_refused", results: gathered.length, ...answer });
+      for (const settlement of gathered) settlement.refused();
     });
   };
 

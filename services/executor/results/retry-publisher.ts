@@ -48,11 +48,11 @@ export function createRetryPublisher(publisher: Publisher, deps: { clock: Clock;
     const subject = subjects.retry(partitionOf(batch[0]?.jobId ?? ""));
     const payload = writeRetryBatch(batch.map(({ entry }) => entry));
     const messageId = retryBatchId(batch.map(({ name }) => name));
-    void publisher.publish(subject, payload, { messageId }).then((outcome) => {
+    void publisher.publish(subject, payload, { messageId }).then((answer) => {
       unstored -= batch.length;
-      if (outcome.kind === "abandoned") return;
-      if (outcome.kind === "refused") deps.log.error({ event: "retries_refused", entries: batch.length, ...outcome });
-      for (const { onStored } of batch) onStored(outcome.kind === "stored");
+      if (answer.kind === "abandoned") return;
+      if (answer.kind === "refused") deps.log.error({ event: "retries_refused", entries: batch.length, ...answer });
+      for (const { onStored } of batch) onStored(answer.kind === "stored");
     });
   };
 

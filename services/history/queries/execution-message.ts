@@ -3,7 +3,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { AttemptSchema, type Execution, ExecutionSchema } from "../../../gen/carillon/v1/execution_pb.ts";
 import { executionIdAt } from "../../domain/identity/position.ts";
 import type { Ending } from "../../wire/attempt-result.ts";
-import type { AttemptRecord, ExecutionRecord } from "../results/disposition.ts";
+import type { AttemptRecord, ExecutionRecord } from "../records/execution-record.ts";
 
 /** A record as the API shows it. */
 export function toExecution(record: ExecutionRecord): Execution {

@@ -6,8 +6,9 @@ import {
   ListExecutionsRequestSchema,
   ListExecutionsResponseSchema,
 } from "../../../gen/carillon/v1/execution_pb.ts";
+import { jobNamed } from "../../../test/support/job-ids.ts";
 import type { CallContext } from "../../platform/rpc/call-context.ts";
-import type { ExecutionRecord } from "../results/disposition.ts";
+import type { ExecutionRecord } from "../records/execution-record.ts";
 import { createExecutionHandlers } from "./execution-service.ts";
 
 const { FAILED } = ExecutionStatus;
@@ -23,7 +24,15 @@ const recordOf = (second: number, message: string): ExecutionRecord => {
     message,
   };
   const attempts = Array.from({ length: 20 }, (_, i) => ({ ...ending, attempt: i + 1 }));
-  return { ...ending, jobId: "job", second, run: "", trigger: ExecutionTrigger.SCHEDULE, decidedBy: 20, attempts };
+  return {
+    ...ending,
+    jobId: jobNamed("job"),
+    second,
+    run: "",
+    trigger: ExecutionTrigger.SCHEDULE,
+    decidedBy: 20,
+    attempts,
+  };
 };
 
 describe("a list of executions", () => {
@@ -41,7 +50,7 @@ describe("a list of executions", () => {
     const pages: { bytes: number; seconds: number[] }[] = [];
     let pageToken = "";
     do {
-      const request = create(ListExecutionsRequestSchema, { jobId: "job", pageSize: 1_000, pageToken });
+      const request = create(ListExecutionsRequestSchema, { jobId: jobNamed("job"), pageSize: 1_000, pageToken });
       const answer = create(ListExecutionsResponseSchema, await listExecutions(request, {} as CallContext));
       const seconds = answer.executions.map(({ scheduledTime }) => Number(scheduledTime?.seconds));
       pages.push({ bytes: toBinary(ListExecutionsResponseSchema, answer).length, seconds });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ExecutionStatus, ExecutionTrigger } from "../../../gen/carillon/v1/execution_pb.ts";
-import { begin, type ExecutionRecord } from "../results/disposition.ts";
+import { begin, type ExecutionRecord } from "../records/execution-record.ts";
 import { createWatchers } from "./watchers.ts";
 
 const recordOf = (jobId: string, second: number): ExecutionRecord =>

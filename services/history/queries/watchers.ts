@@ -1,6 +1,6 @@
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import { RpcError, stoppingError } from "../../platform/rpc/errors/rpc-error.ts";
-import type { ExecutionRecord } from "../results/disposition.ts";
+import type { ExecutionRecord } from "../records/execution-record.ts";
 
 export interface Watch extends AsyncIterable<ExecutionRecord> {
   /** Ends it, from either side. */

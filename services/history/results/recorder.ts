@@ -8,8 +8,8 @@ import type { AttemptResult } from "../../wire/attempt-result.ts";
 import { readResultBatch } from "../../wire/result-batch.ts";
 import { consumers, streams } from "../../wire/streams.ts";
 import type { HistoryMetrics } from "../history-metrics.ts";
-import type { HistoryStore, Recorded } from "../store/contract.ts";
-import type { ExecutionRecord } from "./disposition.ts";
+import type { ExecutionRecord } from "../records/execution-record.ts";
+import type { HistoryStore, RecordChanges } from "../store/contract.ts";
 
 export interface Recorder extends Startable {
   /** Whether the last commit succeeded. */
@@ -31,8 +31,8 @@ const gatherMs = 10;
 /** Enough of them to commit at once; a commit takes no more than these and the rest of a message. */
 const gatherResults = 5_000;
 /**
- * Messages that may wait for their commit; one holds up to 200 results. The broker stops at max_ack_pending, so that
- * no more come than that, except those that are delivered again because a commit takes longer than their ack wait.
+ * So many messages may wait for their commit; one holds up to 200 results. The broker gives out as many
+ * (max_ack_pending). More come only when a commit takes longer than their ack wait: then they are delivered again.
  */
 const maxWaitingMessages = 512;
 /** When a commit failed (a full disk), or too many wait, messages come again after this. */
@@ -49,7 +49,7 @@ interface Waiting {
  * A message is acknowledged after the commit that holds its results, so that a
  * crash repeats it, which changes nothing.
  *
- * Messages are settled in this file only.
+ * This file alone answers the broker (ack, nak, term).
  */
 export function createRecorder(deps: RecorderDeps): Recorder {
   const { store, metrics, clock, log } = deps;
@@ -63,7 +63,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   let stopping: Promise<void> | undefined;
 
   const accept = (message: JsMsg) => {
-    // Whatever is not settled comes again.
+    // What the broker gets no answer to comes again.
     if (closed) return;
     if (waiting.length >= maxWaitingMessages) return message.nak(redeliverAfterMs);
     const results = read(message);
@@ -122,9 +122,9 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   const commit = async (batch: readonly Waiting[]) => {
     const results = batch.flatMap((one) => one.results);
     const startedMs = clock.monotonicMs();
-    let recorded: Recorded;
+    let changes: RecordChanges;
     try {
-      recorded = await store.record(results);
+      changes = await store.record(results);
     } catch (error) {
       healthy = false;
       log.error({ event: "commit_failed", results: results.length, err: error });
@@ -134,10 +134,10 @@ export function createRecorder(deps: RecorderDeps): Recorder {
     healthy = true;
     for (const { message } of batch) message.ack();
     metrics.commitSeconds.observe((clock.monotonicMs() - startedMs) / 1000);
-    metrics.recorded.inc(recorded.news);
-    metrics.repeated.inc(results.length - recorded.news);
-    metrics.countEnded(recorded.ended);
-    deps.onEnded(recorded.ended);
+    metrics.recorded.inc(changes.news);
+    metrics.repeated.inc(results.length - changes.news);
+    metrics.countEnded(changes.ended);
+    deps.onEnded(changes.ended);
   };
 
   const intake = createConsumerLoop(deps.broker, deps, {

@@ -2,10 +2,10 @@ import type { ExecutionIdParts } from "../../domain/identity/execution-id.ts";
 import type { Position } from "../../domain/identity/position.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { AttemptResult } from "../../wire/attempt-result.ts";
-import type { ExecutionRecord } from "../results/disposition.ts";
+import type { ExecutionRecord } from "../records/execution-record.ts";
 
 /** What a call of `record` changed. */
-export interface Recorded {
+export interface RecordChanges {
   /** Results that were news: attempts and skips not known before. */
   news: number;
   /**
@@ -18,6 +18,9 @@ export interface Recorded {
 /**
  * The records of executions. A new engine stands behind it when test/contract/history-store.suite.ts passes over it.
  *
+ * - What is given is sound: job ids are UUIDs of version 7 in lower case, and no text has a NUL in it (the reader of
+ *   results sees to both). Each result of a manual run comes with the same second, which travels with the run: job and
+ *   run are enough to find it.
  * - Calls may overlap. Each has its effect in one instant between its call and its answer, and what `record` or
  *   `forget` has answered is on disk and seen by every read that begins after that.
  * - Each rejects before `start` has resolved and after `stop` was called. Otherwise it rejects only with what the
@@ -27,13 +30,13 @@ export interface Recorded {
  */
 export interface HistoryStore extends Startable {
   /**
-   * Makes records of results, by the rules in results/disposition.ts, in the order given. All of them in one
-   * transaction, so that nobody ever sees a part of a call.
+   * Makes records of results, by the rules in records/execution-record.ts, in the order given. All of them in
+   * one transaction, so that nobody ever sees a part of a call.
    * Idempotent: what is known already changes nothing, so that results may be recorded again in whatever batches.
    * When it rejects either nothing is recorded or, where only the answer to the commit was lost, all: recording the
    * same again is right in both cases, but what ended then is not told a second time.
    */
-  record(results: readonly AttemptResult[]): Promise<Recorded>;
+  record(results: readonly AttemptResult[]): Promise<RecordChanges>;
 
   /**
    * The executions of a job that have ended, newest second first, and within a second by descending run; at most
@@ -50,10 +53,10 @@ export interface HistoryStore extends Startable {
   findRecorded(executions: readonly ExecutionIdParts[]): Promise<boolean[]>;
 
   /**
-   * Forgets executions of before a second, manual runs included, and says how many; never one of that second or
-   * later. In one transaction, and no more than that may block: some that are older may be left. To be called again
-   * until it says 0; what is left even then waits for a later day. A result that comes for a forgotten execution
-   * begins a new record.
+   * Forgets executions that are older than a second, manual runs included, and answers how many it forgot. It never
+   * forgets one of that second or later. A call is one short transaction: it may leave some that are older, so that it
+   * is called again until it answers 0, and even then it may leave some for another day. A result that comes for a
+   * forgotten execution begins a new record.
    */
   forget(before: number): Promise<number>;
 }

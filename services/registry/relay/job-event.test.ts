@@ -13,7 +13,7 @@ const definition = defineJob({
   apiEndpoint: "http://127.0.0.1:3000/größe",
   labels: { team: "a" },
 });
-const row = encodeRecord(newRecord("01k0000000000000000000000a", definition, 1_796_083_205_123));
+const row = encodeRecord(newRecord("0199c0de-0000-7000-8000-000000000001", definition, 1_796_083_205_123));
 const eventOf = (given: JobRow, epoch: number) => readJobEvent(encodeJobEvent(given, epoch));
 
 describe("the event of a job", () => {

@@ -2,6 +2,7 @@ import { toBinary } from "@bufbuild/protobuf";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { DueEntrySchema } from "../../../gen/carillon/v1/events_pb.ts";
 import type { Outcome } from "../../../services/domain/delivery/outcome.ts";
+import { executionIdOf } from "../../../services/domain/identity/execution-id.ts";
 import { Attempt } from "../../../services/executor/calls/attempt.ts";
 import { compileCall } from "../../../services/executor/calls/call.ts";
 import {
@@ -9,12 +10,13 @@ import {
   type HttpCaller,
   type HttpCallerOptions,
 } from "../../../services/executor/calls/http-caller.ts";
-import type { Settlement } from "../../../services/executor/intake/settlement.ts";
+import type { Settlement } from "../../../services/executor/settling/settlements.ts";
 import { type Clock, systemClock, systemRandom } from "../../../services/platform/process/clock.ts";
 import { dueEntry } from "../../support/executor-rig.ts";
+import { jobNamed } from "../../support/job-ids.ts";
 import { startTarget, type Target } from "../../support/target.ts";
 
-const settlement: Settlement = { done: () => undefined, failed: () => undefined, giveBack: () => undefined };
+const settlement: Settlement = { done: () => undefined, refused: () => undefined, giveBack: () => undefined };
 
 describe("the caller", () => {
   let slow: Target;
@@ -52,11 +54,11 @@ describe("the caller", () => {
     );
     caller = made;
     return (url: string, count: number, second = 1) => {
-      const entry = dueEntry({ jobId: "job", url });
+      const entry = dueEntry({ jobId: jobNamed("job"), url });
       const call = compileCall(entry, toBinary(DueEntrySchema, entry));
       return Promise.all(
         Array.from({ length: count }, (_, i) => {
-          const attempt = new Attempt(made, call, `job-${i}`, second, 1, settlement);
+          const attempt = new Attempt(made, call, executionIdOf(jobNamed("job"), i), second, 1, settlement);
           const outcome = new Promise<Outcome>((resolve) => ended.set(attempt, resolve));
           made.submit(attempt);
           return outcome;

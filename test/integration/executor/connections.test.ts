@@ -7,11 +7,12 @@ import type { Outcome } from "../../../services/domain/delivery/outcome.ts";
 import { Attempt } from "../../../services/executor/calls/attempt.ts";
 import { compileCall } from "../../../services/executor/calls/call.ts";
 import { createHttpCaller, type HttpCaller } from "../../../services/executor/calls/http-caller.ts";
-import type { Settlement } from "../../../services/executor/intake/settlement.ts";
+import type { Settlement } from "../../../services/executor/settling/settlements.ts";
 import { type Clock, systemClock, systemRandom } from "../../../services/platform/process/clock.ts";
 import { dueEntry } from "../../support/executor-rig.ts";
+import { jobNamed } from "../../support/job-ids.ts";
 
-const settlement: Settlement = { done: () => undefined, failed: () => undefined, giveBack: () => undefined };
+const settlement: Settlement = { done: () => undefined, refused: () => undefined, giveBack: () => undefined };
 const ok = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const deaths = [
   ["closes", (socket: Socket) => socket.end()],
@@ -84,7 +85,7 @@ describe("a connection to a target", () => {
   });
 
   const start = (executionId = "job-1", timeoutMs = 60_000) => {
-    const entry = dueEntry({ jobId: "job", url: `http://127.0.0.1:${port}/`, timeoutMs });
+    const entry = dueEntry({ jobId: jobNamed("job"), url: `http://127.0.0.1:${port}/`, timeoutMs });
     const attempt = new Attempt(
       caller,
       compileCall(entry, toBinary(DueEntrySchema, entry)),

@@ -6,10 +6,11 @@ import { JobState } from "../../../gen/carillon/v1/job_pb.ts";
 import { executionIdOf } from "../../../services/domain/identity/execution-id.ts";
 import { consumers, streams } from "../../../services/wire/streams.ts";
 import { brief, dueEntry, type ExecutorRig, nextSecond, startExecutorRig } from "../../support/executor-rig.ts";
+import { jobsNamed } from "../../support/job-ids.ts";
 import { startTarget, type Target } from "../../support/target.ts";
 
 const { SUCCESS, SKIPPED_PAUSED } = ExecutionStatus;
-const jobIds = (count: number) => Array.from({ length: count }, (_, i) => `job${i.toString().padStart(3, "0")}`);
+const jobIds = (count: number) => jobsNamed("j", count);
 
 describe("executors that die and stop", () => {
   let rig: ExecutorRig;

@@ -6,6 +6,7 @@ import { executionIdOf } from "../../../services/domain/identity/execution-id.ts
 import { streams } from "../../../services/wire/streams.ts";
 import { subjects } from "../../../services/wire/subjects.ts";
 import { dueEntry, type ExecutorRig, nextSecond, startExecutorRig } from "../../support/executor-rig.ts";
+import { jobNamed, jobsNamed } from "../../support/job-ids.ts";
 import { eventually } from "../../support/rest.ts";
 import { startTarget, type Target } from "../../support/target.ts";
 
@@ -38,7 +39,7 @@ describe("an executor with more to do than its targets take", { timeout: 120_000
     const answers = Promise.withResolvers<void>();
     target.on("/hang", { after: answers.promise });
     const second = nextSecond(0);
-    const ids = Array.from({ length: 300 }, (_, i) => `hang${i}`);
+    const ids = jobsNamed("h", 300);
     for (let i = 0; i < ids.length; i += 100) {
       await rig.due(
         second,
@@ -64,19 +65,19 @@ describe("an executor with more to do than its targets take", { timeout: 120_000
 
   it("makes a retry that is due while thousands wait for theirs", async () => {
     const inAnHour = Date.now() + 3_600_000;
-    const waiting = Array.from({ length: 9_000 }, (_, i) =>
-      publishRetry({ entries: [retryEntry(`later${i}`, "/later", inAnHour)] }, i % 64),
+    const waiting = jobsNamed("w", 9_000).map((jobId, i) =>
+      publishRetry({ entries: [retryEntry(jobId, "/later", inAnHour)] }, i % 64),
     );
     await Promise.all(waiting);
-    await publishRetry({ entries: [retryEntry("now", "/now", Date.now())] }, 0);
+    await publishRetry({ entries: [retryEntry(jobNamed("now"), "/now", Date.now())] }, 0);
     await target.until(() => target.arrivals("/now").length === 1);
     expect(target.arrivals("/later")).toEqual([]);
     await rig.broker.jsm.streams.purge(streams.retry);
   });
 
   it("makes what it can read of a message, puts the rest aside, and goes on", async () => {
-    const unreadable = { ...retryEntry("torn", "/torn", 0), entry: Uint8Array.of(0x0a, 0xff) };
-    await publishRetry({ entries: [retryEntry("beside", "/beside", 0), unreadable] }, 1);
+    const unreadable = { ...retryEntry(jobNamed("torn"), "/torn", 0), entry: Uint8Array.of(0x0a, 0xff) };
+    await publishRetry({ entries: [retryEntry(jobNamed("beside"), "/beside", 0), unreadable] }, 1);
     await target.until(() => target.arrivals("/beside").length === 1);
     await rig.drained();
   });

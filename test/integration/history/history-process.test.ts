@@ -8,6 +8,7 @@ import { subjects } from "../../../services/wire/subjects.ts";
 import { type HistoryProcess, startHistoryProcess } from "../../support/history-process.ts";
 import { noon } from "../../support/history-results.ts";
 import { encodeBatch, type HistoryRig, startHistoryRig, wireResult } from "../../support/history-rig.ts";
+import { jobsNamed } from "../../support/job-ids.ts";
 
 const deps = { clock: systemClock, log: createLog("test", "silent") };
 const { FAILED } = ExecutionStatus;
@@ -28,7 +29,7 @@ describe("the history process", () => {
 
   it("that is killed again and again loses no result and doubles none", async () => {
     const place = { natsUrl: rig.nats.url, dataDir: join(rig.dataDir, "killed") };
-    const jobs = Array.from({ length: 50 }, (_, i) => `k${i}`);
+    const jobs = jobsNamed("k", 50);
     const seconds = 120;
     const batches = Array.from({ length: seconds }, (_, i) =>
       encodeBatch(

@@ -16,7 +16,8 @@ import type { Service } from "../../../services/platform/process/service.ts";
 import { createGrpcClient } from "../../../services/platform/rpc/grpc/grpc-client.ts";
 import { subjects } from "../../../services/wire/subjects.ts";
 import { noon } from "../../support/history-results.ts";
-import { type HistoryRig, jobNamed, startHistoryRig, wireResult } from "../../support/history-rig.ts";
+import { type HistoryRig, startHistoryRig, wireResult } from "../../support/history-rig.ts";
+import { jobNamed } from "../../support/job-ids.ts";
 
 const deps = { clock: systemClock, log: createLog("test", "silent") };
 const { SUCCESS, FAILED, RETRYING } = ExecutionStatus;

@@ -3,7 +3,7 @@ import { type ConsumeOptions, type ConsumerCallbackFn, nanos } from "nats";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { createHistoryMetrics } from "../../../services/history/history-metrics.ts";
 import { createWatchers, watchersDefaults } from "../../../services/history/queries/watchers.ts";
-import type { ExecutionRecord } from "../../../services/history/results/disposition.ts";
+import type { ExecutionRecord } from "../../../services/history/records/execution-record.ts";
 import { createRecorder, type Recorder } from "../../../services/history/results/recorder.ts";
 import type { HistoryStore } from "../../../services/history/store/contract.ts";
 import { createSqliteHistoryStore } from "../../../services/history/store/sqlite/sqlite-history-store.ts";
@@ -13,7 +13,8 @@ import { createLog } from "../../../services/platform/process/log.ts";
 import { createMetrics } from "../../../services/platform/process/metrics.ts";
 import { consumers, streams } from "../../../services/wire/streams.ts";
 import { noon } from "../../support/history-results.ts";
-import { type HistoryRig, jobNamed, startHistoryRig, wireResult } from "../../support/history-rig.ts";
+import { type HistoryRig, startHistoryRig, wireResult } from "../../support/history-rig.ts";
+import { jobNamed } from "../../support/job-ids.ts";
 
 const deps = { clock: systemClock, log: createLog("test", "silent") };
 /** As the recorder has them: what waits, and what is enough for a commit. */
@@ -238,6 +239,8 @@ describe("the recorder", () => {
     await rig.allRecorded();
     expect(ended).toHaveLength(1 + messages * perMessage);
     for (const call of commits.calls) expect(call.length).toBeLessThan(fullCommit + perMessage);
+    // Nor any for nothing: what was committed is not counted as waiting.
+    expect(commits.calls.map(({ length }) => length)).not.toContain(0);
     expect(commits.mostUnderWay()).toBe(1);
   });
 

@@ -34,8 +34,8 @@ export const migrations: readonly Migration[] = [
 
 /**
  * Rows lie in the order of their seconds, so that a commit touches a few pages
- * at the end and not one for each job: 4 µs a row and little to sync. With an
- * index by job kept up to date on disk it is 10 µs and six times the bytes. The
+ * at the end and not one for each job: 4.6 µs and 0.6 KB written a row. With an
+ * index by job kept up to date on disk it is 10 µs and 3.4 KB. The
  * open segment has that index in memory instead (open-index.ts), and gets it on
  * disk in one sweep when it is sealed: 0.4 s for a million rows.
  *

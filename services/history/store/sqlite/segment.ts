@@ -2,7 +2,7 @@ import { ExecutionStatus, type ExecutionTrigger } from "../../../../gen/carillon
 import type { Position } from "../../../domain/identity/position.ts";
 import type { Sqlite } from "../../../platform/sql/sqlite.ts";
 import type { Ending } from "../../../wire/attempt-result.ts";
-import type { ExecutionRecord } from "../../results/disposition.ts";
+import type { ExecutionRecord } from "../../records/execution-record.ts";
 
 interface EndingRow {
   status: ExecutionStatus;

@@ -1,6 +1,6 @@
 import type { Position } from "../../../domain/identity/position.ts";
 import type { Sqlite } from "../../../platform/sql/sqlite.ts";
-import { type ExecutionRecord, hasEnded } from "../../results/disposition.ts";
+import { type ExecutionRecord, hasEnded } from "../../records/execution-record.ts";
 import type { JobKeys } from "./job-keys.ts";
 import { OpenIndex } from "./open-index.ts";
 import { createJobIndex, createSegmentTables, dropSegmentTables } from "./schema.ts";
@@ -28,7 +28,7 @@ export interface Segments {
 interface Sealed {
   segment: Segment;
   rowCount: number;
-  /** The range of its seconds: what is outside need not be looked for in it. */
+  /** The range of its seconds: it has no row outside. */
   minSecond: number;
   maxSecond: number;
 }
@@ -72,7 +72,7 @@ export function createSegments(db: Sqlite, keys: JobKeys, segmentRows: number): 
   const inRange = ({ minSecond, maxSecond }: Sealed, { second }: Position) =>
     second >= minSecond && second <= maxSecond;
   const sealedHolding = (jobKey: number, position: Position) => {
-    // Nearly always there is nothing to look for: the newest second of all sealed ones is past.
+    // Nearly always the first one ends this: a new result is of a later second than all sealed rows.
     for (const candidate of sealed) {
       if (candidate.maxSecond < position.second) return undefined;
       if (inRange(candidate, position) && candidate.segment.has(jobKey, position)) return candidate.segment;

@@ -4,8 +4,8 @@ import type { ExecutionIdParts } from "../../../domain/identity/execution-id.ts"
 import { type Position, runOfManual } from "../../../domain/identity/position.ts";
 import { openSqlite, type Sqlite } from "../../../platform/sql/sqlite.ts";
 import type { AttemptResult } from "../../../wire/attempt-result.ts";
-import { amend, begin, type ExecutionRecord, hasEnded } from "../../results/disposition.ts";
-import type { HistoryStore, Recorded } from "../contract.ts";
+import { amend, begin, type ExecutionRecord, hasEnded } from "../../records/execution-record.ts";
+import type { HistoryStore, RecordChanges } from "../contract.ts";
 import { createJobKeys, type JobKeys } from "./job-keys.ts";
 import { migrations } from "./schema.ts";
 import type { Segment } from "./segment.ts";
@@ -29,7 +29,7 @@ interface Opened {
   write: (results: readonly AttemptResult[]) => Written;
 }
 
-interface Written extends Recorded {
+interface Written extends RecordChanges {
   inserted: { jobKey: number; position: Position }[];
 }
 
@@ -57,10 +57,10 @@ export function createSqliteHistoryStore(config: SqliteHistoryStoreConfig): Hist
       const { keys, segments, write } = use();
       segments.rollOver();
       try {
-        const { inserted, ...recorded } = write(results);
+        const { inserted, ...changes } = write(results);
         // Only what is committed may be in the index.
         for (const { jobKey, position } of inserted) segments.openIndex.add(jobKey, position);
-        return recorded;
+        return changes;
       } catch (error) {
         keys.forget();
         throw error;

@@ -2,7 +2,7 @@ import type { JsMsg } from "nats";
 import { describe, expect, it } from "vitest";
 import { systemClock } from "../../platform/process/clock.ts";
 import { createLog } from "../../platform/process/log.ts";
-import { createSettlements } from "./settlement.ts";
+import { createSettlements } from "./settlements.ts";
 
 /** A message that notes what is done to it. The broker side of this is in test/integration. */
 function messageOf(seq: number, options: { redelivered?: boolean; timestampNanos?: number } = {}) {
@@ -34,10 +34,10 @@ describe("settlements", () => {
     expect(settlements.pending()).toBe(0);
   });
 
-  it("give a message back when one of its occurrences could not be settled, after the others have ended", () => {
+  it("give a message back when what settles one of its occurrences was refused, after the others are done with", () => {
     const { message, calls } = messageOf(1);
     const settlement = create().take(message, 2);
-    settlement?.failed();
+    settlement?.refused();
     expect(calls).toEqual([]);
     settlement?.done();
     expect(calls).toEqual(["nak 5000"]);
@@ -52,7 +52,7 @@ describe("settlements", () => {
     expect([first.calls, again.calls]).toEqual([[], ["ack"]]);
   });
 
-  it("acknowledge again what was settled when its acknowledgement got lost", () => {
+  it("acknowledge again what comes again because its acknowledgement got lost", () => {
     const settlements = create();
     settlements.take(messageOf(1).message, 1)?.done();
     const again = messageOf(1, { redelivered: true });

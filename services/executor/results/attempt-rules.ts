@@ -1,17 +1,18 @@
 import { ExecutionStatus } from "../../../gen/carillon/v1/execution_pb.ts";
 import { retryWaitMs } from "../../domain/delivery/backoff.ts";
-import type { Outcome, SkipReason } from "../../domain/delivery/outcome.ts";
+import type { Outcome } from "../../domain/delivery/outcome.ts";
+import type { SkipReason } from "../../domain/delivery/skip-reason.ts";
 import type { Clock, Random } from "../../platform/process/clock.ts";
 import type { AttemptResult } from "../../wire/attempt-result.ts";
 import type { Attempt } from "../calls/attempt.ts";
 import type { ExecutorMetrics } from "../executor-metrics.ts";
-import type { JobStates } from "../intake/job-states.ts";
+import type { JobStates } from "../jobs/job-states.ts";
 import type { DeadLetters } from "./dead-letters.ts";
 import type { ResultPublisher } from "./result-publisher.ts";
 import type { RetryPublisher } from "./retry-publisher.ts";
 
-/** What happens around each call: whether it is made, and what becomes of it. */
-export interface Executions {
+/** What happens around each attempt: whether its call is made, and what becomes of it. */
+export interface AttemptRules {
   /** False when the job's newest state forbids the call: its skip is recorded then. */
   admit(attempt: Attempt): boolean;
   ended(attempt: Attempt, outcome: Outcome): void;
@@ -19,8 +20,8 @@ export interface Executions {
   park(attempt: Attempt): void;
 }
 
-// What is late waits half as long again before its next try, so that a target that
-// stays away for hours costs little.
+// A parked attempt waits half of its lateness, so that a target that stays away for hours
+// costs little.
 const parkedOfLateness = 0.5;
 const shortestParkedMs = 5_000;
 const longestParkedMs = 10 * 60_000;
@@ -31,7 +32,7 @@ const skipMessages: Readonly<Record<SkipReason, string>> = {
   JOB_CHANGED: "the schedule was changed before it started",
 };
 
-export function createExecutions(deps: {
+export function createAttemptRules(deps: {
   clock: Clock;
   random: Random;
   states: JobStates;
@@ -39,7 +40,7 @@ export function createExecutions(deps: {
   retries: RetryPublisher;
   dead: DeadLetters;
   metrics: ExecutorMetrics;
-}): Executions {
+}): AttemptRules {
   const { clock, states, results, retries, metrics } = deps;
 
   const skip = (attempt: Attempt, reason: SkipReason) => {
@@ -82,7 +83,7 @@ export function createExecutions(deps: {
 
   const settleWith = (attempt: Attempt, result: AttemptResult) => (stored: boolean) => {
     if (stored) results.add(result, attempt.settlement);
-    else attempt.settlement.failed();
+    else attempt.settlement.refused();
   };
 
   return {
@@ -105,7 +106,7 @@ export function createExecutions(deps: {
       const waitMs = Math.min(Math.max(latenessMs * parkedOfLateness, shortestParkedMs), longestParkedMs);
       retries.park(attempt, Math.round(nowMs + waitMs), (stored) => {
         if (stored) attempt.settlement.done();
-        else attempt.settlement.failed();
+        else attempt.settlement.refused();
       });
     },
     ended(attempt, outcome) {

@@ -3,22 +3,24 @@ import { describe, expect, it } from "vitest";
 import { DueEntrySchema, JobEventSchema } from "../../../gen/carillon/v1/events_pb.ts";
 import { ExecutionTrigger } from "../../../gen/carillon/v1/execution_pb.ts";
 import { JobState } from "../../../gen/carillon/v1/job_pb.ts";
+import { jobNamed } from "../../../test/support/job-ids.ts";
 import type { Clock } from "../../platform/process/clock.ts";
 import { decodeCall } from "../calls/call.ts";
 import { createJobStates } from "./job-states.ts";
 
+const [a, b] = [jobNamed("a"), jobNamed("b")];
 const minuteMs = 60_000;
 let nowMs = 1_000_000_000;
 const clock: Clock = { nowMs: () => nowMs, monotonicMs: () => nowMs, after: () => () => undefined };
 
 const callOf = (generation: number, trigger: ExecutionTrigger = ExecutionTrigger.SCHEDULE) =>
-  decodeCall(toBinary(DueEntrySchema, create(DueEntrySchema, { jobId: "a", generation, url: "http://old/", trigger })));
+  decodeCall(toBinary(DueEntrySchema, create(DueEntrySchema, { jobId: a, generation, url: "http://old/", trigger })));
 
 const eventOf = (fields: { generation: number; timingGeneration?: number; deleted?: boolean; state?: JobState }) => {
   const { generation, timingGeneration = 1, deleted = false, state = JobState.ACTIVE } = fields;
-  const job = { jobId: "a", generation, state, apiEndpoint: "http://new/" };
+  const job = { jobId: a, generation, state, apiEndpoint: "http://new/" };
   const event = create(JobEventSchema, {
-    jobId: "a",
+    jobId: a,
     generation,
     timingGeneration,
     deleted,
@@ -29,7 +31,7 @@ const eventOf = (fields: { generation: number; timingGeneration?: number; delete
 
 const statesAfter = (...events: Uint8Array[]) => {
   const states = createJobStates(clock);
-  for (const event of events) states.note("a", event);
+  for (const event of events) states.note(a, event);
   return states;
 };
 
@@ -80,15 +82,15 @@ describe("job states", () => {
     states.markFollowed();
     const followedMs = states.completeSinceMs();
     expect(followedMs).toBeGreaterThanOrEqual(nowMs);
-    states.note("a", eventOf({ generation: 2 }));
+    states.note(a, eventOf({ generation: 2 }));
     states.markLost();
     expect(states.completeSinceMs()).toBe(Number.POSITIVE_INFINITY);
-    expect(states.knows("a")).toBe(true);
+    expect(states.knows(a)).toBe(true);
     states.markFollowed();
     const notedMs = nowMs;
     nowMs += 11 * minuteMs;
-    states.note("b", eventOf({ generation: 2 }));
-    expect(states.knows("a")).toBe(false);
+    states.note(b, eventOf({ generation: 2 }));
+    expect(states.knows(a)).toBe(false);
     expect(states.completeSinceMs()).toBeGreaterThanOrEqual(notedMs);
   });
 });

@@ -9,34 +9,33 @@ import { createGrpcClient } from "../../platform/rpc/grpc/grpc-client.ts";
 import { HistoryService } from "../../wire/history-service.ts";
 
 /**
- * What history knows, asked before something is fired that may have been fired
- * before. Where history does not answer the answer is "not recorded": a repeat
- * is better than a loss.
+ * Asks history about what may have been fired before. If history does not
+ * answer, nothing counts as recorded: a repeat is better than a loss.
  */
-export interface Recorded extends Startable {
-  /** Which of these executions have any attempt or disposition. */
-  find(executionIds: readonly string[]): Promise<ReadonlySet<string>>;
+export interface HistoryLookup extends Startable {
+  /** Which of these executions have a record. */
+  findRecorded(executionIds: readonly string[]): Promise<ReadonlySet<string>>;
   /** Whether this attempt, or the end of its execution, is recorded. */
   hasAttempt(executionId: string, attempt: number): Promise<boolean>;
 }
 
-// A held batch has a second to spare; after that the occurrences are late.
+// A due batch comes 0.7 s before its second: at worst its occurrences are 0.3 s late for the sake of this.
 const timeoutMs = 1_000;
 // Both kinds of question, for all messages together.
 const maxQuestions = 32;
 
 const none: ReadonlySet<string> = new Set();
 
-export function createRecorded(
+export function createHistoryLookup(
   config: { address: Address; token?: string },
   deps: { clock: Clock; log: Log },
-): Recorded {
+): HistoryLookup {
   const target = { ...config, timeoutMs };
   const history = createGrpcClient(HistoryService, target, deps);
   const executions = createGrpcClient(ExecutionService, target, deps);
   const limit = pLimit(maxQuestions);
   return {
-    find: (executionIds) =>
+    findRecorded: (executionIds) =>
       limit(async () => {
         try {
           const answer = await history.findRecorded({ executionIds: [...executionIds] });

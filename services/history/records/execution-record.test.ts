@@ -1,12 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { ExecutionStatus, ExecutionTrigger } from "../../../gen/carillon/v1/execution_pb.ts";
+import { jobNamed } from "../../../test/support/job-ids.ts";
 import type { AttemptResult } from "../../wire/attempt-result.ts";
-import { amend, begin, type ExecutionRecord } from "./disposition.ts";
+import { amend, begin, type ExecutionRecord } from "./execution-record.ts";
 
 const { SUCCESS, FAILED, RETRYING, SKIPPED_PAUSED, SKIPPED_SUPERSEDED } = ExecutionStatus;
 
 const failed = (attempt: number, changes: Partial<AttemptResult> = {}): AttemptResult => ({
-  jobId: "job",
+  jobId: jobNamed("job"),
   second: 1_764_000_000,
   run: "",
   attempt,
@@ -83,6 +84,17 @@ describe("an execution that was started and whose job was paused before its retr
   it("ends with the first of two skips", () => {
     expect(recordOf([failed(1), skip(), deleted]).message).toContain("paused");
     expect(recordOf([deleted, failed(1), skip()]).message).toContain("deleted");
+  });
+});
+
+describe("an execution that several final attempts claim", () => {
+  it("stays as the first of them said, and keeps the others beside it", () => {
+    const [first, second] = [succeeded(1), failed(2, { final: true })];
+    const record = recordOf([first, second, succeeded(3)]);
+    expect(record).toMatchObject({ status: SUCCESS, decidedBy: 1, sentAtMs: 1_000, httpStatus: 200 });
+    expect(record.attempts.map(({ attempt }) => attempt)).toEqual([1, 2, 3]);
+    expect(amend(record, failed(1, { final: true }))).toBeUndefined();
+    expect(recordOf([second, first])).toMatchObject({ status: FAILED, decidedBy: 2 });
   });
 });
 

@@ -11,9 +11,9 @@ import type { Log } from "../../platform/process/log.ts";
 export interface Settlement {
   /** One occurrence is settled. */
   done(): void;
-  /** One occurrence cannot be settled here: the message is given back once the others have ended. */
-  failed(): void;
-  /** None of it was begun: others may do it, from now on. */
+  /** The broker would not store what settles one occurrence: the message is given back once the others are done with. */
+  refused(): void;
+  /** Gives the message back at once: none of it was begun, and others may do it. */
   giveBack(): void;
 }
 
@@ -21,8 +21,8 @@ export interface Settlement {
 export interface Settlements extends Startable {
   /**
    * Takes a message of so many occurrences into account. Undefined when it
-   * needs no work: it is in work here already, or was settled and its
-   * acknowledgement got lost.
+   * needs no work: it is in work here already, or it was acknowledged and that
+   * got lost.
    */
   take(message: JsMsg, occurrences: number): Settlement | undefined;
   /** Not now: to be delivered again after the span. */
@@ -38,9 +38,9 @@ export interface Settlements extends Startable {
 // A third of the consumers' ack wait, so that one lost message does no harm.
 const workingEveryMs = 1_500;
 // Enough for every message that was acknowledged shortly before a broker died.
-const settledRemembered = 16_384;
+const acknowledgedRemembered = 16_384;
 // After a refusal of the broker: its reason will not have gone at once.
-const failedDelayMs = 5_000;
+const refusedDelayMs = 5_000;
 
 interface Work extends Settlement {
   message: JsMsg;
@@ -52,30 +52,35 @@ export function createSettlements(deps: { clock: Clock; log: Log }): Settlements
   // By the message's place in the stream.
   const inWork = new Map<number, Work>();
   // Places whose acknowledgement was sent, with the stored time: a stream that was made anew counts from 1 again.
-  const settled = new Map<number, number>();
+  const acknowledged = new Map<number, number>();
   let cancelTimer: (() => void) | undefined;
   let stopped = false;
 
   const remember = (message: JsMsg) => {
-    settled.set(message.seq, message.info.timestampNanos);
-    if (settled.size <= settledRemembered) return;
-    for (const oldest of settled.keys()) {
-      settled.delete(oldest);
+    acknowledged.set(message.seq, message.info.timestampNanos);
+    if (acknowledged.size <= acknowledgedRemembered) return;
+    for (const oldest of acknowledged.keys()) {
+      acknowledged.delete(oldest);
       break;
     }
   };
 
   const createWork = (message: JsMsg, occurrences: number): Work => {
     let open = occurrences;
-    let lost = 0;
+    let refused = 0;
     const close = (work: Work) => {
       if (--open > 0) return;
       // Given back meanwhile: somebody else acknowledges it.
       if (inWork.get(work.message.seq) !== work) return;
       inWork.delete(work.message.seq);
-      if (lost > 0) {
-        log.warn({ event: "message_not_settled", stream: work.message.info.stream, sequence: work.message.seq, lost });
-        work.message.nak(failedDelayMs);
+      if (refused > 0) {
+        log.warn({
+          event: "message_not_settled",
+          stream: work.message.info.stream,
+          sequence: work.message.seq,
+          refused,
+        });
+        work.message.nak(refusedDelayMs);
         return;
       }
       remember(work.message);
@@ -87,8 +92,8 @@ export function createSettlements(deps: { clock: Clock; log: Log }): Settlements
       done() {
         close(this);
       },
-      failed() {
-        lost++;
+      refused() {
+        refused++;
         close(this);
       },
       giveBack() {
@@ -118,7 +123,7 @@ export function createSettlements(deps: { clock: Clock; log: Log }): Settlements
         // The stream was made anew: the old message is gone.
         inWork.delete(seq);
       }
-      if (message.redelivered && settled.get(seq) === message.info.timestampNanos) {
+      if (message.redelivered && acknowledged.get(seq) === message.info.timestampNanos) {
         message.ack();
         return undefined;
       }

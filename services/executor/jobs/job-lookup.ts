@@ -3,7 +3,7 @@ import { partitionOf } from "../../domain/identity/partition.ts";
 import type { Broker } from "../../platform/jetstream/broker.ts";
 import type { Log } from "../../platform/process/log.ts";
 import { streams } from "../../wire/streams.ts";
-import { subjects } from "../../wire/subjects.ts";
+import { lastMessageOf, subjects } from "../../wire/subjects.ts";
 import type { JobStates } from "./job-states.ts";
 
 /**
@@ -29,8 +29,7 @@ export function createJobLookup(broker: Broker, states: JobStates, log: Log): Jo
 
   const read = async (jobId: string) => {
     try {
-      // The direct get of the last message of a subject: any replica answers.
-      const subject = `$JS.API.DIRECT.GET.${streams.jobs}.${subjects.job(partitionOf(jobId), jobId)}`;
+      const subject = lastMessageOf(streams.jobs, subjects.job(partitionOf(jobId), jobId));
       const message = await broker.nc.request(subject, undefined, { timeout: timeoutMs });
       const code = message.headers?.code ?? 0;
       if (code === 0) states.note(jobId, message.data);

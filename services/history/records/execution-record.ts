@@ -7,11 +7,11 @@ export interface AttemptRecord extends Ending {
   attempt: number;
 }
 
-/** What is known of one execution; its ending is that of the attempt, or the skip, that decided it. */
+/** What is known of one execution. Its ending is that of the attempt or skip that decided it, or of its last attempt so far. */
 export interface ExecutionRecord extends Position, Ending {
   jobId: string;
   trigger: ExecutionTrigger;
-  /** The attempt that decided it; 0 while it waits for one, and when it was skipped. */
+  /** The attempt that decided it: the first final one to be recorded. 0 when none has, because it waits or a skip ended it. */
   decidedBy: number;
   /** By number, ascending. */
   attempts: readonly AttemptRecord[];
@@ -26,10 +26,11 @@ export interface ExecutionRecord extends Position, Ending {
  *   comes later: what was read once does not change.
  * - A skip decides only what no attempt has decided; the first of several stays.
  *   A final attempt that comes after it wins: the call was made.
- * - Where calls were made a skip took the place of a retry: the execution is
- *   FAILED as its highest attempt was, with a note of why no other followed, and
- *   decidedBy is 0. Not so SKIPPED_SUPERSEDED: that is only ever said of an
- *   occurrence before its first call, and attempts beside it are of a newer timing.
+ * - A skip beside attempts took the place of a retry: the execution is FAILED as
+ *   its highest attempt was, with a note of why no other followed, and decidedBy
+ *   is 0. SKIPPED_SUPERSEDED is the exception: an executor says it only before the
+ *   first call of an occurrence, so that the attempts beside it are those of a
+ *   newer timing.
  * - Of an attempt number the first record stays, unless a later one decides.
  * - While nothing has decided it the execution waits for its retry: RETRYING, with
  *   the ending of its highest attempt.

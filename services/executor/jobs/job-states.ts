@@ -1,13 +1,9 @@
-import { ExecutionTrigger } from "../../../gen/carillon/v1/execution_pb.ts";
-import { type Job, JobState } from "../../../gen/carillon/v1/job_pb.ts";
-import type { SkipReason } from "../../domain/delivery/outcome.ts";
+import type { Job } from "../../../gen/carillon/v1/job_pb.ts";
 import type { Clock } from "../../platform/process/clock.ts";
 import { dueEntryOf, writeDueEntry } from "../../wire/due-entry.ts";
 import { generationOf, type JobEvent, readJobEvent } from "../../wire/job-event.ts";
 import { type Call, compileCall } from "../calls/call.ts";
-
-/** What is to become of an occurrence, now that its moment has come. */
-export type Verdict = { kind: "fire"; call: Call } | { kind: "skip"; reason: SkipReason };
+import { judge, type Verdict } from "./verdict.ts";
 
 /**
  * The recent changes of jobs, so that what was changed after an occurrence was
@@ -29,7 +25,7 @@ export interface JobStates {
   judge(call: Call, started: boolean): Verdict;
 }
 
-// Due events are a second old when they fire; minutes cover a backlog and redeliveries.
+// Due batches are published 0.7 s before they fire; minutes cover a backlog and redeliveries.
 const keptMs = 10 * 60_000;
 const maxJobs = 100_000;
 // The broker's clock and ours: a message is compared by its time of storage.
@@ -83,21 +79,12 @@ export function createJobStates(clock: Clock): JobStates {
       const change = changes.get(call.jobId);
       if (!change || change.generation <= call.generation) return { kind: "fire", call };
       change.event ??= readJobEvent(change.bytes);
-      return judge(call, started, change, change.event);
+      return judge(call, started, change.event, (job) => {
+        change.call ??= callOf(job);
+        return change.call;
+      });
     },
   };
-}
-
-function judge(call: Call, started: boolean, change: Change, event: JobEvent): Verdict {
-  const { job } = event;
-  if (event.deleted || !job) return { kind: "skip", reason: "JOB_DELETED" };
-  // A manual run has nothing to do with the schedule, and keeps its own id: it fires as it was asked for.
-  if (call.trigger === ExecutionTrigger.MANUAL) return { kind: "fire", call };
-  if (job.state === JobState.PAUSED) return { kind: "skip", reason: "JOB_PAUSED" };
-  // The ticker publishes what the new timing asks for.
-  if (event.timingGeneration > call.generation && !started) return { kind: "skip", reason: "JOB_CHANGED" };
-  change.call ??= callOf(job);
-  return { kind: "fire", call: change.call };
 }
 
 function callOf(job: Job): Call {

@@ -1,0 +1,48 @@
+import type { JsMsg } from "nats";
+import { executionIdAt } from "../../domain/identity/position.ts";
+import type { Clock } from "../../platform/process/clock.ts";
+import type { Log } from "../../platform/process/log.ts";
+import type { Call } from "../calls/call.ts";
+import type { CallCache } from "../calls/call-cache.ts";
+import type { HttpCaller } from "../calls/http-caller.ts";
+import type { ExecutorMetrics } from "../executor-metrics.ts";
+import type { JobLookup } from "../jobs/job-lookup.ts";
+import type { JobStates } from "../jobs/job-states.ts";
+import type { Settlements } from "../settling/settlements.ts";
+import type { HistoryLookup } from "./history-lookup.ts";
+
+/** Takes in the messages of one consumer, holds what is in them until its time, and has the calls made. */
+export interface Intake {
+  onMessage(message: JsMsg): void;
+  /** Occurrences held until their time. */
+  held(): number;
+  /** Fires nothing more. Held due batches are given back here; held retries go back with their message. */
+  stop(): void;
+}
+
+export interface IntakeDeps {
+  clock: Clock;
+  log: Log;
+  calls: CallCache;
+  caller: HttpCaller;
+  states: JobStates;
+  lookup: JobLookup;
+  history: HistoryLookup;
+  settlements: Settlements;
+  metrics: ExecutorMetrics;
+}
+
+/** The id of a call's execution at a second. */
+export function idOf(call: Call, second: number): string {
+  return executionIdAt(call.jobId, { second, run: call.run });
+}
+
+/** One entry that cannot be read must not cost the others of its message. */
+export function readable<T>(log: Log, sequence: number, read: () => T): T | undefined {
+  try {
+    return read();
+  } catch (error) {
+    log.error({ event: "entry_malformed", sequence, err: error });
+    return undefined;
+  }
+}
