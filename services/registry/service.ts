@@ -14,14 +14,14 @@ import type { RegistryConfig } from "./config.ts";
 import { createApiDocs } from "./front-door/api-docs.ts";
 import { createExecutionProxy } from "./front-door/execution-proxy.ts";
 import { createMergedMetrics } from "./front-door/merged-metrics.ts";
-import type { ChangePublished } from "./jobs/change-jobs.ts";
+import type { ChangePublished } from "./jobs/job-changes.ts";
 import { createJobService } from "./jobs/job-service.ts";
-import { createRequestSweeper } from "./jobs/request-memory.ts";
+import { createRequestSweeper } from "./jobs/request-sweeper.ts";
 import { createRegistryMetrics } from "./registry-metrics.ts";
 import { createBrokerLink } from "./relay/broker-link.ts";
-import { createPublications } from "./relay/publications.ts";
+import { createPublications } from "./relay/publication-wait.ts";
 import { createRelay } from "./relay/relay.ts";
-import { createSqliteStore } from "./store/sqlite/sqlite-store.ts";
+import { createSqliteStore } from "./store/sqlite/sqlite-registry-store.ts";
 
 export interface RegistryService extends Service {
   addresses(): Required<ServiceAddresses>;

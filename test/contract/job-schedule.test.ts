@@ -2,8 +2,8 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { JobSchema } from "../../gen/carillon/v1/job_pb.ts";
 import { defineJob } from "../../services/registry/jobs/job-definition.ts";
-import { encodeRecord, newRecord, viewOf } from "../../services/registry/jobs/job-record.ts";
-import { encodeJobEvent } from "../../services/registry/relay/job-event.ts";
+import { encodeRecord, newRecord, viewOf } from "../../services/registry/jobs/stored-job.ts";
+import { encodeJobEvent } from "../../services/registry/relay/row-event.ts";
 import { readJobChange } from "../../services/ticker/io/job-change.ts";
 import { scheduleOf, secondNotBefore } from "../../services/wire/job-schedule.ts";
 

@@ -1,8 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { allLanes, lanes, type RegistryStore, storedState } from "../../services/registry/store/contract.ts";
-import { crashSuite } from "./registry-store.crash-suite.ts";
-import type { RegistryStoreEngine } from "./registry-store.engine.ts";
-import { receiptsSuite } from "./registry-store.receipts-suite.ts";
+import type { RegistryStoreEngine } from "../support/registry-engine.ts";
 import {
   callOf,
   change,
@@ -13,7 +11,9 @@ import {
   listAll,
   rowOf,
   takeAll,
-} from "./registry-store.rows.ts";
+} from "../support/registry-store-rows.ts";
+import { crashSuite } from "./registry-store.crash.ts";
+import { receiptsSuite } from "./registry-store.receipts.ts";
 
 /** The promises of RegistryStore, kept by each engine. */
 export function registryStoreSuite(engine: RegistryStoreEngine): void {

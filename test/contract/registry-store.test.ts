@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe } from "vitest";
-import { createSqliteStore } from "../../services/registry/store/sqlite/sqlite-store.ts";
+import { createSqliteStore } from "../../services/registry/store/sqlite/sqlite-registry-store.ts";
 import { registryStoreSuite } from "./registry-store.suite.ts";
 
 describe("the registry's store in SQLite", () => {
@@ -10,6 +10,6 @@ describe("the registry's store in SQLite", () => {
     newPlace: () => mkdtemp(join(tmpdir(), "carillon-store-")),
     removePlace: (place) => rm(place, { recursive: true, force: true }),
     storeAt: (place) => createSqliteStore({ dataDir: place }),
-    writerProgram: new URL("./registry-store.sqlite-writer.ts", import.meta.url).pathname,
+    writerProgram: new URL("../support/registry-store-writer.ts", import.meta.url).pathname,
   });
 });

@@ -11,13 +11,13 @@ import type { Clock, Random } from "../../platform/process/clock.ts";
 import type { ServiceHandlers } from "../../platform/rpc/call.ts";
 import { invalidField } from "../../platform/rpc/errors/rpc-error.ts";
 import type { RegistryStore } from "../store/contract.ts";
-import { type ChangePublished, createJobChanges } from "./change-jobs.ts";
-import { answerBytes, createJobCreation } from "./create-jobs.ts";
-import { decodeRecord, viewOf } from "./job-record.ts";
+import { type ChangePublished, createJobChanges } from "./job-changes.ts";
+import { answerBytes, createJobCreation } from "./job-creation.ts";
 import { createManualRuns } from "./manual-runs.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
 import { previewSchedule } from "./preview-schedule.ts";
 import { jobNotFound, rpcNotImplemented } from "./refusals.ts";
+import { decodeRecord, viewOf } from "./stored-job.ts";
 
 const defaultPageSize = 50;
 

@@ -6,9 +6,9 @@ import { type Clock, type Random, secondOf } from "../../platform/process/clock.
 import { writeDueBatch } from "../../wire/due-batch.ts";
 import { dueEntryOf, writeDueEntry } from "../../wire/due-entry.ts";
 import type { JobRow, RegistryStore } from "../store/contract.ts";
-import { decodeRecord } from "./job-record.ts";
 import { jobNotFound, requestIdReused } from "./refusals.ts";
-import { requestMemoryMs } from "./request-memory.ts";
+import { requestMemoryMs } from "./request-sweeper.ts";
+import { decodeRecord } from "./stored-job.ts";
 
 /** Runs a job once, beside its schedule: a due batch of its own, by way of the outbox. */
 export function createManualRuns(deps: {

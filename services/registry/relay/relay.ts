@@ -3,7 +3,7 @@ import { type Clock, sleep } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
 import { allLanes, lanes, type RegistryStore } from "../store/contract.ts";
-import type { Publications } from "./publications.ts";
+import type { Publications } from "./publication-wait.ts";
 import { createRebuild, type StreamState } from "./rebuild.ts";
 import { createReceipts } from "./receipts.ts";
 import type { RelayReceipt, RelayTask } from "./relay-task.ts";

@@ -13,8 +13,8 @@ import {
   type RegistryStore,
   storedState,
 } from "../store/contract.ts";
-import { encodeJobEvent } from "./job-event.ts";
 import type { RelayReceipt, RelayTask } from "./relay-task.ts";
+import { encodeJobEvent } from "./row-event.ts";
 
 /**
  * Publishes tasks until the broker has them.

@@ -4,15 +4,15 @@ import { type Broker, createBroker } from "../../../services/platform/jetstream/
 import { createPublisher, type Publisher } from "../../../services/platform/jetstream/publisher.ts";
 import { systemClock } from "../../../services/platform/process/clock.ts";
 import { createLog } from "../../../services/platform/process/log.ts";
-import { createPublications } from "../../../services/registry/relay/publications.ts";
+import { createPublications } from "../../../services/registry/relay/publication-wait.ts";
 import { createRelay, type Relay } from "../../../services/registry/relay/relay.ts";
 import { lanes, type RegistryStore } from "../../../services/registry/store/contract.ts";
-import { createSqliteStore } from "../../../services/registry/store/sqlite/sqlite-store.ts";
+import { createSqliteStore } from "../../../services/registry/store/sqlite/sqlite-registry-store.ts";
 import { createStreamKeeper } from "../../../services/wire/stream-keeper.ts";
 import { allowsAtomicBatches, streams } from "../../../services/wire/streams.ts";
-import { change, createIn, creationOf, deleteIn, idOf } from "../../contract/registry-store.rows.ts";
 import { type Nats, startNats } from "../../support/nats.ts";
 import { followJobs, type JobsStream, removeDir, tempDir } from "../../support/registry.ts";
+import { change, createIn, creationOf, deleteIn, idOf } from "../../support/registry-store-rows.ts";
 import { type StoreMethod, type StoreWatch, watchedStore } from "../../support/watched-store.ts";
 
 const log = createLog("test", "silent");

@@ -12,10 +12,10 @@ import {
 } from "../store/contract.ts";
 import { sameContents } from "../store/plan-creations.ts";
 import { defineJob } from "./job-definition.ts";
-import { encodeRecord, type JobRecord, newRecord, viewOf } from "./job-record.ts";
 import { problemsOfJob, unservedFields } from "./job-rules.ts";
 import { type FieldProblem, fieldsNotImplemented, invalidJob, requestIdReused } from "./refusals.ts";
-import { requestMemoryMs } from "./request-memory.ts";
+import { requestMemoryMs } from "./request-sweeper.ts";
+import { encodeRecord, type JobRecord, newRecord, viewOf } from "./stored-job.ts";
 
 export interface CreateJobs {
   one(request: CreateJobRequest): Promise<Job>;

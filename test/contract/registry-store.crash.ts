@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { describe, expect, it } from "vitest";
 import { lanes, type RegistryStore } from "../../services/registry/store/contract.ts";
-import type { RegistryStoreEngine } from "./registry-store.engine.ts";
-import { type Answered, listAll, takeAll } from "./registry-store.rows.ts";
+import type { RegistryStoreEngine } from "../support/registry-engine.ts";
+import { type Answered, listAll, takeAll } from "../support/registry-store-rows.ts";
 
 const rounds = 4;
 const answersARound = 150;

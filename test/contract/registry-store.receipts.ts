@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { allLanes, lanes, type OutboxEntry, type Receipt } from "../../services/registry/store/contract.ts";
-import type { SuiteStore } from "./registry-store.engine.ts";
-import { change, createIn, creationOf, idOf, takeAll } from "./registry-store.rows.ts";
+import type { SuiteStore } from "../support/registry-engine.ts";
+import { change, createIn, creationOf, idOf, takeAll } from "../support/registry-store-rows.ts";
 
 /** The outbox, the receipts of what was published from it, and the mark. */
 export function receiptsSuite({ store, reopen }: SuiteStore): void {

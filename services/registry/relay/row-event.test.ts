@@ -3,9 +3,9 @@ import { describe, expect, it } from "vitest";
 import { JobSchema } from "../../../gen/carillon/v1/job_pb.ts";
 import { readJobEvent } from "../../wire/job-event.ts";
 import { defineJob } from "../jobs/job-definition.ts";
-import { encodeRecord, newRecord } from "../jobs/job-record.ts";
+import { encodeRecord, newRecord } from "../jobs/stored-job.ts";
 import { type JobRow, storedState } from "../store/contract.ts";
-import { encodeJobEvent } from "./job-event.ts";
+import { encodeJobEvent } from "./row-event.ts";
 
 const definition = defineJob({
   ...fromBinary(JobSchema, new Uint8Array()),

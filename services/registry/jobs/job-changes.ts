@@ -7,15 +7,6 @@ import { invalidField, invalidFields } from "../../platform/rpc/errors/rpc-error
 import { type JobRow, type RegistryStore, type RowDecision, type StoredState, storedState } from "../store/contract.ts";
 import { copyFields, type FieldPath, maskOfPopulated, parseMask } from "./field-mask.ts";
 import { defineJob, withoutDerivedDefaults } from "./job-definition.ts";
-import {
-  type Change,
-  changedRecord,
-  decodeRecord,
-  encodeRecord,
-  etagOf,
-  type JobRecord,
-  viewOf,
-} from "./job-record.ts";
 import { problemsOfJob, unservedFields } from "./job-rules.ts";
 import { sameTiming } from "./job-timing.ts";
 import {
@@ -28,6 +19,15 @@ import {
   refuse,
   unwrap,
 } from "./refusals.ts";
+import {
+  type Change,
+  changedRecord,
+  decodeRecord,
+  encodeRecord,
+  etagOf,
+  type JobRecord,
+  viewOf,
+} from "./stored-job.ts";
 
 export interface ChangeJobs {
   update(request: UpdateJobRequest): Promise<Job>;

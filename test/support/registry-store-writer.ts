@@ -1,5 +1,5 @@
-import { createSqliteStore } from "../../services/registry/store/sqlite/sqlite-store.ts";
-import { writeUntilKilled } from "./registry-store.rows.ts";
+import { createSqliteStore } from "../../services/registry/store/sqlite/sqlite-registry-store.ts";
+import { writeUntilKilled } from "./registry-store-rows.ts";
 
 // Started by the suite, to be killed: <folder> <round>.
 const [dataDir = "", round = ""] = process.argv.slice(2);
