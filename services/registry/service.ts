@@ -19,9 +19,9 @@ import { createJobService } from "./jobs/job-service.ts";
 import { createRequestSweeper } from "./jobs/request-sweeper.ts";
 import { createRegistryMetrics } from "./registry-metrics.ts";
 import { createBrokerLink } from "./relay/broker-link.ts";
-import { createPublications } from "./relay/publication-wait.ts";
+import { createPublicationWait } from "./relay/publication-wait.ts";
 import { createRelay } from "./relay/relay.ts";
-import { createSqliteStore } from "./store/sqlite/sqlite-registry-store.ts";
+import { createSqliteRegistryStore } from "./store/sqlite/sqlite-registry-store.ts";
 
 export interface RegistryService extends Service {
   addresses(): Required<ServiceAddresses>;
@@ -32,7 +32,7 @@ const maxBatchRequestBytes = 16 * 1024 * 1024;
 
 export function createRegistry(config: RegistryConfig, deps: ServiceDeps): RegistryService {
   const { clock, random, log, metrics } = deps;
-  const store = createSqliteStore({ dataDir: config.dataDir });
+  const store = createSqliteRegistryStore({ dataDir: config.dataDir });
   const broker = createBroker({
     url: config.natsUrl,
     name: "carillon-registry",
@@ -41,7 +41,7 @@ export function createRegistry(config: RegistryConfig, deps: ServiceDeps): Regis
   });
   const keeper = createStreamKeeper(broker, { clock, log }, { replicas: config.replicas });
   const publisher = createPublisher(broker, { clock, log });
-  const publications = createPublications(clock);
+  const publications = createPublicationWait(clock);
   const relay = createRelay(store, publisher, publications, { clock, log });
   const link = createBrokerLink(
     broker,

@@ -56,8 +56,8 @@ export function registryStoreSuite(engine: RegistryStoreEngine): void {
       expect(await deleteIn(store, "a")).toBeUndefined();
       const states = await store.findStates(["c", "nobody", "a"]);
       expect(states).toEqual([rowOf("c"), undefined, rowOf("a", { generation: 2, state: storedState.deleted })]);
-      const { epoch } = await store.beginRebuild({ created: "x", sequence: 0 });
-      const published = { timingGeneration: 1, deleted: true, sequence: 1, epoch };
+      const { edition } = await store.beginRebuild({ created: "x", sequence: 0 });
+      const published = { timingGeneration: 1, deleted: true, sequence: 1, edition };
       // A job that stands is not removed by it.
       await store.writeReceipts(["a", "b"].map((jobId) => ({ jobId, keys: [], published })));
       expect(await store.findStates(["a"])).toEqual([undefined]);

@@ -3,9 +3,9 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { JobSchema } from "../../gen/carillon/v1/job_pb.ts";
 import {
   allLanes,
-  type JobCreation,
   type JobRow,
   lanes,
+  type NewRow,
   type OutboxEntry,
   type RegistryStore,
   type RememberedCall,
@@ -21,7 +21,7 @@ export function rowOf(jobId: string, over: Partial<JobRow> = {}): JobRow {
     timingGeneration: 1,
     effectiveFromMs: 1_790_000_000_123,
     timingSequence: 0,
-    timingEpoch: 0,
+    timingEdition: 0,
     job: Buffer.from(toBinary(JobSchema, create(JobSchema, { jobId, displayName: "größe" }))),
     ...over,
   };
@@ -36,7 +36,7 @@ export function callOf(
   return { requestId, fingerprint: Buffer.from(contents), answer: Buffer.from(answer), calledMs };
 }
 
-export const creationOf = (jobId: string, request?: RememberedCall): JobCreation => ({ row: rowOf(jobId), request });
+export const creationOf = (jobId: string, request?: RememberedCall): NewRow => ({ row: rowOf(jobId), request });
 
 export const createIn = (store: RegistryStore, ...jobIds: string[]) =>
   store.createJobs(
@@ -89,8 +89,8 @@ export type Answered =
 export async function writeUntilKilled(store: RegistryStore, round: string, tell: (answered: Answered) => void) {
   await store.start();
   let mark = await store.readMark();
-  if (mark.epoch === 0) mark = await store.beginRebuild({ created: "once", sequence: 0 });
-  const { epoch } = mark;
+  if (mark.edition === 0) mark = await store.beginRebuild({ created: "once", sequence: 0 });
+  const { edition } = mark;
   let { sequence } = mark;
   const known: string[] = [];
   const pick = (turn: number) => known[(turn * 7_919) % known.length];
@@ -123,7 +123,7 @@ export async function writeUntilKilled(store: RegistryStore, round: string, tell
       const receipts = taken
         .filter(({ key }) => key.lane !== lanes.change)
         .map(({ jobId, key }) => {
-          const published = { timingGeneration: 1, deleted: false, sequence: ++sequence, epoch };
+          const published = { timingGeneration: 1, deleted: false, sequence: ++sequence, edition };
           return { jobId, keys: [key], published };
         });
       await store.writeReceipts(receipts);

@@ -17,7 +17,7 @@ import { createManualRuns } from "./manual-runs.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
 import { previewSchedule } from "./preview-schedule.ts";
 import { jobNotFound, rpcNotImplemented } from "./refusals.ts";
-import { decodeRecord, viewOf } from "./stored-job.ts";
+import { decodeRow, viewOf } from "./stored-job.ts";
 
 const defaultPageSize = 50;
 
@@ -44,7 +44,7 @@ export function createJobService(deps: {
     });
     const nowMs = clock.nowMs();
     return create(ListJobsResponseSchema, {
-      jobs: rows.map((row) => viewOf(decodeRecord(row), nowMs)),
+      jobs: rows.map((row) => viewOf(decodeRow(row), nowMs)),
       nextPageToken: goesOn ? encodePageToken(rows.at(-1)?.jobId ?? "") : "",
     });
   };
@@ -57,7 +57,7 @@ export function createJobService(deps: {
     async getJob({ jobId }) {
       const row = await store.findJob(jobId);
       if (!row) throw jobNotFound(jobId);
-      return viewOf(decodeRecord(row), clock.nowMs());
+      return viewOf(decodeRow(row), clock.nowMs());
     },
     listJobs: list,
     updateJob: (request) => changes.update(request),

@@ -4,7 +4,7 @@ import type { Clock } from "../../platform/process/clock.ts";
  * Lets the answer to a change wait until the broker has it, so that tickers and
  * executors obey it by the time that the caller knows.
  */
-export interface Publications {
+export interface PublicationWait {
   /** Told by the relay: the broker keeps the job's state of this generation. */
   published(jobId: string, generation: number): void;
   /** Resolves when this state or a newer one is published, and after a moment in any case: the change itself stands. */
@@ -21,7 +21,7 @@ interface Waiter {
   done: () => void;
 }
 
-export function createPublications(clock: Clock): Publications {
+export function createPublicationWait(clock: Clock): PublicationWait {
   const waiters = new Map<string, Waiter[]>();
 
   const remove = (jobId: string, gone: (waiter: Waiter) => boolean) => {

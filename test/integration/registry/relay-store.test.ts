@@ -4,10 +4,10 @@ import { type Broker, createBroker } from "../../../services/platform/jetstream/
 import { createPublisher, type Publisher } from "../../../services/platform/jetstream/publisher.ts";
 import { systemClock } from "../../../services/platform/process/clock.ts";
 import { createLog } from "../../../services/platform/process/log.ts";
-import { createPublications } from "../../../services/registry/relay/publication-wait.ts";
+import { createPublicationWait } from "../../../services/registry/relay/publication-wait.ts";
 import { createRelay, type Relay } from "../../../services/registry/relay/relay.ts";
 import { lanes, type RegistryStore } from "../../../services/registry/store/contract.ts";
-import { createSqliteStore } from "../../../services/registry/store/sqlite/sqlite-registry-store.ts";
+import { createSqliteRegistryStore } from "../../../services/registry/store/sqlite/sqlite-registry-store.ts";
 import { createStreamKeeper } from "../../../services/wire/stream-keeper.ts";
 import { allowsAtomicBatches, streams } from "../../../services/wire/streams.ts";
 import { type Nats, startNats } from "../../support/nats.ts";
@@ -50,7 +50,7 @@ describe("the relay over a store that takes its time", { timeout: 60_000 }, () =
     retries = [];
     nats = await startNats({ sync: "default" });
     dataDir = await tempDir();
-    store = createSqliteStore({ dataDir });
+    store = createSqliteRegistryStore({ dataDir });
     await store.start();
     broker = createBroker({ url: nats.url, name: "test-registry", log });
     await broker.start();
@@ -61,7 +61,7 @@ describe("the relay over a store that takes its time", { timeout: 60_000 }, () =
       before: (method) => watch.before?.(method),
       after: (method) => watch.after?.(method),
     };
-    relay = createRelay(watchedStore(store, watched), publisher, createPublications(clock), { clock, log });
+    relay = createRelay(watchedStore(store, watched), publisher, createPublicationWait(clock), { clock, log });
     stream = await followJobs(nats.url);
   });
   afterEach(async () => {
@@ -183,7 +183,7 @@ describe("the relay over a store that takes its time", { timeout: 60_000 }, () =
     relay = createRelay(
       watchedStore(store, { before: (called) => watch.before?.(called) }),
       publisher,
-      createPublications(clock),
+      createPublicationWait(clock),
       {
         clock,
         log,
@@ -228,7 +228,7 @@ describe("the relay over a store that takes its time", { timeout: 60_000 }, () =
     await anew.until((events) => events.has("a") && events.has("b"));
     await anew.stop();
     await allWritten();
-    expect(await store.findStates(["a", "b"])).toMatchObject([{ timingEpoch: 2 }, { timingEpoch: 2 }]);
+    expect(await store.findStates(["a", "b"])).toMatchObject([{ timingEdition: 2 }, { timingEdition: 2 }]);
   });
 
   it("fills the stream when another rebuild begins while a page is read, and while its jobs wait behind others", async () => {
@@ -263,7 +263,7 @@ describe("the relay over a store that takes its time", { timeout: 60_000 }, () =
     await anew.until((events) => ids.every((id) => events.has(id)) && events.get(ids[0] ?? "")?.generation === 3);
     await anew.stop();
     await until(async () => (await store.readMark()).rebuiltUpTo === undefined);
-    expect(await store.readMark()).toMatchObject({ epoch: 3, created: "third" });
+    expect(await store.readMark()).toMatchObject({ edition: 3, created: "third" });
   });
 
   it.each([
@@ -284,7 +284,7 @@ describe("the relay over a store that takes its time", { timeout: 60_000 }, () =
     await store.start();
     const { outbox } = await store.counts();
     expect(outbox).toBeGreaterThanOrEqual(1);
-    relay = createRelay(store, publisher, createPublications(clock), { clock, log });
+    relay = createRelay(store, publisher, createPublicationWait(clock), { clock, log });
     await start();
     await published("a", 2);
     await allWritten();
@@ -292,7 +292,7 @@ describe("the relay over a store that takes its time", { timeout: 60_000 }, () =
 
   it("publishes with the next look what it was given no hint of", async () => {
     const deaf = watchedStore({ ...store, onOutbox: () => () => undefined }, {});
-    relay = createRelay(deaf, publisher, createPublications(clock), { clock, log });
+    relay = createRelay(deaf, publisher, createPublicationWait(clock), { clock, log });
     await start();
     await createIn(store, "a");
     await look();

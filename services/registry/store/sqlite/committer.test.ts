@@ -41,7 +41,7 @@ describe("writes that arrive together", () => {
     expect(commits()).toBe(3);
   });
 
-  it("are settled once it has drained", async () => {
+  it("are on disk once it has drained", async () => {
     const { committer, insert, ids } = openTable();
     const written = insert(1);
     await committer.drain();
