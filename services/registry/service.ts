@@ -14,7 +14,6 @@ import type { RegistryConfig } from "./config.ts";
 import { createApiDocs } from "./front-door/api-docs.ts";
 import { createExecutionProxy } from "./front-door/execution-proxy.ts";
 import { createMergedMetrics } from "./front-door/merged-metrics.ts";
-import type { ChangePublished } from "./jobs/job-changes.ts";
 import { createJobService } from "./jobs/job-service.ts";
 import { createRequestSweeper } from "./jobs/request-sweeper.ts";
 import { createRegistryMetrics } from "./registry-metrics.ts";
@@ -41,8 +40,8 @@ export function createRegistry(config: RegistryConfig, deps: ServiceDeps): Regis
   });
   const keeper = createStreamKeeper(broker, { clock, log }, { replicas: config.replicas });
   const publisher = createPublisher(broker, { clock, log });
-  const publications = createPublicationWait(clock);
-  const relay = createRelay(store, publisher, publications, { clock, log });
+  const wait = createPublicationWait({ clock, publishing: () => link.up() });
+  const relay = createRelay(store, publisher, wait, { clock, log });
   const link = createBrokerLink(
     broker,
     { keeper, publisher, relay, metrics: createRegistryMetrics(metrics, store) },
@@ -54,13 +53,13 @@ export function createRegistry(config: RegistryConfig, deps: ServiceDeps): Regis
     { clock },
   );
 
-  // While the broker is away nothing is published, and waiting for it would help nobody.
-  const published: ChangePublished = async (jobId, generation, changed) => {
-    if (link.up() && (changed || publications.awaited(jobId))) await publications.until(jobId, generation);
-  };
   const pipeline = createCallPipeline({ tokens: config.apiTokens }, { metrics, log, clock });
   const services = [
-    bindService(JobService, createJobService({ store, clock, random, published }), pipeline),
+    bindService(
+      JobService,
+      createJobService({ store, clock, random, afterPublication: wait.afterPublication }),
+      pipeline,
+    ),
     bindService(ExecutionService, createExecutionProxy({ store, clock, history }), pipeline),
   ];
   const ready = () => link.up();

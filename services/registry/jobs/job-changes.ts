@@ -30,43 +30,52 @@ export interface JobChanges {
 }
 
 /**
- * Resolves once the streams have a job's state of this generation, or cannot
- * have it soon. `changed`: whether this call made it; otherwise it is waited for
- * only if another call is about to publish it.
+ * Makes a call that may change a job, and resolves with its answer once the
+ * streams have the state that it answers with, or cannot have it soon.
+ * `changed`: whether the call has made that state.
  */
-export type ChangePublished = (jobId: string, generation: number, changed: boolean) => Promise<void>;
+export type AfterPublication = <T extends { generation: number; changed: boolean }>(
+  jobId: string,
+  call: () => Promise<T>,
+) => Promise<T>;
+
+/** What a call has made of a job, or left as it is. */
+interface Decided {
+  stored: StoredJob;
+  generation: number;
+  changed: boolean;
+}
 
 /** What changes a job that stands. Each is decided and written in one transaction; what changes nothing writes nothing. */
 export function createJobChanges(deps: {
   store: Pick<RegistryStore, "changeJob">;
   clock: Clock;
-  published: ChangePublished;
+  afterPublication: AfterPublication;
 }): JobChanges {
-  const { store, clock, published } = deps;
+  const { store, clock, afterPublication } = deps;
   const checkDefinition = createDefinitionCheck();
 
-  const change = async (
-    jobId: string,
-    etag: string,
-    decide: (stored: StoredJob, nowMs: number) => Decision<Change | undefined>,
-  ): Promise<StoredJob> => {
-    const answer = await store.changeJob(
-      jobId,
-      (row: JobRow): RowChange<Decision<{ stored: StoredJob; changed: boolean }>> => {
-        const stored = decodeRow(row);
-        const current = etagOf(jobId, stored.generation);
-        if (etag !== "" && etag !== current) return { answer: refuse(etagMismatch(jobId, current)) };
-        const decision = decide(stored, clock.nowMs());
-        if (!decision.ok) return { answer: decision };
-        if (!decision.value) return { answer: accept({ stored, changed: false }) };
-        const next = changedJob(stored, decision.value);
-        return { next: encodeRow(next), answer: accept({ stored: next, changed: true }) };
-      },
-    );
-    if (!answer) throw jobNotFound(jobId);
-    const { stored, changed } = unwrap(answer);
+  type Decide = (stored: StoredJob, nowMs: number) => Decision<Change | undefined>;
+  const decideOn = (row: JobRow, etag: string, decide: Decide): RowChange<Decision<Decided>> => {
+    const stored = decodeRow(row);
+    const { jobId, generation } = stored;
+    const current = etagOf(jobId, generation);
+    if (etag !== "" && etag !== current) return { answer: refuse(etagMismatch(jobId, current)) };
+    const decision = decide(stored, clock.nowMs());
+    if (!decision.ok) return { answer: decision };
+    if (!decision.value) return { answer: accept({ stored, generation, changed: false }) };
+    const next = changedJob(stored, decision.value);
+    const answer = accept({ stored: next, generation: next.generation, changed: true });
+    return { next: encodeRow(next), answer };
+  };
+
+  const change = async (jobId: string, etag: string, decide: Decide): Promise<StoredJob> => {
     // Whoever has the answer may rely on it: nothing that was changed away from starts any more.
-    await published(jobId, stored.generation, changed);
+    const { stored } = await afterPublication(jobId, async () => {
+      const decision = await store.changeJob(jobId, (row) => decideOn(row, etag, decide));
+      if (!decision) throw jobNotFound(jobId);
+      return unwrap(decision);
+    });
     return stored;
   };
 

@@ -11,7 +11,7 @@ import type { Clock, Random } from "../../platform/process/clock.ts";
 import type { ServiceHandlers } from "../../platform/rpc/call.ts";
 import { invalidField } from "../../platform/rpc/errors/rpc-error.ts";
 import type { RegistryStore } from "../store/contract.ts";
-import { type ChangePublished, createJobChanges } from "./job-changes.ts";
+import { type AfterPublication, createJobChanges } from "./job-changes.ts";
 import { answerBytes, createJobCreation } from "./job-creation.ts";
 import { createManualRuns } from "./manual-runs.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
@@ -26,12 +26,12 @@ export function createJobService(deps: {
   store: RegistryStore;
   clock: Clock;
   random: Random;
-  published: ChangePublished;
+  afterPublication: AfterPublication;
 }): ServiceHandlers<typeof JobService> {
-  const { store, clock, random, published } = deps;
+  const { store, clock, random, afterPublication } = deps;
   const nextJobId = createJobIds({ nowMs: clock.nowMs, random });
   const creation = createJobCreation({ store, clock, nextJobId });
-  const changes = createJobChanges({ store, clock, published });
+  const changes = createJobChanges({ store, clock, afterPublication });
   const run = createManualRuns({ store, clock, random });
 
   const list = async ({ pageSize, pageToken }: ListJobsRequest) => {

@@ -29,7 +29,7 @@ const retryDelayMs = 1_000;
 export function createRelay(
   store: RegistryStore,
   publisher: Publisher,
-  publications: PublicationWait,
+  wait: Pick<PublicationWait, "published">,
   deps: { clock: Clock; log: Log },
 ): Relay {
   const { clock, log } = deps;
@@ -66,7 +66,7 @@ export function createRelay(
     publisher,
     {
       stream: () => ({ edition: rebuild.edition(), atomicBatches }),
-      onPublished: publications.published,
+      onPublished: wait.published,
       onReceipt: receipts.add,
       onWaiting: receipts.hurry,
     },

@@ -61,7 +61,12 @@ describe("the relay over a store that takes its time", { timeout: 60_000 }, () =
       before: (method) => watch.before?.(method),
       after: (method) => watch.after?.(method),
     };
-    relay = createRelay(watchedStore(store, watched), publisher, createPublicationWait(clock), { clock, log });
+    relay = createRelay(
+      watchedStore(store, watched),
+      publisher,
+      createPublicationWait({ clock, publishing: () => true }),
+      { clock, log },
+    );
     stream = await followJobs(nats.url);
   });
   afterEach(async () => {
@@ -183,7 +188,7 @@ describe("the relay over a store that takes its time", { timeout: 60_000 }, () =
     relay = createRelay(
       watchedStore(store, { before: (called) => watch.before?.(called) }),
       publisher,
-      createPublicationWait(clock),
+      createPublicationWait({ clock, publishing: () => true }),
       {
         clock,
         log,
@@ -284,7 +289,7 @@ describe("the relay over a store that takes its time", { timeout: 60_000 }, () =
     await store.start();
     const { outbox } = await store.counts();
     expect(outbox).toBeGreaterThanOrEqual(1);
-    relay = createRelay(store, publisher, createPublicationWait(clock), { clock, log });
+    relay = createRelay(store, publisher, createPublicationWait({ clock, publishing: () => true }), { clock, log });
     await start();
     await published("a", 2);
     await allWritten();
@@ -292,7 +297,7 @@ describe("the relay over a store that takes its time", { timeout: 60_000 }, () =
 
   it("publishes with the next look what it was given no hint of", async () => {
     const deaf = watchedStore({ ...store, onOutbox: () => () => undefined }, {});
-    relay = createRelay(deaf, publisher, createPublicationWait(clock), { clock, log });
+    relay = createRelay(deaf, publisher, createPublicationWait({ clock, publishing: () => true }), { clock, log });
     await start();
     await createIn(store, "a");
     await look();
