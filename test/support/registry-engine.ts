@@ -1,18 +1,53 @@
+import { afterEach, beforeEach } from "vitest";
 import type { RegistryStore } from "../../services/registry/store/contract.ts";
 
-/** What the suite has to know of a database. */
-export interface RegistryStoreEngine {
-  /** A place in which there is no store yet, and the end of it. */
-  newPlace(): Promise<string>;
+/** One way of keeping what the registry remembers, for the suite that all of them pass. */
+export interface RegistryEngine {
+  readonly name: string;
+  /** The module that exports this very object as `engine`: another process loads it from there. */
+  readonly module: string;
+  /** Makes room for a store, and names it so that another process can open it. */
+  createPlace(): Promise<string>;
   removePlace(place: string): Promise<void>;
-  /** The store at a place, to be started: what was written there before is in it. */
-  storeAt(place: string): RegistryStore;
-  /** A program that runs writeUntilKilled on the store at its first argument, its second names the round. */
-  writerProgram: string;
+  /** A store that is not started: what was written at the place before is in it. */
+  create(place: string): RegistryStore;
 }
 
-/** A store that is started before each test, at a place of its own. */
-export interface SuiteStore {
-  store(): RegistryStore;
+export interface StoreRig {
+  readonly place: string;
+  /** The one that is open. */
+  readonly store: RegistryStore;
+  /** Stops it, and opens the same place again. */
   reopen(): Promise<RegistryStore>;
+}
+
+/** An empty store of its own for each test that follows. */
+export function useStore(engine: RegistryEngine): StoreRig {
+  let place: string;
+  let store: RegistryStore;
+  const open = async () => {
+    store = engine.create(place);
+    await store.start();
+    return store;
+  };
+  beforeEach(async () => {
+    place = await engine.createPlace();
+    await open();
+  });
+  afterEach(async () => {
+    await store.stop();
+    await engine.removePlace(place);
+  });
+  return {
+    get place() {
+      return place;
+    },
+    get store() {
+      return store;
+    },
+    async reopen() {
+      await store.stop();
+      return open();
+    },
+  };
 }
