@@ -1,16 +1,13 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 import { lanes, type RegistryStore } from "../../services/registry/store/contract.ts";
-import { type RegistryEngine, useStore } from "../support/registry-engine.ts";
+import { type RegistryEngine, registryStoreWriter, useStore } from "../support/registry-engine.ts";
 import { type Answered, batchOf, listAll, takeAll } from "../support/registry-store-rows.ts";
 
 const rounds = 4;
 const answersARound = 150;
-
-const writer = fileURLToPath(new URL("../support/registry-store-writer.ts", import.meta.url));
 
 /** What a store has after the process that wrote to it was killed, in the middle of whatever it did. */
 export function crashSuite(engine: RegistryEngine): void {
@@ -36,7 +33,7 @@ export function crashSuite(engine: RegistryEngine): void {
 
 /** Kills the writer after so many answers; resolves with those that came through. */
 async function writeAndKill(engine: RegistryEngine, place: string, round: number): Promise<Answered[]> {
-  const child: ChildProcess = spawn(process.execPath, [writer, engine.module, place, String(round)], {
+  const child: ChildProcess = spawn(process.execPath, [registryStoreWriter, engine.module, place, String(round)], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const exited = once(child, "exit");

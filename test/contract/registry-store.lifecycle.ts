@@ -1,7 +1,9 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { describe, expect, it } from "vitest";
 import { allLanes, type RegistryStore } from "../../services/registry/store/contract.ts";
-import { type RegistryEngine, useStore } from "../support/registry-engine.ts";
-import { change, createIn, idOf, jobA, runOf } from "../support/registry-store-rows.ts";
+import { type RegistryEngine, registryStoreWriter, useStore } from "../support/registry-engine.ts";
+import { change, createIn, idOf, idsOf, jobA, jobB, listAll, runOf } from "../support/registry-store-rows.ts";
 
 /** When a store may be used, and by whom. */
 export function lifecycleSuite(engine: RegistryEngine): void {
@@ -47,5 +49,44 @@ export function lifecycleSuite(engine: RegistryEngine): void {
       await Promise.all([rig.store.start(), rig.store.start()]);
       expect((await rig.store.counts()).active).toBe(ids.length);
     });
+
+    it("is opened by one only, until that one stops", async () => {
+      await createIn(rig.store, jobA);
+      const second = engine.create(rig.place);
+      await expect(second.start()).rejects.toThrow(/another/);
+      await second.stop();
+      expect(await statuses(callsOf(second))).toEqual(new Set(["rejected"]));
+      await createIn(rig.store, jobB);
+      await rig.store.stop();
+      const third = engine.create(rig.place);
+      await third.start();
+      await expect(rig.store.start()).rejects.toThrow(/another/);
+      expect(idsOf(await listAll(third))).toEqual([jobA, jobB]);
+      await third.stop();
+      await rig.store.start();
+    });
+
+    it("is opened by one process only, until that one dies", async () => {
+      await rig.store.stop();
+      const holder = await holdOpen(engine, rig.place);
+      await expect(rig.store.start()).rejects.toThrow(/another/);
+      await holder.kill();
+      await rig.store.start();
+      expect(await rig.store.counts()).toMatchObject({ active: 0 });
+    });
   });
+}
+
+/** Another process that has the store open. */
+async function holdOpen(engine: RegistryEngine, place: string): Promise<{ kill(): Promise<void> }> {
+  const child = spawn(process.execPath, [registryStoreWriter, engine.module, place, "hold"], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  await once(child.stdout, "data");
+  return {
+    async kill() {
+      child.kill("SIGKILL");
+      await once(child, "exit");
+    },
+  };
 }

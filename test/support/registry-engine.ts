@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach } from "vitest";
 import type { RegistryStore } from "../../services/registry/store/contract.ts";
 
@@ -12,6 +13,9 @@ export interface RegistryEngine {
   /** A store that is not started: what was written at the place before is in it. */
   create(place: string): RegistryStore;
 }
+
+/** The program that opens a store in a process of its own. */
+export const registryStoreWriter = fileURLToPath(new URL("./registry-store-writer.ts", import.meta.url));
 
 export interface StoreRig {
   readonly place: string;

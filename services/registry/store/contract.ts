@@ -3,8 +3,17 @@ import type { Startable } from "../../platform/process/lifecycle.ts";
 /**
  * What the registry remembers: the jobs, what must still be told to the streams
  * (the outbox), what calls with a request id were answered, and which JOBS
- * stream is being kept (the mark). Usable between start and stop; a stop lets
- * the calls before it finish.
+ * stream is being kept (the mark). A new engine stands behind it when
+ * test/contract/registry-store.suite.ts passes over it.
+ *
+ * Usable between start and stop; a stop lets the calls before it finish. `start`
+ * rejects while another store, of this or another process, has the same place
+ * open; a process that dies has nothing open any more.
+ *
+ * A job id is a UUID of version 7 in lower case (services/domain/identity), and
+ * rows have no other. Where a client's own text may be looked up (findJob,
+ * findStates, changeJob, addRun) any other text names no job, whatever an engine
+ * could make of it. A request id is any text.
  *
  * What holds for each method:
  *

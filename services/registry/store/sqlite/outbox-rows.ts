@@ -28,7 +28,7 @@ export function createOutboxRows(db: Sqlite): OutboxRows {
   const highest = db.prepare<[number], { id: number | null }>(`select max(id) as id from outbox where lane = ?`);
   const count = db.prepare<[], { n: number }>(`select count(*) as n from outbox`);
 
-  // One process writes; ids may begin anew once a lane has run empty and the process ended.
+  // One store writes; ids may begin anew once a lane has run empty and the process ended.
   const lastIds = new Map<Lane, number>(allLanes.map((lane) => [lane, highest.get(lane)?.id ?? 0]));
   /** Up to where each lane is handed out. */
   const cursors = new Map<Lane, number>();

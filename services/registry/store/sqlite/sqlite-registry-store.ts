@@ -1,6 +1,6 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { openSqlite } from "../../../platform/sql/sqlite.ts";
+import { openSoleSqlite } from "../../../platform/sql/sole-sqlite.ts";
 import { type AddedRun, lanes, type RegistryStore, sameContents } from "../contract.ts";
 import { planCreations } from "../plan-creations.ts";
 import { createCommitter } from "./committer.ts";
@@ -14,9 +14,9 @@ import { createRequestRows } from "./request-rows.ts";
 const rowsPerJob = 2;
 
 /**
- * The registry's memory in SQLite: <data folder>/registry/registry.db. Reads
- * and decisions run one after the other in this process, so that each decision
- * is made once, on the row as it is.
+ * The registry's memory in SQLite: <data folder>/registry/registry.db. One store
+ * has the file: reads and decisions run one after the other in its process, so
+ * that each decision is made once, on the row as it is.
  */
 export function createSqliteRegistryStore(config: { dataDir: string }): RegistryStore {
   const listeners = new Set<() => void>();
@@ -160,7 +160,7 @@ export function createSqliteRegistryStore(config: { dataDir: string }): Registry
       if (!closing) return stopping;
       // Nothing more is taken in; what was handed in before is still written.
       opened = undefined;
-      stopping = closing.committer.drain().finally(() => closing.db.close());
+      stopping = closing.committer.drain().finally(closing.close);
       return stopping;
     },
   };
@@ -169,9 +169,9 @@ export function createSqliteRegistryStore(config: { dataDir: string }): Registry
 function openTables(dataDir: string, onCommitted: () => void) {
   const folder = join(dataDir, "registry");
   mkdirSync(folder, { recursive: true });
-  const db = openSqlite(join(folder, "registry.db"), migrations);
+  const { db, close } = openSoleSqlite(join(folder, "registry.db"), migrations);
   return {
-    db,
+    close,
     committer: createCommitter(db, onCommitted),
     jobs: createJobRows(db),
     outbox: createOutboxRows(db),
