@@ -170,14 +170,19 @@ function openTables(dataDir: string, onCommitted: () => void) {
   const folder = join(dataDir, "registry");
   mkdirSync(folder, { recursive: true });
   const { db, close } = openSoleSqlite(join(folder, "registry.db"), migrations);
-  return {
-    close,
-    committer: createCommitter(db, onCommitted),
-    jobs: createJobRows(db),
-    outbox: createOutboxRows(db),
-    requests: createRequestRows(db),
-    mark: createMarkRow(db),
-  };
+  try {
+    return {
+      close,
+      committer: createCommitter(db, onCommitted),
+      jobs: createJobRows(db),
+      outbox: createOutboxRows(db),
+      requests: createRequestRows(db),
+      mark: createMarkRow(db),
+    };
+  } catch (error) {
+    close();
+    throw error;
+  }
 }
 
 /** What a function that was handed in said. Its throw must not end the transaction, which others share. */
