@@ -44,7 +44,7 @@ export function createRegistry(config: RegistryConfig, deps: ServiceDeps): Regis
   const relay = createRelay(store, publisher, wait, { clock, log });
   const link = createBrokerLink(
     broker,
-    { keeper, publisher, relay, metrics: createRegistryMetrics(metrics, store) },
+    { keeper, publisher, relay, onBacklog: createRegistryMetrics(metrics, store).setBacklog },
     { clock, log },
   );
   const history = createGrpcClient(
