@@ -115,5 +115,25 @@ export function changesSuite(engine: RegistryEngine): void {
       await createIn(rig.store, jobB);
       expect(await rig.store.addRun(jobB, runOf(jobB, "3"), asked("other", jobB, "three"))).toEqual({ kind: "added" });
     });
+
+    it("is made once of calls with one request id that come together, also for several jobs", async () => {
+      await createIn(rig.store, jobA, jobB);
+      const calls = Array.from({ length: 30 }, (_, number) => {
+        const jobId = number % 3 === 0 ? jobB : jobA;
+        return rig.store.addRun(jobId, runOf(jobId, `${number}`), asked("together", jobId, `answer ${number}`));
+      });
+      const outcomes = await Promise.all(calls);
+      const made = outcomes.findIndex(({ kind }) => kind === "added");
+      const same = { kind: "earlier", answer: Buffer.from(`answer ${made}`) };
+      const other = { kind: "reused" };
+      expect(outcomes).toEqual(
+        outcomes.map((_, number) => {
+          if (number === made) return { kind: "added" };
+          return (number % 3 === 0) === (made % 3 === 0) ? same : other;
+        }),
+      );
+      const runs = (await takeAll(rig.store)).flatMap(({ run }) => run ?? []);
+      expect(runs).toEqual([runOf(made % 3 === 0 ? jobB : jobA, `${made}`)()]);
+    });
   });
 }

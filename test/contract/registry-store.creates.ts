@@ -76,6 +76,30 @@ export function createsSuite(engine: RegistryEngine): void {
       expect(await rig.store.counts()).toEqual({ active: 1, paused: 0, outbox: 1 });
     });
 
+    it("makes one job of each request id of two batches that have them in opposite order", async () => {
+      const rounds = 10;
+      const namesOf = (round: number) => Array.from({ length: 20 }, (_, index) => `${round}/${index}`);
+      for (let round = 0; round < rounds; round++) {
+        const names = namesOf(round);
+        const batch = (ordered: readonly string[], firstId: number) => {
+          const ids = ordered.map((_, index) => idOf(firstId + index));
+          const creations = ids.map((id, index) => creationOf(id, callOf(ordered[index] ?? "", "x", id)));
+          return { ids, ordered, created: rig.store.createJobs(creations, keptAll) };
+        };
+        const batches = [batch(names, round * 100), batch(names.toReversed(), round * 100 + 50)];
+        const answers = await Promise.all(
+          batches.map(async ({ ids, ordered, created }) => {
+            const outcome = await created;
+            if (outcome.kind !== "created") throw new Error(outcome.kind);
+            const answerOf = (index: number) => String(outcome.earlier.get(index) ?? ids[index]);
+            return new Map(ordered.map((name, index) => [name, answerOf(index)]));
+          }),
+        );
+        expect(names.map((name) => answers[0]?.get(name))).toEqual(names.map((name) => answers[1]?.get(name)));
+      }
+      expect(await rig.store.counts()).toEqual({ active: rounds * 20, paused: 0, outbox: rounds * 20 });
+    });
+
     it("forgets a request id from before the instant that it is asked with, and remembers its next use", async () => {
       await rig.store.createJobs([creationOf(jobA, callOf("id", "x", "old", 1_000))], keptAll);
       expect(await rig.store.findAnswers(["id"], 1_000)).toMatchObject([{ answer: Buffer.from("old") }]);

@@ -1,5 +1,6 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { storedState } from "../../services/registry/store/contract.ts";
+import { lanes, storedState } from "../../services/registry/store/contract.ts";
 import { type RegistryEngine, useStore } from "../support/registry-engine.ts";
 import {
   change,
@@ -14,6 +15,8 @@ import {
   keptAll,
   listAll,
   rowOf,
+  runOf,
+  takeAll,
 } from "../support/registry-store-rows.ts";
 
 /** What is found of jobs, one by one and page by page. */
@@ -45,6 +48,55 @@ export function readingSuite(engine: RegistryEngine): void {
       await rig.store.writeReceipts([jobA, jobB].map((jobId) => ({ jobId, keys: [], published })));
       expect(await rig.store.findStates([jobA])).toEqual([undefined]);
       expect(await rig.store.findJob(jobB)).toBeDefined();
+    });
+
+    it("is not found by any text but its id as it is written", async () => {
+      await createIn(rig.store, jobA);
+      const texts = [
+        "",
+        "nobody",
+        jobA.toUpperCase(),
+        `{${jobA}}`,
+        jobA.replaceAll("-", ""),
+        ` ${jobA}`,
+        "\u0000",
+        jobE,
+      ];
+      for (const text of texts) {
+        expect(await rig.store.findJob(text), text).toBeUndefined();
+        expect(await change(rig.store, text), text).toBeUndefined();
+        expect(await rig.store.addRun(text, runOf(jobA, "1")), text).toEqual({ kind: "no job" });
+      }
+      expect(await rig.store.findStates([...texts, jobA])).toEqual([...texts.map(() => undefined), rowOf(jobA)]);
+      expect(await rig.store.counts()).toMatchObject({ outbox: 1 });
+    });
+
+    it("is found at least as new as each outbox entry that was taken before", async () => {
+      const ids = Array.from({ length: 10 }, (_, number) => idOf(number));
+      await createIn(rig.store, ...ids);
+      await takeAll(rig.store);
+      let over = false;
+      const changing = Promise.all(
+        ids.map(async (id) => {
+          for (let turn = 0; turn < 20; turn++) await change(rig.store, id);
+        }),
+      ).finally(() => {
+        over = true;
+      });
+      const taken = new Map(ids.map((id) => [id, 1]));
+      const older: string[] = [];
+      for (let last = false; !last; ) {
+        last = over;
+        for (const { jobId } of await rig.store.takeOutbox([lanes.change], 30)) {
+          taken.set(jobId, (taken.get(jobId) ?? 0) + 1);
+        }
+        const states = await rig.store.findStates(ids);
+        older.push(...ids.filter((id, index) => (states[index]?.generation ?? 0) < (taken.get(id) ?? 0)));
+        await nextTurn();
+      }
+      await changing;
+      expect(older).toEqual([]);
+      expect(new Set(taken.values())).toEqual(new Set([21]));
     });
   });
 

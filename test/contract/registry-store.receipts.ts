@@ -1,5 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { allLanes, lanes, type OutboxEntry, type Receipt } from "../../services/registry/store/contract.ts";
+import {
+  allLanes,
+  lanes,
+  type OutboxEntry,
+  type Receipt,
+  type StreamMark,
+} from "../../services/registry/store/contract.ts";
 import { type RegistryEngine, useStore } from "../support/registry-engine.ts";
 import {
   change,
@@ -154,6 +160,33 @@ export function receiptsSuite(engine: RegistryEngine): void {
       expect(await rig.store.readMark()).toEqual({ edition, created: "stream", sequence: 3, rebuiltUpTo: "" });
       await rig.reopen();
       expect(idsOf(await takeAll(rig.store))).toEqual([jobA]);
+    });
+
+    it("written while a rebuild begins come wholly before it or change nothing", async () => {
+      const rounds = 20;
+      let edition = await beginStream();
+      for (let round = 0; round < rounds; round++) {
+        const id = idOf(round);
+        await createIn(rig.store, id);
+        const [entry] = await takeAll(rig.store);
+        if (!entry) throw new Error("nothing was taken");
+        const write = () =>
+          rig.store.writeReceipts([receiptOf(entry, 1_000 + round, edition)], { edition, rebuiltUpTo: id });
+        const begin = () => rig.store.beginRebuild({ created: `${round}`, sequence: round });
+        const [counted, mark] =
+          round % 2 === 0
+            ? await Promise.all([write(), begin()])
+            : ((await Promise.all([begin(), write()])).toReversed() as [number, StreamMark]);
+        expect(mark).toEqual({ edition: edition + 1, created: `${round}`, sequence: round, rebuiltUpTo: "" });
+        expect(await rig.store.readMark()).toEqual(mark);
+        const wasFirst = counted === edition;
+        if (!wasFirst) expect(counted).toBe(mark.edition);
+        const noted = wasFirst ? { timingSequence: 1_000 + round, timingEdition: edition } : { timingSequence: 0 };
+        expect(await rig.store.findJob(id)).toMatchObject(noted);
+        expect((await rig.store.counts()).outbox).toBe(wasFirst ? 0 : 1);
+        if (!wasFirst) await rig.store.writeReceipts([receiptOf(entry, round, mark.edition)]);
+        ({ edition } = mark);
+      }
     });
   });
 
