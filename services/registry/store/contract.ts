@@ -52,8 +52,8 @@ export interface RegistryStore extends Startable {
    * Changes one job: replaces its row by what `decide` makes of it, and adds an
    * outbox entry in the lane of changes. Without a next row nothing is written.
    * Of calls that come together each decides on what the one before it left.
-   * Resolves with its answer; with undefined when there is no such
-   * job, or it is deleted.
+   * Resolves with the answer that goes with it; with undefined when there is no
+   * such job, or it is deleted.
    *
    * The next row has a higher generation. A deletion is a row in state
    * `deleted`: only findStates finds it still, until its tombstone's receipt is written.
@@ -82,10 +82,10 @@ export interface RegistryStore extends Startable {
   findStates(jobIds: readonly string[]): Promise<(JobRow | undefined)[]>;
 
   /**
-   * Jobs after an id, in order of id, deleted ones left out: up to `limit`, and
-   * fewer once their definitions take `maxBytes` together; at least one, if one
-   * is left. Going on after the last id of a page neither repeats a job nor
-   * skips one that stood all the while.
+   * Jobs after an id, or from the first on after "", in order of id, deleted ones
+   * left out: up to `limit`, and fewer once their definitions take `maxBytes`
+   * together; at least one, if one is left. Going on after the last id of a page
+   * neither repeats a job nor skips one that stood all the while.
    */
   listJobs(page: { afterId: string; limit: number; maxBytes: number }): Promise<JobPage>;
 
@@ -263,6 +263,6 @@ export interface StreamMark extends RebuildProgress {
 export interface RebuildProgress {
   /** Of JOBS: how many streams it has been, counted with the losses within one. Part of each message id. */
   edition: number;
-  /** While the stream is filled anew: jobs up to this id are in it. Undefined when it is whole. */
+  /** While the stream is filled anew: jobs up to this id are in it ("": none yet). Undefined when it is whole. */
   rebuiltUpTo: string | undefined;
 }
