@@ -70,7 +70,7 @@ export function createJobChanges(deps: {
   };
 
   const change = async (jobId: string, etag: string, decide: Decide): Promise<StoredJob> => {
-    // Whoever has the answer may rely on it: nothing that was changed away from starts any more.
+    // Whoever has the answer may rely on it: no call starts any more that follows the state before.
     const { stored } = await afterPublication(jobId, async () => {
       const decision = await store.changeJob(jobId, (row) => decideOn(row, etag, decide));
       if (!decision) throw jobNotFound(jobId);

@@ -6,7 +6,7 @@ export interface FieldProblem extends FieldViolation {
   reason: string;
 }
 
-/** Whether a request is accepted. A value, and not a throw: the store is for surprises to fail, and refusals are none. */
+/** Whether the registry accepts a request. It leaves the transaction as a value: what is thrown in there is a surprise. */
 export type Decision<T> = { ok: true; value: T } | { ok: false; refusal: RpcError };
 
 export const accept = <T>(value: T): Decision<T> => ({ ok: true, value });
