@@ -142,6 +142,24 @@ describe("the relay over a store that takes its time", { timeout: 60_000 }, () =
     expect(rig.retries).toEqual([]);
   });
 
+  it("publishes a change though it takes up no more created jobs until receipts are written", async () => {
+    await rig.start();
+    await createIn(rig.store, jobA);
+    await rig.allWritten();
+    const writing = rig.hold("before", "writeReceipts");
+    const ids = Array.from({ length: 3_000 }, (_, number) => idOf(number));
+    await createIn(rig.store, ...ids);
+    // As many as may be under way at once.
+    await rig.published(ids[2_047] ?? "", 1);
+    await writing.held;
+    await change(rig.store, jobA);
+    await rig.published(jobA, 2);
+    expect(rig.stream.events.has(ids[2_048] ?? "")).toBe(false);
+    writing.release();
+    await rig.published(ids.at(-1) ?? "", 1);
+    await rig.allWritten();
+  });
+
   it("publishes with the next look what it was given no hint of", async () => {
     const deaf = watchedStore({ ...rig.store, onOutbox: () => () => undefined }, {});
     rig.replaceRelay(deaf);
