@@ -14,14 +14,13 @@ import type { RegistryConfig } from "./config.ts";
 import { createApiDocs } from "./front-door/api-docs.ts";
 import { createExecutionProxy } from "./front-door/execution-proxy.ts";
 import { createMergedMetrics } from "./front-door/merged-metrics.ts";
-import type { ChangePublished } from "./jobs/change-jobs.ts";
 import { createJobService } from "./jobs/job-service.ts";
-import { createRequestSweeper } from "./jobs/request-memory.ts";
+import { createRequestSweeper } from "./jobs/request-sweeper.ts";
 import { createRegistryMetrics } from "./registry-metrics.ts";
 import { createBrokerLink } from "./relay/broker-link.ts";
-import { createPublications } from "./relay/publications.ts";
+import { createPublicationWait } from "./relay/publication-wait.ts";
 import { createRelay } from "./relay/relay.ts";
-import { createSqliteStore } from "./store/sqlite/sqlite-store.ts";
+import { createSqliteRegistryStore } from "./store/sqlite/sqlite-registry-store.ts";
 
 export interface RegistryService extends Service {
   addresses(): Required<ServiceAddresses>;
@@ -32,15 +31,15 @@ const maxBatchRequestBytes = 16 * 1024 * 1024;
 
 export function createRegistry(config: RegistryConfig, deps: ServiceDeps): RegistryService {
   const { clock, random, log, metrics } = deps;
-  const store = createSqliteStore({ dataDir: config.dataDir });
+  const store = createSqliteRegistryStore({ dataDir: config.dataDir });
   const broker = createBroker({ url: config.natsUrl, name: "carillon-registry" }, deps);
   const keeper = createStreamKeeper(broker, { clock, log }, { replicas: config.replicas });
   const publisher = createPublisher(broker, { clock, log });
-  const publications = createPublications(clock);
-  const relay = createRelay(store, publisher, publications, { clock, log });
+  const wait = createPublicationWait({ clock, publishing: () => link.up() });
+  const relay = createRelay(store, publisher, wait, { clock, log });
   const link = createBrokerLink(
     broker,
-    { keeper, publisher, relay, metrics: createRegistryMetrics(metrics, store) },
+    { keeper, publisher, relay, onBacklog: createRegistryMetrics(metrics, store).setBacklog },
     { clock, log },
   );
   const history = createGrpcClient(
@@ -49,13 +48,13 @@ export function createRegistry(config: RegistryConfig, deps: ServiceDeps): Regis
     { clock },
   );
 
-  // While the broker is away nothing is published, and waiting for it would help nobody.
-  const published: ChangePublished = async (jobId, generation, changed) => {
-    if (link.up() && (changed || publications.awaited(jobId))) await publications.until(jobId, generation);
-  };
   const pipeline = createCallPipeline({ tokens: config.apiTokens }, { metrics, log, clock });
   const services = [
-    bindService(JobService, createJobService({ store, clock, random, published }), pipeline),
+    bindService(
+      JobService,
+      createJobService({ store, clock, random, afterPublication: wait.afterPublication }),
+      pipeline,
+    ),
     bindService(ExecutionService, createExecutionProxy({ store, clock, history }), pipeline),
   ];
   const ready = () => link.up();

@@ -2,8 +2,8 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { JobSchema } from "../../gen/carillon/v1/job_pb.ts";
 import { defineJob } from "../../services/registry/jobs/job-definition.ts";
-import { encodeRecord, newRecord, viewOf } from "../../services/registry/jobs/job-record.ts";
-import { encodeJobEvent } from "../../services/registry/relay/job-event.ts";
+import { encodeRow, newJob, viewOf } from "../../services/registry/jobs/stored-job.ts";
+import { encodeRowEvent } from "../../services/registry/relay/row-event.ts";
 import { readJobChange } from "../../services/ticker/io/job-change.ts";
 import { scheduleOf, secondNotBefore } from "../../services/wire/job-schedule.ts";
 
@@ -28,8 +28,8 @@ const jobOf = (fields: Fields) => defineJob(create(JobSchema, { apiEndpoint: "ht
 
 describe("a job's schedule", () => {
   it.each(schedules)("is kept by the ticker as the registry promised it: %s", (_, fields) => {
-    const record = newRecord(jobId, jobOf(fields), createdMs);
-    const read = readJobChange(encodeJobEvent(encodeRecord(record), 1), 1);
+    const record = newJob(jobId, jobOf(fields), createdMs);
+    const read = readJobChange(encodeRowEvent(encodeRow(record), 1), 1);
     if (!read.ok || read.change.kind !== "active") throw new Error(`not in the timetable: ${JSON.stringify(read)}`);
     let second = Math.floor(createdMs / 1000);
     for (let i = 0; i < 40; i++) {
@@ -42,7 +42,7 @@ describe("a job's schedule", () => {
 
   it.each(schedules)("is the same before the job has its id and creation in it: %s", (_, fields) => {
     const definition = jobOf(fields);
-    const { job } = newRecord(jobId, definition, createdMs);
+    const { job } = newJob(jobId, definition, createdMs);
     expect(keyOf(scheduleOf(definition, jobId, Math.floor(createdMs / 1000)))).toBe(keyOf(scheduleOf(job)));
   });
 

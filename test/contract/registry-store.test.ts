@@ -1,15 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { describe } from "vitest";
-import { createSqliteStore } from "../../services/registry/store/sqlite/sqlite-store.ts";
+import { engine } from "./registry-store.sqlite.ts";
 import { registryStoreSuite } from "./registry-store.suite.ts";
 
-describe("the registry's store in SQLite", () => {
-  registryStoreSuite({
-    newPlace: () => mkdtemp(join(tmpdir(), "carillon-store-")),
-    removePlace: (place) => rm(place, { recursive: true, force: true }),
-    storeAt: (place) => createSqliteStore({ dataDir: place }),
-    writerProgram: new URL("./registry-store.sqlite-writer.ts", import.meta.url).pathname,
-  });
-});
+registryStoreSuite(engine);

@@ -7,7 +7,11 @@ export interface StoreWatch {
   before?: (method: StoreMethod) => Promise<void> | void;
   /** Runs before the call's caller hears its result. */
   after?: (method: StoreMethod) => Promise<void> | void;
+  /** Calls what is handed in to decide over a row twice, as an engine does whose transaction has to be repeated. */
+  decidesTwice?: boolean;
 }
+
+type Decide = (row: object) => unknown;
 
 /** A real store whose calls can be held up or made to fail, as those of a database across a network. */
 export function watchedStore(store: RegistryStore, watch: StoreWatch): RegistryStore {
@@ -18,10 +22,20 @@ export function watchedStore(store: RegistryStore, watch: StoreWatch): RegistryS
       if (asIs.has(method)) return call;
       return async (...args: unknown[]) => {
         await watch.before?.(method);
-        const result = await call(...args);
+        const result = await call(...(watch.decidesTwice ? args.map(twice) : args));
         await watch.after?.(method);
         return result;
       };
     },
   });
+}
+
+/** Each time on a row of its own: what the first call did to its row would be lost. */
+function twice(arg: unknown): unknown {
+  if (typeof arg !== "function") return arg;
+  const decide = arg as Decide;
+  return (row: object) => {
+    decide({ ...row });
+    return decide({ ...row });
+  };
 }

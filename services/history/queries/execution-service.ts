@@ -72,7 +72,10 @@ export function createExecutionHandlers(deps: {
     },
 
     auditJob() {
-      throw new RpcError("UNIMPLEMENTED", "AuditJob is not served in this version", { reason: "NOT_IMPLEMENTED" });
+      throw new RpcError("UNIMPLEMENTED", "AuditJob is not implemented in this version", {
+        reason: "RPC_NOT_IMPLEMENTED",
+        metadata: { rpc: "AuditJob" },
+      });
     },
   };
 }

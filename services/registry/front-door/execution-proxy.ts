@@ -10,9 +10,9 @@ import type { RegistryStore } from "../store/contract.ts";
 const historyTimeoutMs = 3_000;
 const retryDelayMs = 1_000;
 
-// A second's look costs one read by the primary key, whatever else is committed.
-// What was already due when its job was deleted is told within the lead and some
-// batches' time: two looks more.
+// Each watcher looks for its job once a second: one read by the primary key. After
+// the look that misses the job it looks twice more, since executions that were due
+// before the deletion still end: the lead and some batches later.
 const lookMs = 1_000;
 const looksAfterwards = 2;
 

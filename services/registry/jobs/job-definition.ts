@@ -71,8 +71,9 @@ function defaultMaxBackoff(minBackoff: Duration): Duration {
 }
 
 /**
- * A stored definition as its client may have written it: a max_backoff that is
- * the default for its min_backoff follows it when an update changes it.
+ * Takes max_backoff out of a stored definition where it is what defineRetry
+ * fills in for that min_backoff. An update that changes min_backoff alone then
+ * gets the default for the new one.
  */
 export function withoutDerivedDefaults(job: Job): Job {
   const { retry } = job;

@@ -11,13 +11,13 @@ import type { Clock, Random } from "../../platform/process/clock.ts";
 import type { ServiceHandlers } from "../../platform/rpc/call-context.ts";
 import { invalidField } from "../../platform/rpc/errors/rpc-error.ts";
 import type { RegistryStore } from "../store/contract.ts";
-import { type ChangePublished, createJobChanges } from "./change-jobs.ts";
-import { answerBytes, createJobCreation } from "./create-jobs.ts";
-import { decodeRecord, viewOf } from "./job-record.ts";
+import { type AfterPublication, createJobChanges } from "./job-changes.ts";
+import { answerBytes, createJobCreation } from "./job-creation.ts";
 import { createManualRuns } from "./manual-runs.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
 import { previewSchedule } from "./preview-schedule.ts";
 import { jobNotFound, rpcNotImplemented } from "./refusals.ts";
+import { decodeRow, viewOf } from "./stored-job.ts";
 
 const defaultPageSize = 50;
 
@@ -26,12 +26,12 @@ export function createJobService(deps: {
   store: RegistryStore;
   clock: Clock;
   random: Random;
-  published: ChangePublished;
+  afterPublication: AfterPublication;
 }): ServiceHandlers<typeof JobService> {
-  const { store, clock, random, published } = deps;
+  const { store, clock, random, afterPublication } = deps;
   const nextJobId = createJobIds({ nowMs: clock.nowMs, random });
   const creation = createJobCreation({ store, clock, nextJobId });
-  const changes = createJobChanges({ store, clock, published });
+  const changes = createJobChanges({ store, clock, afterPublication });
   const run = createManualRuns({ store, clock, random });
 
   const list = async ({ pageSize, pageToken }: ListJobsRequest) => {
@@ -44,7 +44,7 @@ export function createJobService(deps: {
     });
     const nowMs = clock.nowMs();
     return create(ListJobsResponseSchema, {
-      jobs: rows.map((row) => viewOf(decodeRecord(row), nowMs)),
+      jobs: rows.map((row) => viewOf(decodeRow(row), nowMs)),
       nextPageToken: goesOn ? encodePageToken(rows.at(-1)?.jobId ?? "") : "",
     });
   };
@@ -57,7 +57,7 @@ export function createJobService(deps: {
     async getJob({ jobId }) {
       const row = await store.findJob(jobId);
       if (!row) throw jobNotFound(jobId);
-      return viewOf(decodeRecord(row), clock.nowMs());
+      return viewOf(decodeRow(row), clock.nowMs());
     },
     listJobs: list,
     updateJob: (request) => changes.update(request),

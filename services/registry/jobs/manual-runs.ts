@@ -6,9 +6,9 @@ import { type Clock, type Random, secondOf } from "../../platform/process/clock.
 import { writeDueBatch } from "../../wire/due-batch.ts";
 import { dueEntryOf, writeDueEntry } from "../../wire/due-entry.ts";
 import type { JobRow, RegistryStore } from "../store/contract.ts";
-import { decodeRecord } from "./job-record.ts";
 import { jobNotFound, requestIdReused } from "./refusals.ts";
-import { requestMemoryMs } from "./request-memory.ts";
+import { requestMemoryMs } from "./request-sweeper.ts";
+import { decodeRow } from "./stored-job.ts";
 
 /** Runs a job once, beside its schedule: a due batch of its own, by way of the outbox. */
 export function createManualRuns(deps: {
@@ -23,10 +23,10 @@ export function createManualRuns(deps: {
     const answer = create(RunJobResponseSchema, { executionId });
     const makeRun = (row: JobRow) => {
       const head = { second: secondOf(nowMs), partition: partitionOf(jobId), mayRepeat: false, epoch: 0 };
-      const entry = writeDueEntry(dueEntryOf(decodeRecord(row).job, { executionId }));
+      const entry = writeDueEntry(dueEntryOf(decodeRow(row).job, { executionId }));
       return { executionId, payload: writeDueBatch({ ...head, entries: [entry] }) };
     };
-    const outcome = await store.addRun(
+    const added = await store.addRun(
       jobId,
       makeRun,
       requestId === ""
@@ -42,11 +42,11 @@ export function createManualRuns(deps: {
             sinceMs: nowMs - requestMemoryMs,
           },
     );
-    switch (outcome.kind) {
+    switch (added.kind) {
       case "added":
         return answer;
       case "earlier":
-        return fromBinary(RunJobResponseSchema, outcome.answer);
+        return fromBinary(RunJobResponseSchema, added.answer);
       case "reused":
         throw requestIdReused("request_id");
       case "no job":

@@ -6,7 +6,7 @@ export interface FieldProblem extends FieldViolation {
   reason: string;
 }
 
-/** The outcome of a decision that is made inside a transaction, where nothing may be thrown. */
+/** Whether the registry accepts a request. It leaves the transaction as a value: what is thrown in there is a surprise. */
 export type Decision<T> = { ok: true; value: T } | { ok: false; refusal: RpcError };
 
 export const accept = <T>(value: T): Decision<T> => ({ ok: true, value });
@@ -30,7 +30,7 @@ export function invalidJob(problems: readonly FieldProblem[]): RpcError {
   return invalidFields(violationsOf(problems), problems[0]?.reason);
 }
 
-/** The reason of a lone one is that of the error. */
+/** Several violations have a reason each. A lone one has none of its own: its reason is that of the error. */
 function violationsOf(problems: readonly FieldProblem[]): readonly FieldViolation[] {
   return problems.length > 1 ? problems : problems.map(({ field, description }) => ({ field, description }));
 }

@@ -5,7 +5,6 @@ import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
 import type { StreamKeeper } from "../../wire/stream-keeper.ts";
 import { allowsAtomicBatches, streams } from "../../wire/streams.ts";
-import type { RegistryMetrics } from "../registry-metrics.ts";
 import type { Relay } from "./relay.ts";
 
 /** The registry's side towards the broker. */
@@ -26,7 +25,13 @@ const watched: ReadonlySet<string> = new Set([streams.jobs, streams.due, streams
  */
 export function createBrokerLink(
   broker: Broker,
-  parts: { keeper: StreamKeeper; publisher: Publisher; relay: Relay; metrics: RegistryMetrics },
+  parts: {
+    keeper: StreamKeeper;
+    publisher: Publisher;
+    relay: Relay;
+    /** Told how many messages a stream holds at this moment. */
+    onBacklog: (stream: string, messages: number) => void;
+  },
   deps: { clock: Clock; log: Log },
 ): BrokerLink {
   const { clock, log } = deps;
@@ -44,7 +49,7 @@ export function createBrokerLink(
     const missing = new Set<string>(Object.values(streams));
     for await (const { config: stream, state } of broker.jsm.streams.list()) {
       missing.delete(stream.name);
-      if (watched.has(stream.name)) parts.metrics.setBacklog(stream.name, state.messages);
+      if (watched.has(stream.name)) parts.onBacklog(stream.name, state.messages);
     }
     if (missing.size > 0) throw new Error(`the broker has no stream ${[...missing].join(", ")}`);
   };

@@ -1,5 +1,5 @@
 import type { Log } from "../../platform/process/log.ts";
-import type { Receipt, RegistryStore, StreamMark } from "../store/contract.ts";
+import type { RebuildProgress, Receipt, RegistryStore, StreamMark } from "../store/contract.ts";
 
 /** What the broker says of the JOBS stream. */
 export interface StreamState {
@@ -21,17 +21,17 @@ export interface RebuildPage {
  * is not the one that was published to. Nothing else writes the mark.
  */
 export interface Rebuild {
-  /** Reads the mark, once. */
+  /** Reads where the rebuild stands, once. */
   load(): Promise<void>;
-  /** Counts the streams so far; only what goes out under the present one counts. */
-  epoch(): number;
+  /** The edition of JOBS: only what goes out under it counts. */
+  edition(): number;
   /** Asks for the state of JOBS, and begins anew if what was published is not in it any more. */
   check(ask: () => Promise<StreamState>): Promise<StreamState>;
   /** The next jobs to publish; undefined when the page before is under way or there is nothing to fill. */
   nextPage(): Promise<{ page: RebuildPage; jobIds: string[] } | undefined>;
   /** One job of a page is in the stream, or needs no publishing. */
   finish(page: RebuildPage): void;
-  /** Writes down, with the mark's progress, what the broker has acknowledged; resolves with the mark's epoch. */
+  /** Writes down, with the mark's progress, what the broker has acknowledged; resolves with the mark's edition. */
   write(receipts: readonly Receipt[]): Promise<number>;
 }
 
@@ -41,31 +41,31 @@ const pageBytes = 4 * 1024 * 1024;
 /** `onEnd` is told when the stream is whole, for this to be written down. */
 export function createRebuild(store: RegistryStore, deps: { log: Log; onEnd: () => void }): Rebuild {
   const { log, onEnd } = deps;
-  let mark: StreamMark | undefined;
+  let progress: RebuildProgress | undefined;
   /** The page that is under way. */
   let page: RebuildPage | undefined;
 
   const advanceTo = (rebuiltUpTo: string | undefined) => {
     page = undefined;
-    if (mark) mark = { ...mark, rebuiltUpTo };
+    if (progress) progress = { ...progress, rebuiltUpTo };
   };
 
   const begin = async ({ created, lastSequence, messages }: StreamState, reason: string) => {
     // A first stream that holds jobs already was filled by a registry whose data is gone: they fire, and nobody can stop them.
     const level = reason === "first stream" && messages === 0 ? "info" : "warn";
     log[level]({ event: "jobs_stream_rebuild", reason, created, messages });
-    mark = await store.beginRebuild({ created, sequence: lastSequence });
+    progress = progressOf(await store.beginRebuild({ created, sequence: lastSequence }));
     page = undefined;
   };
 
   return {
     async load() {
-      if (mark) return;
-      const read = await store.readMark();
+      if (progress) return;
+      const mark = await store.readMark();
       // A rebuild may have begun meanwhile.
-      mark ??= read;
+      progress ??= progressOf(mark);
     },
-    epoch: () => mark?.epoch ?? 0,
+    edition: () => progress?.edition ?? 0,
     async check(ask) {
       // Read before asking: what is acknowledged meanwhile must not look lost.
       const before = await store.readMark();
@@ -76,15 +76,15 @@ export function createRebuild(store: RegistryStore, deps: { log: Log; onEnd: () 
       return state;
     },
     async nextPage() {
-      if (mark?.rebuiltUpTo === undefined || page) return undefined;
-      const { epoch } = mark;
-      const { rows } = await store.listJobs({ afterId: mark.rebuiltUpTo, limit: pageJobs, maxBytes: pageBytes });
+      if (progress?.rebuiltUpTo === undefined || page) return undefined;
+      const { edition, rebuiltUpTo } = progress;
+      const { rows } = await store.listJobs({ afterId: rebuiltUpTo, limit: pageJobs, maxBytes: pageBytes });
       // Another rebuild began while this page was read.
-      if (mark.epoch !== epoch) return undefined;
+      if (progress.edition !== edition) return undefined;
       const lastJobId = rows.at(-1)?.jobId;
       if (lastJobId === undefined) {
         advanceTo(undefined);
-        log.info({ event: "jobs_stream_rebuilt", epoch });
+        log.info({ event: "jobs_stream_rebuilt", edition });
         onEnd();
         return undefined;
       }
@@ -99,8 +99,12 @@ export function createRebuild(store: RegistryStore, deps: { log: Log; onEnd: () 
       done.left--;
       if (done === page && done.left === 0) advanceTo(done.lastJobId);
     },
-    write: (receipts) => store.writeReceipts(receipts, mark),
+    write: (receipts) => store.writeReceipts(receipts, progress),
   };
+}
+
+function progressOf({ edition, rebuiltUpTo }: StreamMark): RebuildProgress {
+  return { edition, rebuiltUpTo };
 }
 
 function reasonToRebuild(known: StreamMark, state: StreamState, hasJobs: boolean): string | undefined {

@@ -5,9 +5,9 @@ import type { RelayReceipt } from "./relay-task.ts";
 /** Gathers receipts and writes many down together, since a commit costs an fsync. */
 export interface Receipts {
   add(receipt: RelayReceipt): void;
-  /** Writes at once what is there; somebody waits for it. */
+  /** Writes what is there without waiting for more: a task of the same job waits for it. */
   hurry(): void;
-  /** Writes soon, also without a receipt: the rebuild has come further. */
+  /** Writes within the time to gather, also when there is no receipt: the rebuild's progress is to be written. */
   writeSoon(): void;
   start(): void;
   /** Writes what is left; nothing is added afterwards. */
@@ -20,9 +20,9 @@ const retryDelayMs = 1_000;
 
 export function createReceipts(
   store: {
-    /** Writes all of them in one transaction; resolves with the epoch that counts. */
+    /** Writes all of them in one transaction; resolves with the edition that counts. */
     write(receipts: readonly RelayReceipt[]): Promise<number>;
-    onWritten(receipts: readonly RelayReceipt[], epoch: number): void;
+    onWritten(receipts: readonly RelayReceipt[], edition: number): void;
   },
   deps: { clock: Clock; log: Log },
 ): Receipts {
@@ -60,9 +60,9 @@ export function createReceipts(
     const receipts = gathered;
     gathered = [];
     hurried = false;
-    let epoch: number;
+    let edition: number;
     try {
-      epoch = await store.write(receipts);
+      edition = await store.write(receipts);
     } catch (error) {
       log.error({ event: "relay_receipts_not_written", err: error });
       gathered = receipts.concat(gathered);
@@ -73,7 +73,7 @@ export function createReceipts(
       after(retryDelayMs);
       return;
     }
-    store.onWritten(receipts, epoch);
+    store.onWritten(receipts, edition);
   };
 
   return {

@@ -9,7 +9,7 @@ export interface RelayTask {
   readonly run: ManualRun | undefined;
 }
 
-/** The broker has it; without a published state, a manual run, or a job that is gone and needs nothing any more. */
+/** Nothing of the task is left to publish: the broker has it, or its job is gone. */
 export interface RelayReceipt extends Receipt {
   task: RelayTask;
 }

@@ -3,7 +3,7 @@ import { type Clock, sleep } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
 import { allLanes, lanes, type RegistryStore } from "../store/contract.ts";
-import type { Publications } from "./publications.ts";
+import type { PublicationWait } from "./publication-wait.ts";
 import { createRebuild, type StreamState } from "./rebuild.ts";
 import { createReceipts } from "./receipts.ts";
 import type { RelayReceipt, RelayTask } from "./relay-task.ts";
@@ -29,7 +29,7 @@ const retryDelayMs = 1_000;
 export function createRelay(
   store: RegistryStore,
   publisher: Publisher,
-  publications: Publications,
+  wait: Pick<PublicationWait, "published">,
   deps: { clock: Clock; log: Log },
 ): Relay {
   const { clock, log } = deps;
@@ -44,10 +44,10 @@ export function createRelay(
 
   const rebuild = createRebuild(store, { log, onEnd: () => receipts.writeSoon() });
 
-  const onWritten = (written: readonly RelayReceipt[], epoch: number) => {
+  const onWritten = (written: readonly RelayReceipt[], edition: number) => {
     const lost: RelayTask[] = [];
     for (const { task, published } of written) {
-      if (published && published.epoch !== epoch) {
+      if (published && published.edition !== edition) {
         lost.push(task);
         continue;
       }
@@ -65,8 +65,8 @@ export function createRelay(
     store,
     publisher,
     {
-      stream: () => ({ epoch: rebuild.epoch(), atomicBatches }),
-      onPublished: publications.published,
+      stream: () => ({ edition: rebuild.edition(), atomicBatches }),
+      onPublished: wait.published,
       onReceipt: receipts.add,
       onWaiting: receipts.hurry,
     },

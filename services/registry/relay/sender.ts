@@ -13,8 +13,8 @@ import {
   type RegistryStore,
   storedState,
 } from "../store/contract.ts";
-import { encodeJobEvent } from "./job-event.ts";
 import type { RelayReceipt, RelayTask } from "./relay-task.ts";
+import { encodeRowEvent } from "./row-event.ts";
 
 /**
  * Publishes tasks until the broker has them.
@@ -37,7 +37,7 @@ export interface Sender {
   sendAgain(tasks: readonly RelayTask[]): void;
   /** Tasks that are not released. */
   open(): number;
-  /** What is not acknowledged by now is not heard any more. */
+  /** Ignores acknowledgements that come later. */
   stop(): void;
 }
 
@@ -49,7 +49,7 @@ const tombstoneSeconds = 7 * 24 * 3_600;
 
 export interface SenderNeeds {
   /** Of the JOBS stream, as it is now. */
-  stream(): { epoch: number; atomicBatches: boolean };
+  stream(): { edition: number; atomicBatches: boolean };
   /** The broker keeps the job's state of this generation. */
   onPublished(jobId: string, generation: number): void;
   onReceipt(receipt: RelayReceipt): void;
@@ -83,7 +83,7 @@ export function createSender(
     if (waiting) {
       open--;
       waiting.keys = waiting.keys.concat(task.keys);
-      // A page that is still counted is the newer one.
+      // The later task's page is the one that is still counted.
       waiting.page = task.page ?? waiting.page;
     } else {
       underWay.set(task.jobId, task);
@@ -116,64 +116,64 @@ export function createSender(
     });
   };
 
-  /** Rejects before anything is sent, if it does. */
+  /** Rejects only before anything was sent. */
   const readAndSend = async (tasks: readonly RelayTask[]) => {
     const rows = await store.findStates(tasks.map(({ jobId }) => jobId));
     if (stopping.signal.aborted) return;
-    const { epoch, atomicBatches } = needs.stream();
+    const { edition, atomicBatches } = needs.stream();
     const gone: RelayTask[] = [];
     const states: { task: RelayTask; row: JobRow; message: BatchMessage }[] = [];
     for (const [index, task] of tasks.entries()) {
       const row = rows[index];
-      if (row) states.push({ task, row, message: messageOf(row, epoch) });
+      if (row) states.push({ task, row, message: messageOf(row, edition) });
       else gone.push(task);
     }
     const messages = states.map(({ message }) => message);
-    const outcomes = batches.publish(messages, atomicBatches);
+    const reports = batches.publish(messages, atomicBatches);
     for (const [index, { task, row, message }] of states.entries()) {
-      void outcomes[index]?.then((outcome) => {
+      void reports[index]?.then((report) => {
         unanswered--;
-        onStateAnswered(task, row, { subject: message.subject, epoch }, outcome);
+        onStateAnswered(task, row, { subject: message.subject, edition }, report);
         flush();
       });
     }
     unanswered -= gone.length;
-    // Deleted, and the tombstone's receipt written, since these tasks were made.
+    // These jobs have no row any more: the receipt of their tombstone was written after the task was made.
     for (const task of gone) needs.onReceipt(receiptOf(task, undefined));
   };
 
   const onStateAnswered = (
     task: RelayTask,
     row: JobRow,
-    sent: { subject: string; epoch: number },
-    outcome: PublishReport,
+    sent: { subject: string; edition: number },
+    report: PublishReport,
   ) => {
-    if (!isStored(outcome, sent.subject, () => sendStates([task]))) return;
+    if (!isStored(report, sent.subject, () => sendStates([task]))) return;
     const { jobId, generation, timingGeneration } = row;
     needs.onPublished(jobId, generation);
     const deleted = row.state === storedState.deleted;
-    const published = { timingGeneration, deleted, sequence: outcome.sequence, epoch: sent.epoch };
+    const published = { timingGeneration, deleted, sequence: report.sequence, edition: sent.edition };
     needs.onReceipt(receiptOf(task, published));
     if (underWay.get(jobId)) needs.onWaiting();
   };
 
   const sendRun = async (task: RelayTask, run: ManualRun) => {
     const subject = subjects.due(partitionOf(task.jobId));
-    const outcome = await publisher.publish(subject, run.payload, { messageId: run.executionId });
-    if (isStored(outcome, subject, () => void sendRun(task, run))) needs.onReceipt(receiptOf(task, undefined));
+    const report = await publisher.publish(subject, run.payload, { messageId: run.executionId });
+    if (isStored(report, subject, () => void sendRun(task, run))) needs.onReceipt(receiptOf(task, undefined));
   };
 
   const isStored = (
-    outcome: PublishReport,
+    report: PublishReport,
     subject: string,
     again: () => void,
-  ): outcome is PublishReport & { kind: "stored" } => {
-    if (outcome.kind === "refused") {
+  ): report is PublishReport & { kind: "stored" } => {
+    if (report.kind === "refused") {
       // It must not be lost, whatever the broker has against it.
-      log.error({ event: "relay_publish_refused", subject, code: outcome.code, description: outcome.description });
+      log.error({ event: "relay_publish_refused", subject, code: report.code, description: report.description });
       void later(again);
     }
-    return outcome.kind === "stored";
+    return report.kind === "stored";
   };
 
   return {
@@ -201,11 +201,11 @@ function receiptOf(task: RelayTask, published: PublishedState | undefined): Rela
   return { task, jobId: task.jobId, keys: task.keys, published };
 }
 
-function messageOf(row: JobRow, epoch: number): BatchMessage {
+function messageOf(row: JobRow, edition: number): BatchMessage {
   return {
     subject: subjects.job(partitionOf(row.jobId), row.jobId),
-    payload: encodeJobEvent(row, epoch),
-    messageId: jobEventId(row.jobId, row.generation, epoch),
+    payload: encodeRowEvent(row, edition),
+    messageId: jobEventId(row.jobId, row.generation, edition),
     ...(row.state === storedState.deleted && { ttlSeconds: tombstoneSeconds }),
   };
 }

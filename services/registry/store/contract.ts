@@ -3,8 +3,17 @@ import type { Startable } from "../../platform/process/lifecycle.ts";
 /**
  * What the registry remembers: the jobs, what must still be told to the streams
  * (the outbox), what calls with a request id were answered, and which JOBS
- * stream is being kept (the mark). Usable between start and stop; a stop lets
- * the calls before it finish.
+ * stream is being kept (the mark). A new engine stands behind it when
+ * test/contract/registry-store.suite.ts passes over it.
+ *
+ * Usable between start and stop; a stop lets the calls before it finish. `start`
+ * rejects while another store, of this or another process, has the same place
+ * open; a process that dies has nothing open any more.
+ *
+ * A job id is a UUID of version 7 in lower case (services/domain/identity), and
+ * rows have no other. Where a client's own text may be looked up (findJob,
+ * findStates, changeJob, addRun) any other text names no job, whatever an engine
+ * could make of it. A request id is any text.
  *
  * What holds for each method:
  *
@@ -31,7 +40,7 @@ export interface RegistryStore extends Startable {
    * answered as before if its contents are the same. One that stands in the
    * batch twice creates one job. Contents that differ refuse the whole batch.
    */
-  createJobs(creations: readonly JobCreation[], how: { lane: CreateLane; sinceMs: number }): Promise<CreateOutcome>;
+  createJobs(creations: readonly NewRow[], how: { lane: CreateLane; sinceMs: number }): Promise<CreatedJobs>;
 
   /** What creates under these request ids were answered since an instant, in the order asked; undefined where nothing. */
   findAnswers(requestIds: readonly string[], sinceMs: number): Promise<(RememberedAnswer | undefined)[]>;
@@ -43,13 +52,13 @@ export interface RegistryStore extends Startable {
    * Changes one job: replaces its row by what `decide` makes of it, and adds an
    * outbox entry in the lane of changes. Without a next row nothing is written.
    * Of calls that come together each decides on what the one before it left.
-   * Resolves with the decision's answer; with undefined when there is no such
-   * job, or it is deleted.
+   * Resolves with the answer that goes with it; with undefined when there is no
+   * such job, or it is deleted.
    *
    * The next row has a higher generation. A deletion is a row in state
    * `deleted`: only findStates finds it still, until its tombstone's receipt is written.
    */
-  changeJob<T>(jobId: string, decide: (row: JobRow) => RowDecision<T>): Promise<T | undefined>;
+  changeJob<T>(jobId: string, decide: (row: JobRow) => RowChange<T>): Promise<T | undefined>;
 
   /**
    * Adds a manual run of a job to the outbox, in the lane of changes: `makeRun`
@@ -60,7 +69,7 @@ export interface RegistryStore extends Startable {
     jobId: string,
     makeRun: (row: JobRow) => ManualRun,
     request?: { call: RememberedCall; sinceMs: number },
-  ): Promise<RunOutcome>;
+  ): Promise<AddedRun>;
 
   /** Undefined when there is none, or it is deleted. */
   findJob(jobId: string): Promise<JobRow | undefined>;
@@ -73,10 +82,10 @@ export interface RegistryStore extends Startable {
   findStates(jobIds: readonly string[]): Promise<(JobRow | undefined)[]>;
 
   /**
-   * Jobs after an id, in order of id, deleted ones left out: up to `limit`, and
-   * fewer once their definitions take `maxBytes` together; at least one, if one
-   * is left. Going on after the last id of a page neither repeats a job nor
-   * skips one that stood all the while.
+   * Jobs after an id, or from the first on after "", in order of id, deleted ones
+   * left out: up to `limit`, and fewer once their definitions take `maxBytes`
+   * together; at least one, if one is left. Going on after the last id of a page
+   * neither repeats a job nor skips one that stood all the while.
    */
   listJobs(page: { afterId: string; limit: number; maxBytes: number }): Promise<JobPage>;
 
@@ -104,18 +113,21 @@ export interface RegistryStore extends Startable {
    * the mark's sequence. Writing one again changes nothing. A sequence that is
    * noted already, or whose timing has changed since, is left alone.
    *
-   * A state that went out under another epoch than the mark's is in no stream
-   * that counts: its receipt changes nothing, its entries stay. Resolves with
-   * the mark's epoch, so that the caller can publish those again.
+   * A state that went out under another edition than the mark's went to a stream
+   * that is gone: its receipt changes nothing and its entries stay. The call
+   * resolves with the mark's edition; the caller publishes those states again.
    *
-   * `progress` moves the rebuild on, if it is that of the mark's epoch.
+   * `progress` moves the rebuild on, if it is that of the mark's edition.
    */
   writeReceipts(receipts: readonly Receipt[], progress?: RebuildProgress): Promise<number>;
 
-  /** Epoch 0 and an empty instant before the first rebuild. */
+  /** Edition 0 and an empty instant before the first rebuild. */
   readMark(): Promise<StreamMark>;
 
-  /** JOBS is another stream from here on: the mark gets the next epoch, with nothing rebuilt. Resolves with it. */
+  /**
+   * Begins a rebuild of JOBS, which is another stream. The mark takes the next
+   * edition and names no job as rebuilt. Resolves with it.
+   */
   beginRebuild(stream: { created: string; sequence: number }): Promise<StreamMark>;
 }
 
@@ -132,7 +144,7 @@ export interface JobRow {
   effectiveFromMs: number;
   /** 0 until the broker has acknowledged the event that carries this timing. */
   timingSequence: number;
-  timingEpoch: number;
+  timingEdition: number;
   /** carillon.v1.Job. */
   job: Uint8Array;
 }
@@ -150,19 +162,28 @@ export interface RememberedAnswer {
   answer: Uint8Array;
 }
 
-export interface JobCreation {
+/** Whether a call has the contents of the one that was answered under its request id. */
+export function sameContents(
+  a: Pick<RememberedAnswer, "fingerprint">,
+  b: Pick<RememberedAnswer, "fingerprint">,
+): boolean {
+  return Buffer.compare(a.fingerprint, b.fingerprint) === 0;
+}
+
+/** A job to create, and the call that it came with. */
+export interface NewRow {
   row: JobRow;
   request?: RememberedCall | undefined;
 }
 
-export type CreateOutcome =
+export type CreatedJobs =
   /** `earlier`: by their place in the batch, the answers of those that a call before had created. */
   | { kind: "created"; earlier: ReadonlyMap<number, Uint8Array> }
   /** The request id at this place was used with other contents; the first such place. */
   | { kind: "reused"; index: number };
 
 /** No `next`: nothing changes, whatever the answer says. */
-export interface RowDecision<T> {
+export interface RowChange<T> {
   next?: JobRow;
   answer: T;
 }
@@ -173,7 +194,7 @@ export interface ManualRun {
   payload: Uint8Array;
 }
 
-export type RunOutcome =
+export type AddedRun =
   | { kind: "added" }
   | { kind: "earlier"; answer: Uint8Array }
   | { kind: "reused" }
@@ -228,7 +249,7 @@ export interface PublishedState {
   deleted: boolean;
   /** Where it stands in JOBS, and in which one. */
   sequence: number;
-  epoch: number;
+  edition: number;
 }
 
 /** What the registry knows of the JOBS stream that it publishes to. */
@@ -240,8 +261,8 @@ export interface StreamMark extends RebuildProgress {
 }
 
 export interface RebuildProgress {
-  /** Counts the streams (and the losses within one) so far; part of each message id. */
-  epoch: number;
-  /** While the stream is filled anew: jobs up to this id are in it. Undefined when it is whole. */
+  /** Of JOBS: how many streams it has been, counted with the losses within one. Part of each message id. */
+  edition: number;
+  /** While the stream is filled anew: jobs up to this id are in it ("": none yet). Undefined when it is whole. */
   rebuiltUpTo: string | undefined;
 }

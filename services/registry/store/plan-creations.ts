@@ -1,12 +1,16 @@
-import type { CreateOutcome, JobCreation, RememberedAnswer, RememberedCall } from "./contract.ts";
+import { type CreatedJobs, type NewRow, type RememberedAnswer, type RememberedCall, sameContents } from "./contract.ts";
 
 const nothingEarlier: ReadonlyMap<number, Uint8Array> = new Map();
 
-/** Decides what becomes of a batch, before the first job is written; `recall` finds what a request id was answered before. */
+/**
+ * The contract's rule for request ids in createJobs, for the engines behind it:
+ * what becomes of a batch, before its first job is written. `recall` finds what
+ * a request id was answered before.
+ */
 export function planCreations(
-  creations: readonly JobCreation[],
+  creations: readonly NewRow[],
   recall: (requestId: string) => RememberedAnswer | undefined,
-): CreateOutcome {
+): CreatedJobs {
   if (creations.every(({ request }) => request === undefined)) return { kind: "created", earlier: nothingEarlier };
   const earlier = new Map<number, Uint8Array>();
   const inThisBatch = new Map<string, RememberedCall>();
@@ -18,8 +22,4 @@ export function planCreations(
     else return { kind: "reused", index };
   }
   return { kind: "created", earlier };
-}
-
-export function sameContents(a: RememberedAnswer, b: RememberedAnswer): boolean {
-  return Buffer.compare(a.fingerprint, b.fingerprint) === 0;
 }

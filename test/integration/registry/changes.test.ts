@@ -1,33 +1,19 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { HttpMethod, JobState } from "../../../gen/carillon/v1/job_pb.ts";
 import { systemClock } from "../../../services/platform/process/clock.ts";
+import { useLoneRegistry } from "../../support/lone-registry.ts";
 import { fieldsOf, refusalOf, seconds } from "../../support/refusal.ts";
-import { everyHour, type Registry, removeDir, startRegistry, tempDir } from "../../support/registry.ts";
+import { everyHour } from "../../support/registry.ts";
 
 const anHourMs = 3_600_000;
 
 describe("changing jobs, with no broker anywhere", () => {
-  let dataDir: string;
-  let registry: Registry;
-  let jobs: Registry["jobs"];
-  let shiftMs = 0;
-  const clock = { ...systemClock, nowMs: () => systemClock.nowMs() + shiftMs };
-
-  beforeAll(async () => {
-    dataDir = await tempDir();
-    registry = await startRegistry({ dataDir, natsUrl: "nats://127.0.0.1:9" }, clock);
-    jobs = registry.jobs;
-  });
-  afterAll(async () => {
-    await registry.stop();
-    await removeDir(dataDir);
-  });
-
-  const create = (job: Record<string, unknown> = {}) => jobs.createJob({ job: { ...everyHour, ...job } });
+  const rig = useLoneRegistry();
+  const { create } = rig;
 
   describe("updating", () => {
     const update = (job: Record<string, unknown>, paths?: string[]) =>
-      jobs.updateJob({ job, ...(paths && { updateMask: { paths } }) });
+      rig.jobs.updateJob({ job, ...(paths && { updateMask: { paths } }) });
 
     it("changes what is set when there is no mask, down to halves of http and retry", async () => {
       const { jobId } = await create({ http: { headers: { "X-A": "1" } }, labels: { a: "1" } });
@@ -88,7 +74,7 @@ describe("changing jobs, with no broker anywhere", () => {
       expect(fieldsOf(await refusalOf(update({ jobId, http: { method: HttpMethod.GET } })))).toEqual(["job.http.body"]);
       expect(fieldsOf(await refusalOf(update({ jobId, displayName: "x".repeat(201) })))).toEqual(["job.display_name"]);
       expect((await refusalOf(update({ jobId, jitter: seconds(3) }))).code).toBe("UNIMPLEMENTED");
-      expect((await jobs.getJob({ jobId })).generation).toBe(1);
+      expect((await rig.jobs.getJob({ jobId })).generation).toBe(1);
     });
 
     it("lets a default max_backoff follow min_backoff", async () => {
@@ -107,7 +93,7 @@ describe("changing jobs, with no broker anywhere", () => {
         http: { headers: { "X-A": "1" }, body: "hi", timeout: seconds(5) },
         retry: { maxAttempts: 5, minBackoff: seconds(2), maxBackoff: seconds(20) },
       });
-      const url = `http://127.0.0.1:${registry.addresses.http.port}/jobs/${jobId}`;
+      const url = `http://127.0.0.1:${rig.registry.addresses.http.port}/jobs/${jobId}`;
       const patch = async (body: unknown) => {
         const answer = await fetch(url, { method: "PATCH", body: JSON.stringify(body) });
         return { status: answer.status, body: (await answer.json()) as Record<string, unknown> };
@@ -135,9 +121,9 @@ describe("changing jobs, with no broker anywhere", () => {
       expect(changed.etag).not.toBe(job.etag);
       const stale = await refusalOf(update({ jobId: job.jobId, etag: job.etag, displayName: "two" }));
       expect(stale).toMatchObject({ code: "ABORTED", reason: "ETAG_MISMATCH" });
-      const deletion = await refusalOf(jobs.deleteJob({ jobId: job.jobId, etag: job.etag }));
+      const deletion = await refusalOf(rig.jobs.deleteJob({ jobId: job.jobId, etag: job.etag }));
       expect(deletion.code).toBe("ABORTED");
-      await jobs.deleteJob({ jobId: job.jobId, etag: changed.etag });
+      await rig.jobs.deleteJob({ jobId: job.jobId, etag: changed.etag });
     });
 
     it("lets one of those who read the same etag win", async () => {
@@ -152,11 +138,11 @@ describe("changing jobs, with no broker anywhere", () => {
   describe("pausing and resuming", () => {
     it("stops and goes on, and changes nothing the second time", async () => {
       const { jobId } = await create();
-      const paused = await jobs.pauseJob({ jobId });
+      const paused = await rig.jobs.pauseJob({ jobId });
       expect(paused).toMatchObject({ state: JobState.PAUSED, generation: 2 });
       expect(paused.nextRunTime).toBeUndefined();
-      expect(await jobs.pauseJob({ jobId })).toEqual(paused);
-      const resumed = await jobs.resumeJob({ jobId });
+      expect(await rig.jobs.pauseJob({ jobId })).toEqual(paused);
+      const resumed = await rig.jobs.resumeJob({ jobId });
       expect(resumed).toMatchObject({ state: JobState.ACTIVE, generation: 3 });
       expect(resumed.nextRunTime).toBeDefined();
     });
@@ -164,11 +150,11 @@ describe("changing jobs, with no broker anywhere", () => {
     it("is COMPLETED when no occurrence is left", async () => {
       const at = new Date(systemClock.nowMs() + anHourMs).toISOString().replace(/\.\d+/, "");
       const { jobId } = await create({ schedule: `@at ${at}` });
-      expect((await jobs.getJob({ jobId })).state).toBe(JobState.ACTIVE);
-      shiftMs += 2 * anHourMs;
-      const job = await jobs.getJob({ jobId });
-      const renamed = await jobs.updateJob({ job: { jobId, displayName: "its target may still change" } });
-      shiftMs -= 2 * anHourMs;
+      expect((await rig.jobs.getJob({ jobId })).state).toBe(JobState.ACTIVE);
+      rig.shiftMs += 2 * anHourMs;
+      const job = await rig.jobs.getJob({ jobId });
+      const renamed = await rig.jobs.updateJob({ job: { jobId, displayName: "its target may still change" } });
+      rig.shiftMs -= 2 * anHourMs;
       expect(job).toMatchObject({ state: JobState.COMPLETED });
       expect(job.nextRunTime).toBeUndefined();
       expect(renamed.generation).toBe(2);

@@ -1,30 +1,15 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { Job } from "../../../gen/carillon/v1/job_pb.ts";
 import { DstPolicy, HttpMethod, JobState, OverlapPolicy } from "../../../gen/carillon/v1/job_pb.ts";
-import { systemClock } from "../../../services/platform/process/clock.ts";
+import { useLoneRegistry } from "../../support/lone-registry.ts";
 import { fieldsOf, instantAt, refusalOf, seconds } from "../../support/refusal.ts";
-import { everyHour, type Registry, removeDir, startRegistry, tempDir } from "../../support/registry.ts";
+import { everyHour } from "../../support/registry.ts";
 
 const anHourMs = 3_600_000;
 
 describe("JobService, with no broker anywhere", () => {
-  let dataDir: string;
-  let registry: Registry;
-  let jobs: Registry["jobs"];
-  let shiftMs = 0;
-  const clock = { ...systemClock, nowMs: () => systemClock.nowMs() + shiftMs };
-
-  beforeAll(async () => {
-    dataDir = await tempDir();
-    registry = await startRegistry({ dataDir, natsUrl: "nats://127.0.0.1:9" }, clock);
-    jobs = registry.jobs;
-  });
-  afterAll(async () => {
-    await registry.stop();
-    await removeDir(dataDir);
-  });
-
-  const create = (job: Record<string, unknown> = {}) => jobs.createJob({ job: { ...everyHour, ...job } });
+  const rig = useLoneRegistry();
+  const { create } = rig;
 
   describe("creating", () => {
     it("fills in each default and answers with what is stored", async () => {
@@ -42,7 +27,7 @@ describe("JobService, with no broker anywhere", () => {
       expect(job.catchUp).toBeUndefined();
       expect(job.jobId).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
       expect(Number(job.nextRunTime?.seconds) % 3600).toBe(0);
-      expect(await jobs.getJob({ jobId: job.jobId })).toEqual(job);
+      expect(await rig.jobs.getJob({ jobId: job.jobId })).toEqual(job);
     });
 
     it("ignores what only the server sets, and refuses a job id and an etag", async () => {
@@ -107,12 +92,12 @@ describe("JobService, with no broker anywhere", () => {
 
     it("answers a repeated request with the job of the first", async () => {
       const request = { job: { ...everyHour, labels: { a: "1", b: "2" } }, requestId: "repeat-me" };
-      const first = await jobs.createJob(request);
-      await jobs.deleteJob({ jobId: first.jobId });
+      const first = await rig.jobs.createJob(request);
+      await rig.jobs.deleteJob({ jobId: first.jobId });
       const again = { job: { ...everyHour, timeZone: "UTC", labels: { b: "2", a: "1" } }, requestId: "repeat-me" };
-      expect(await jobs.createJob(again)).toEqual(first);
+      expect(await rig.jobs.createJob(again)).toEqual(first);
       const other = { job: { ...everyHour, displayName: "other" }, requestId: "repeat-me" };
-      expect(await refusalOf(jobs.createJob(other))).toMatchObject({
+      expect(await refusalOf(rig.jobs.createJob(other))).toMatchObject({
         code: "ALREADY_EXISTS",
         reason: "REQUEST_ID_REUSED",
       });
@@ -120,16 +105,16 @@ describe("JobService, with no broker anywhere", () => {
 
     it("makes one job of requests with one id that arrive together", async () => {
       const request = { job: everyHour, requestId: "together" };
-      const answers = await Promise.all(Array.from({ length: 20 }, () => jobs.createJob(request)));
+      const answers = await Promise.all(Array.from({ length: 20 }, () => rig.jobs.createJob(request)));
       expect(new Set(answers.map((job) => job.jobId)).size).toBe(1);
     });
 
     it("forgets a request id after a day", async () => {
       const request = { job: everyHour, requestId: "daily" };
-      const first = await jobs.createJob(request);
-      shiftMs += 25 * anHourMs;
-      const second = await jobs.createJob(request);
-      shiftMs -= 25 * anHourMs;
+      const first = await rig.jobs.createJob(request);
+      rig.shiftMs += 25 * anHourMs;
+      const second = await rig.jobs.createJob(request);
+      rig.shiftMs -= 25 * anHourMs;
       expect(second.jobId).not.toBe(first.jobId);
     });
   });
@@ -138,7 +123,7 @@ describe("JobService, with no broker anywhere", () => {
     it("creates all, in order", async () => {
       const names = Array.from({ length: 1_000 }, (_, index) => `job ${index}`);
       const requests = names.map((displayName) => ({ job: { ...everyHour, displayName } }));
-      const answer = await jobs.batchCreateJobs({ requests });
+      const answer = await rig.jobs.batchCreateJobs({ requests });
       expect(answer.jobs.map((job) => job.displayName)).toEqual(names);
       expect(new Set(answer.jobs.map((job) => job.jobId)).size).toBe(1_000);
     });
@@ -146,35 +131,35 @@ describe("JobService, with no broker anywhere", () => {
     it("creates none when its answer would be more than gRPC clients take", async () => {
       const body = "x".repeat(100_000);
       const requests = Array.from({ length: 60 }, () => ({ job: { ...everyHour, http: { body } } }));
-      const before = (await jobs.listJobs({ pageSize: 1_000 })).jobs.length;
-      const error = await refusalOf(jobs.batchCreateJobs({ requests }));
+      const before = (await rig.jobs.listJobs({ pageSize: 1_000 })).jobs.length;
+      const error = await refusalOf(rig.jobs.batchCreateJobs({ requests }));
       expect(error).toMatchObject({ code: "INVALID_ARGUMENT", reason: "BATCH_TOO_LARGE" });
       expect(fieldsOf(error)).toEqual(["requests"]);
-      expect((await jobs.listJobs({ pageSize: 1_000 })).jobs.length).toBe(before);
+      expect((await rig.jobs.listJobs({ pageSize: 1_000 })).jobs.length).toBe(before);
     });
 
     it("creates none when one is wrong, and says which", async () => {
       const count = await countJobs();
       const requests = [everyHour, { ...everyHour, schedule: "x" }, everyHour, { ...everyHour, apiEndpoint: "x" }];
-      const refusal = await refusalOf(jobs.batchCreateJobs({ requests: requests.map((job) => ({ job })) }));
+      const refusal = await refusalOf(rig.jobs.batchCreateJobs({ requests: requests.map((job) => ({ job })) }));
       expect(fieldsOf(refusal)).toEqual(["requests[1].job.schedule", "requests[3].job.api_endpoint"]);
       expect(await countJobs()).toBe(count);
     });
 
     it("creates none when a request id was used for something else", async () => {
-      await jobs.createJob({ job: everyHour, requestId: "taken" });
+      await rig.jobs.createJob({ job: everyHour, requestId: "taken" });
       const count = await countJobs();
       const requests = [{ job: everyHour }, { job: { ...everyHour, displayName: "other" }, requestId: "taken" }];
-      const refusal = await refusalOf(jobs.batchCreateJobs({ requests }));
+      const refusal = await refusalOf(rig.jobs.batchCreateJobs({ requests }));
       expect(refusal.code).toBe("ALREADY_EXISTS");
       expect(fieldsOf(refusal)).toEqual(["requests[1].request_id"]);
       expect(await countJobs()).toBe(count);
     });
 
     it("knows request ids that stand in it twice, or were answered before", async () => {
-      const before = await jobs.createJob({ job: everyHour, requestId: "earlier" });
+      const before = await rig.jobs.createJob({ job: everyHour, requestId: "earlier" });
       const requests = ["twice", "earlier", "twice"].map((requestId) => ({ job: everyHour, requestId }));
-      const answer = await jobs.batchCreateJobs({ requests });
+      const answer = await rig.jobs.batchCreateJobs({ requests });
       expect(answer.jobs[2]).toEqual(answer.jobs[0]);
       expect(answer.jobs[1]).toEqual(before);
     });
@@ -182,15 +167,15 @@ describe("JobService, with no broker anywhere", () => {
 
   it("says NOT_FOUND with the same reason everywhere", async () => {
     const { jobId } = await create();
-    await jobs.deleteJob({ jobId });
+    await rig.jobs.deleteJob({ jobId });
     const calls = [
-      jobs.getJob({ jobId }),
-      jobs.updateJob({ job: { jobId, displayName: "x" } }),
-      jobs.deleteJob({ jobId }),
-      jobs.pauseJob({ jobId }),
-      jobs.resumeJob({ jobId }),
-      jobs.runJob({ jobId }),
-      registry.executions.listExecutions({ jobId }),
+      rig.jobs.getJob({ jobId }),
+      rig.jobs.updateJob({ job: { jobId, displayName: "x" } }),
+      rig.jobs.deleteJob({ jobId }),
+      rig.jobs.pauseJob({ jobId }),
+      rig.jobs.resumeJob({ jobId }),
+      rig.jobs.runJob({ jobId }),
+      rig.registry.executions.listExecutions({ jobId }),
     ];
     const refusals = await Promise.all(calls.map(refusalOf));
     for (const refusal of refusals) expect(refusal).toMatchObject({ code: "NOT_FOUND", reason: "JOB_NOT_FOUND" });
@@ -198,7 +183,7 @@ describe("JobService, with no broker anywhere", () => {
 
   it("says what is missing when history is away", async () => {
     const { jobId } = await create();
-    expect(await refusalOf(registry.executions.listExecutions({ jobId }))).toMatchObject({
+    expect(await refusalOf(rig.registry.executions.listExecutions({ jobId }))).toMatchObject({
       code: "UNAVAILABLE",
       reason: "HISTORY_UNAVAILABLE",
     });
@@ -206,7 +191,7 @@ describe("JobService, with no broker anywhere", () => {
 
   it("names the RPCs that it does not serve", async () => {
     const { jobId } = await create();
-    const calls = [jobs.backfillJob({ jobId }), registry.executions.auditJob({ jobId })];
+    const calls = [rig.jobs.backfillJob({ jobId }), rig.registry.executions.auditJob({ jobId })];
     const refusals = await Promise.all(calls.map(refusalOf));
     expect(refusals.map(({ code }) => code)).toEqual(["UNIMPLEMENTED", "UNIMPLEMENTED"]);
   });
@@ -216,7 +201,7 @@ describe("JobService, with no broker anywhere", () => {
     expect(all.length).toBeGreaterThan(1_000);
     expect((await listAll(173)).map((job) => job.jobId)).toEqual(all.map((job) => job.jobId));
     expect(all.map((job) => job.jobId).toSorted()).toEqual(all.map((job) => job.jobId));
-    expect((await jobs.listJobs({})).jobs).toHaveLength(50);
+    expect((await rig.jobs.listJobs({})).jobs).toHaveLength(50);
   });
 
   it.each([
@@ -224,7 +209,7 @@ describe("JobService, with no broker anywhere", () => {
     "am9icy8xLw",
     Buffer.from("jobs/1/0123").toString("base64url"),
   ])("refuses the page token %j", async (token) => {
-    const refusal = await refusalOf(jobs.listJobs({ pageToken: token }));
+    const refusal = await refusalOf(rig.jobs.listJobs({ pageToken: token }));
     expect(refusal.code).toBe("INVALID_ARGUMENT");
     expect(fieldsOf(refusal)).toEqual(["page_token"]);
   });
@@ -235,7 +220,7 @@ describe("JobService, with no broker anywhere", () => {
     for (let i = 0; i < 50; i++) large.push((await create({ http: { body } })).jobId);
     const seen: string[] = [];
     for (let pageToken = ""; ; ) {
-      const page = await jobs.listJobs({ pageSize: 1_000, pageToken });
+      const page = await rig.jobs.listJobs({ pageSize: 1_000, pageToken });
       expect(page.jobs.reduce((sum, job) => sum + (job.http?.body ?? "").length, 0)).toBeLessThan(4 * 1024 * 1024);
       seen.push(...page.jobs.map((job) => job.jobId));
       pageToken = page.nextPageToken;
@@ -243,24 +228,27 @@ describe("JobService, with no broker anywhere", () => {
     }
     expect(new Set(seen).size).toBe(seen.length);
     expect(large.filter((id) => !seen.includes(id))).toEqual([]);
-    for (const jobId of large) await jobs.deleteJob({ jobId });
+    for (const jobId of large) await rig.jobs.deleteJob({ jobId });
   });
 
   it("previews a schedule without creating anything", async () => {
     const after = instantAt(Date.UTC(2026, 2, 28, 12));
-    const preview = await jobs.previewSchedule({ schedule: "30 2 * * *", timeZone: "Europe/Berlin", after, count: 2 });
+    const preview = await rig.jobs.previewSchedule({
+      schedule: "30 2 * * *",
+      timeZone: "Europe/Berlin",
+      after,
+      count: 2,
+    });
     expect(preview.occurrences.map(({ seconds }) => new Date(Number(seconds) * 1000).toISOString())).toEqual([
       "2026-03-29T01:00:00.000Z",
       "2026-03-30T00:30:00.000Z",
     ]);
-    expect(fieldsOf(await refusalOf(jobs.previewSchedule({ schedule: "x" })))).toEqual(["schedule"]);
+    expect(fieldsOf(await refusalOf(rig.jobs.previewSchedule({ schedule: "x" })))).toEqual(["schedule"]);
   });
 
   it("has each job again after a restart", async () => {
     const before = await listAll(1_000);
-    await registry.stop();
-    registry = await startRegistry({ dataDir, natsUrl: "nats://127.0.0.1:9" }, clock);
-    jobs = registry.jobs;
+    await rig.restart();
     const after = await listAll(1_000);
     expect(after.map(({ jobId, etag }) => [jobId, etag])).toEqual(before.map(({ jobId, etag }) => [jobId, etag]));
   });
@@ -269,7 +257,7 @@ describe("JobService, with no broker anywhere", () => {
     const all: Job[] = [];
     let pageToken = "";
     do {
-      const page = await jobs.listJobs({ pageSize, pageToken });
+      const page = await rig.jobs.listJobs({ pageSize, pageToken });
       all.push(...page.jobs);
       pageToken = page.nextPageToken;
     } while (pageToken !== "");

@@ -191,7 +191,7 @@ describe("what the registry tells the streams", { timeout: 60_000 }, () => {
     expect(entryOf(due.data).executionId).toBe(executionId);
   });
 
-  it("goes out again when the stream is new, with the timing settled", async () => {
+  it("goes out again when the stream is new, with a timing that is not new", async () => {
     const { jobs } = await registry();
     const old = await follow();
     const created = await createMany(jobs, 600);

@@ -2,7 +2,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { ExecutionIdParts } from "../../../domain/identity/execution-id.ts";
 import { type Position, runOfManual } from "../../../domain/identity/position.ts";
-import { openSqlite, type Sqlite } from "../../../platform/sql/sqlite.ts";
+import { openSoleSqlite } from "../../../platform/sql/sole-sqlite.ts";
 import type { AttemptResult } from "../../../wire/attempt-result.ts";
 import { amend, begin, type ExecutionRecord, hasEnded } from "../../records/execution-record.ts";
 import type { HistoryStore, RecordChanges } from "../contract.ts";
@@ -23,7 +23,7 @@ const defaultSegmentRows = 1_000_000;
 const cacheKiB = 65_536;
 
 interface Opened {
-  db: Sqlite;
+  close(): void;
   keys: JobKeys;
   segments: Segments;
   write: (results: readonly AttemptResult[]) => Written;
@@ -34,7 +34,7 @@ interface Written extends RecordChanges {
 }
 
 /**
- * Executions in SQLite, in segments. One process has the file, and nobody else: what is in memory must stay true.
+ * Executions in SQLite, in segments. One store has the file: what is in memory must stay true.
  *
  * Each call does its work before it returns its promise, so that calls never overlap.
  */
@@ -50,7 +50,7 @@ export function createSqliteHistoryStore(config: SqliteHistoryStoreConfig): Hist
       opened ??= open(config);
     },
     async stop() {
-      opened?.db.close();
+      opened?.close();
       opened = undefined;
     },
     async record(results) {
@@ -87,22 +87,16 @@ export function createSqliteHistoryStore(config: SqliteHistoryStoreConfig): Hist
 
 function open({ folder, segmentRows = defaultSegmentRows }: SqliteHistoryStoreConfig): Opened {
   mkdirSync(folder, { recursive: true });
-  const path = join(folder, "history.db");
-  let db: Sqlite | undefined;
+  const { db, close } = openSoleSqlite(join(folder, "history.db"), migrations);
   try {
-    db = openSqlite(path, migrations);
     db.pragma(`cache_size = -${cacheKiB}`);
-    // Held from the first transaction on until the process ends: a second writer fails at its start.
-    db.pragma("locking_mode = exclusive");
-    db.exec("begin immediate; commit");
     const keys = createJobKeys(db);
     const segments = createSegments(db, keys, segmentRows);
     const write = db.transaction((results: readonly AttemptResult[]) => writeResults(keys, segments, results));
-    return { db, keys, segments, write };
+    return { close, keys, segments, write };
   } catch (error) {
-    db?.close();
-    const busy = error instanceof Error && "code" in error && error.code === "SQLITE_BUSY";
-    throw busy ? new Error(`another process has ${path} open`, { cause: error }) : error;
+    close();
+    throw error;
   }
 }
 

@@ -41,7 +41,14 @@ describe("writes that arrive together", () => {
     expect(commits()).toBe(3);
   });
 
-  it("are settled once it has drained", async () => {
+  it("are written also when one alone is more than goes into a transaction", async () => {
+    const { committer, commits } = openTable();
+    const works = [1, 5_000, 1].map((weight) => committer.commit(() => weight, weight));
+    expect(await Promise.all(works)).toEqual([1, 5_000, 1]);
+    expect(commits()).toBe(3);
+  });
+
+  it("are on disk once it has drained", async () => {
     const { committer, insert, ids } = openTable();
     const written = insert(1);
     await committer.drain();

@@ -14,7 +14,7 @@ export interface Committer {
    * with it. Refusals are results, decided on before the first write.
    */
   commit<T>(work: () => T, weight?: number): Promise<T>;
-  /** Resolves when everything handed in so far is settled. */
+  /** Resolves when everything handed in so far is on disk or has failed. */
   drain(): Promise<void>;
 }
 

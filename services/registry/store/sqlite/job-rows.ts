@@ -19,7 +19,7 @@ export interface JobRows {
 
 const columns = `
   job_id as jobId, generation, state, timing_generation as timingGeneration, effective_from_ms as effectiveFromMs,
-  timing_sequence as timingSequence, timing_epoch as timingEpoch, job`;
+  timing_sequence as timingSequence, timing_edition as timingEdition, job`;
 
 export function createJobRows(db: Sqlite): JobRows {
   // By the primary key.
@@ -31,10 +31,10 @@ export function createJobRows(db: Sqlite): JobRows {
   const insert = db.prepare(`insert into jobs values (?, ?, ?, ?, ?, ?, ?, ?)`);
   const update = db.prepare(
     `update jobs set generation = ?, state = ?, timing_generation = ?, effective_from_ms = ?,
-       timing_sequence = ?, timing_epoch = ?, job = ? where job_id = ?`,
+       timing_sequence = ?, timing_edition = ?, job = ? where job_id = ?`,
   );
   const noteTiming = db.prepare(
-    `update jobs set timing_sequence = ?, timing_epoch = ?
+    `update jobs set timing_sequence = ?, timing_edition = ?
        where job_id = ? and timing_generation = ? and timing_sequence = 0`,
   );
   const remove = db.prepare(`delete from jobs where job_id = ? and state = 0`);
@@ -68,7 +68,7 @@ export function createJobRows(db: Sqlite): JobRows {
         row.timingGeneration,
         row.effectiveFromMs,
         row.timingSequence,
-        row.timingEpoch,
+        row.timingEdition,
         row.job,
       );
     },
@@ -79,13 +79,13 @@ export function createJobRows(db: Sqlite): JobRows {
         row.timingGeneration,
         row.effectiveFromMs,
         row.timingSequence,
-        row.timingEpoch,
+        row.timingEdition,
         row.job,
         row.jobId,
       );
     },
-    noteTiming(jobId, { timingGeneration, sequence, epoch }) {
-      noteTiming.run(sequence, epoch, jobId, timingGeneration);
+    noteTiming(jobId, { timingGeneration, sequence, edition }) {
+      noteTiming.run(sequence, edition, jobId, timingGeneration);
     },
     remove(jobId) {
       remove.run(jobId);

@@ -12,9 +12,9 @@ export function createMarkRow(db: Sqlite): MarkRow {
   return {
     read() {
       const row = get.get();
-      if (!row) return { epoch: 0, created: "", sequence: 0, rebuiltUpTo: undefined };
-      const { epoch, created, sequence, rebuiltUpTo } = JSON.parse(row.value) as StreamMark;
-      return { epoch, created, sequence, rebuiltUpTo };
+      if (!row) return { edition: 0, created: "", sequence: 0, rebuiltUpTo: undefined };
+      const { edition, created, sequence, rebuiltUpTo } = JSON.parse(row.value) as StreamMark;
+      return { edition, created, sequence, rebuiltUpTo };
     },
     write: (mark) => put.run(JSON.stringify(mark)),
   };

@@ -13,8 +13,8 @@ export const migrations: readonly Migration[] = [
     timing_generation integer not null,
     effective_from_ms integer not null,
     timing_sequence integer not null,
-    -- The JOBS stream, by meta.stream_epoch, that timing_sequence counts in.
-    timing_epoch integer not null,
+    -- The edition of JOBS (in meta.jobs_stream) that timing_sequence counts in.
+    timing_edition integer not null,
     -- carillon.v1.Job, defaults filled in.
     job blob not null
   ) strict;

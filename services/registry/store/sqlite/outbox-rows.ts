@@ -28,7 +28,7 @@ export function createOutboxRows(db: Sqlite): OutboxRows {
   const highest = db.prepare<[number], { id: number | null }>(`select max(id) as id from outbox where lane = ?`);
   const count = db.prepare<[], { n: number }>(`select count(*) as n from outbox`);
 
-  // One process writes; ids may begin anew once a lane has run empty and the process ended.
+  // One store writes; ids may begin anew once a lane has run empty and the process ended.
   const lastIds = new Map<Lane, number>(allLanes.map((lane) => [lane, highest.get(lane)?.id ?? 0]));
   /** Up to where each lane is handed out. */
   const cursors = new Map<Lane, number>();
@@ -56,10 +56,10 @@ export function createOutboxRows(db: Sqlite): OutboxRows {
         if (room <= 0 || cursor >= lastId) continue;
         const rows = read.all(lane, cursor, room);
         for (const row of rows) entries.push(entryOf(lane, row));
-        // A lane that was read to its end has nothing up to the last id: settled rows and failed writes leave gaps.
+        // A lane that was read to its end has nothing up to the last id: removed rows and failed writes leave gaps.
         reached.set(lane, rows.length < room ? lastId : (rows.at(-1)?.id ?? lastId));
       }
-      // Only now: what a failed read has found is not handed out.
+      // The cursors move only after all reads succeeded: a failed read hands out nothing.
       for (const [lane, id] of reached) cursors.set(lane, id);
       return entries;
     },

@@ -10,20 +10,20 @@ import { type JobRow, type StoredState, storedState } from "../store/contract.ts
  * Messages are plain objects, and never changed once made: copies are shallow
  * (clone() reflects over each field, at ten times the cost).
  */
-export interface JobRecord extends Omit<JobRow, "job"> {
+export interface StoredJob extends Omit<JobRow, "job"> {
   job: Job;
 }
 
-export function decodeRecord(row: JobRow): JobRecord {
+export function decodeRow(row: JobRow): StoredJob {
   return { ...row, job: fromBinary(JobSchema, row.job) };
 }
 
-export function encodeRecord(record: JobRecord): JobRow {
-  return { ...record, job: toBinary(JobSchema, record.job) };
+export function encodeRow(stored: StoredJob): JobRow {
+  return { ...stored, job: toBinary(JobSchema, stored.job) };
 }
 
-/** The first record of a definition. */
-export function newRecord(jobId: string, definition: Job, nowMs: number): JobRecord {
+/** The first generation of a job, made of its definition. */
+export function newJob(jobId: string, definition: Job, nowMs: number): StoredJob {
   const now = timestampFromMs(nowMs);
   const job = { ...definition, jobId, createdAt: now, updatedAt: now, generation: 1, state: JobState.ACTIVE };
   return {
@@ -33,7 +33,7 @@ export function newRecord(jobId: string, definition: Job, nowMs: number): JobRec
     timingGeneration: 1,
     effectiveFromMs: nowMs,
     timingSequence: 0,
-    timingEpoch: 0,
+    timingEdition: 0,
     job,
   };
 }
@@ -48,26 +48,26 @@ export interface Change {
   nowMs: number;
 }
 
-/** The next generation of a record. */
-export function changedRecord(record: JobRecord, change: Change): JobRecord {
-  const generation = record.generation + 1;
-  const state = change.state ?? record.state;
+/** The next generation of a job. */
+export function changedJob(stored: StoredJob, change: Change): StoredJob {
+  const generation = stored.generation + 1;
+  const state = change.state ?? stored.state;
   const job: Job = {
-    ...(change.definition ?? record.job),
-    jobId: record.jobId,
+    ...(change.definition ?? stored.job),
+    jobId: stored.jobId,
     updatedAt: timestampFromMs(change.nowMs),
     generation,
     state: state === storedState.paused ? JobState.PAUSED : JobState.ACTIVE,
   };
-  if (record.job.createdAt) job.createdAt = record.job.createdAt;
+  if (stored.job.createdAt) job.createdAt = stored.job.createdAt;
   const timing = change.retimed
-    ? { timingGeneration: generation, effectiveFromMs: change.nowMs, timingSequence: 0, timingEpoch: 0 }
+    ? { timingGeneration: generation, effectiveFromMs: change.nowMs, timingSequence: 0, timingEdition: 0 }
     : {};
-  return { ...record, ...timing, generation, state, job };
+  return { ...stored, ...timing, generation, state, job };
 }
 
 /** The job as a client sees it: with what follows from the time of asking. */
-export function viewOf({ job: stored, jobId, generation, state }: JobRecord, nowMs: number): Job {
+export function viewOf({ job: stored, jobId, generation, state }: StoredJob, nowMs: number): Job {
   const job: Job = { ...stored, etag: etagOf(jobId, generation) };
   if (state !== storedState.active) return job;
   const parsed = scheduleOf(stored);

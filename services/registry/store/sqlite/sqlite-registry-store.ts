@@ -1,8 +1,8 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { openSqlite } from "../../../platform/sql/sqlite.ts";
-import { lanes, type RegistryStore, type RunOutcome } from "../contract.ts";
-import { planCreations, sameContents } from "../plan-creations.ts";
+import { openSoleSqlite } from "../../../platform/sql/sole-sqlite.ts";
+import { type AddedRun, lanes, type RegistryStore, sameContents } from "../contract.ts";
+import { planCreations } from "../plan-creations.ts";
 import { createCommitter } from "./committer.ts";
 import { createJobRows } from "./job-rows.ts";
 import { createMarkRow } from "./mark-row.ts";
@@ -14,11 +14,11 @@ import { createRequestRows } from "./request-rows.ts";
 const rowsPerJob = 2;
 
 /**
- * The registry's memory in SQLite: <data folder>/registry/registry.db. Reads
- * and decisions run one after the other in this process, so that each decision
- * is made once, on the row as it is.
+ * The registry's memory in SQLite: <data folder>/registry/registry.db. One store
+ * has the file: reads and decisions run one after the other in its process, so
+ * that each decision is made once, on the row as it is.
  */
-export function createSqliteStore(config: { dataDir: string }): RegistryStore {
+export function createSqliteRegistryStore(config: { dataDir: string }): RegistryStore {
   const listeners = new Set<() => void>();
   let opened: ReturnType<typeof openTables> | undefined;
   let stopping: Promise<void> = Promise.resolve();
@@ -64,37 +64,37 @@ export function createSqliteStore(config: { dataDir: string }): RegistryStore {
 
     async changeJob(jobId, decide) {
       const { committer, jobs, outbox } = open();
-      const decision = await committer.commit(() => {
+      const decided = await committer.commit(() => {
         const row = jobs.get(jobId);
-        const decided = row && attempt(() => decide(row));
-        if (decided?.ok && decided.value.next) {
-          jobs.update(decided.value.next);
+        const change = row && askSafely(() => decide(row));
+        if (change?.ok && change.value.next) {
+          jobs.update(change.value.next);
           outbox.addJob(lanes.change, jobId);
           outboxGrew = true;
         }
-        return decided;
+        return change;
       }, rowsPerJob);
-      return decision && unwrap(decision).answer;
+      return decided && valueOrThrow(decided).answer;
     },
 
     async addRun(jobId, makeRun, request) {
       const { committer, jobs, outbox, requests } = open();
-      const added = await committer.commit((): Attempted<RunOutcome> => {
+      const added = await committer.commit((): Asked<AddedRun> => {
         const earlier = request && requests.get("run", request.call.requestId, request.sinceMs);
         if (earlier) {
-          if (!sameContents(earlier, request.call)) return done({ kind: "reused" });
-          return done({ kind: "earlier", answer: earlier.answer });
+          if (!sameContents(earlier, request.call)) return answered({ kind: "reused" });
+          return answered({ kind: "earlier", answer: earlier.answer });
         }
         const row = jobs.get(jobId);
-        if (!row) return done({ kind: "no job" });
-        const run = attempt(() => makeRun(row));
+        if (!row) return answered({ kind: "no job" });
+        const run = askSafely(() => makeRun(row));
         if (!run.ok) return run;
         outbox.addRun(lanes.change, jobId, run.value);
         if (request) requests.put("run", request.call);
         outboxGrew = true;
-        return done({ kind: "added" });
+        return answered({ kind: "added" });
       }, rowsPerJob);
-      return unwrap(added);
+      return valueOrThrow(added);
     },
 
     findJob: async (jobId) => open().jobs.get(jobId),
@@ -124,18 +124,18 @@ export function createSqliteStore(config: { dataDir: string }): RegistryStore {
         const kept = mark.read();
         let { sequence, rebuiltUpTo } = kept;
         for (const { jobId, keys, published } of receipts) {
-          if (published && published.epoch !== kept.epoch) continue;
+          if (published && published.edition !== kept.edition) continue;
           for (const key of keys) outbox.remove(key);
           if (!published) continue;
           if (published.deleted) jobs.remove(jobId);
           else jobs.noteTiming(jobId, published);
           sequence = Math.max(sequence, published.sequence);
         }
-        if (progress?.epoch === kept.epoch) ({ rebuiltUpTo } = progress);
+        if (progress?.edition === kept.edition) ({ rebuiltUpTo } = progress);
         if (sequence !== kept.sequence || rebuiltUpTo !== kept.rebuiltUpTo) {
           mark.write({ ...kept, sequence, rebuiltUpTo });
         }
-        return kept.epoch;
+        return kept.edition;
       }, receipts.length);
     },
 
@@ -144,7 +144,7 @@ export function createSqliteStore(config: { dataDir: string }): RegistryStore {
     async beginRebuild({ created, sequence }) {
       const { committer, mark } = open();
       return committer.commit(() => {
-        const next = { epoch: mark.read().epoch + 1, created, sequence, rebuiltUpTo: "" };
+        const next = { edition: mark.read().edition + 1, created, sequence, rebuiltUpTo: "" };
         mark.write(next);
         return next;
       });
@@ -160,7 +160,7 @@ export function createSqliteStore(config: { dataDir: string }): RegistryStore {
       if (!closing) return stopping;
       // Nothing more is taken in; what was handed in before is still written.
       opened = undefined;
-      stopping = closing.committer.drain().finally(() => closing.db.close());
+      stopping = closing.committer.drain().finally(closing.close);
       return stopping;
     },
   };
@@ -169,31 +169,36 @@ export function createSqliteStore(config: { dataDir: string }): RegistryStore {
 function openTables(dataDir: string, onCommitted: () => void) {
   const folder = join(dataDir, "registry");
   mkdirSync(folder, { recursive: true });
-  const db = openSqlite(join(folder, "registry.db"), migrations);
-  return {
-    db,
-    committer: createCommitter(db, onCommitted),
-    jobs: createJobRows(db),
-    outbox: createOutboxRows(db),
-    requests: createRequestRows(db),
-    mark: createMarkRow(db),
-  };
+  const { db, close } = openSoleSqlite(join(folder, "registry.db"), migrations);
+  try {
+    return {
+      close,
+      committer: createCommitter(db, onCommitted),
+      jobs: createJobRows(db),
+      outbox: createOutboxRows(db),
+      requests: createRequestRows(db),
+      mark: createMarkRow(db),
+    };
+  } catch (error) {
+    close();
+    throw error;
+  }
 }
 
-/** What a function that was handed in came to. Its throw must not end the transaction, which others share. */
-type Attempted<T> = { ok: true; value: T } | { ok: false; error: unknown };
+/** What a function that was handed in said. Its throw must not end the transaction, which others share. */
+type Asked<T> = { ok: true; value: T } | { ok: false; error: unknown };
 
-const done = <T>(value: T): Attempted<T> => ({ ok: true, value });
+const answered = <T>(value: T): Asked<T> => ({ ok: true, value });
 
-function attempt<T>(work: () => T): Attempted<T> {
+function askSafely<T>(work: () => T): Asked<T> {
   try {
-    return done(work());
+    return answered(work());
   } catch (error) {
     return { ok: false, error };
   }
 }
 
-function unwrap<T>(attempted: Attempted<T>): T {
-  if (!attempted.ok) throw attempted.error;
-  return attempted.value;
+function valueOrThrow<T>(asked: Asked<T>): T {
+  if (!asked.ok) throw asked.error;
+  return asked.value;
 }

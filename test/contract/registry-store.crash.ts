@@ -1,45 +1,39 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import { describe, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { lanes, type RegistryStore } from "../../services/registry/store/contract.ts";
-import type { RegistryStoreEngine } from "./registry-store.engine.ts";
-import { type Answered, listAll, takeAll } from "./registry-store.rows.ts";
+import { type RegistryEngine, registryStoreWriter, useStore } from "../support/registry-engine.ts";
+import { type Answered, batchOf, listAll, takeAll } from "../support/registry-store-rows.ts";
 
 const rounds = 4;
 const answersARound = 150;
 
 /** What a store has after the process that wrote to it was killed, in the middle of whatever it did. */
-export function crashSuite(engine: RegistryStoreEngine): void {
-  describe("after kill -9 of a process that writes", () => {
-    it("has all that was answered, and of the rest each call in full or not at all", async () => {
-      const place = await engine.newPlace();
-      const answered: Answered[] = [];
-      try {
-        for (let round = 0; round < rounds; round++) {
-          answered.push(...(await writeAndKill(engine.writerProgram, place, round)));
-          const store = engine.storeAt(place);
-          await store.start();
-          await expectAnswered(store, answered);
-          await expectWholeCalls(store);
-          await store.stop();
-        }
-      } finally {
-        await engine.removePlace(place);
-      }
-      for (const kind of ["created", "changed", "ran", "receipt"]) {
-        expect(
-          answered.some((one) => one.kind === kind),
-          kind,
-        ).toBe(true);
-      }
-    });
+export function crashSuite(engine: RegistryEngine): void {
+  const rig = useStore(engine);
+
+  it("has after a kill -9 all that was answered, and of the rest each call in full or not at all", async () => {
+    const answered: Answered[] = [];
+    for (let round = 0; round < rounds; round++) {
+      await rig.store.stop();
+      answered.push(...(await writeAndKill(engine, rig.place, round)));
+      await rig.reopen();
+      await expectAnswered(rig.store, answered);
+      await expectWholeCalls(await rig.reopen());
+    }
+    for (const kind of ["created", "changed", "ran", "receipt"]) {
+      expect(
+        answered.some((one) => one.kind === kind),
+        kind,
+      ).toBe(true);
+    }
   });
 }
 
 /** Kills the writer after so many answers; resolves with those that came through. */
-async function writeAndKill(program: string, place: string, round: number): Promise<Answered[]> {
-  const child: ChildProcess = spawn(process.execPath, [program, place, String(round)], {
+async function writeAndKill(engine: RegistryEngine, place: string, round: number): Promise<Answered[]> {
+  const child: ChildProcess = spawn(process.execPath, [registryStoreWriter, engine.module, place, String(round)], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   const exited = once(child, "exit");
@@ -62,6 +56,7 @@ async function expectAnswered(store: RegistryStore, answered: readonly Answered[
   const lost: Answered[] = [];
   for (const one of answered) {
     const there = {
+      opened: () => true,
       created: () => one.kind === "created" && one.jobIds.every((jobId) => jobs.has(jobId)),
       changed: () => one.kind === "changed" && (jobs.get(one.jobId)?.generation ?? 0) >= one.generation,
       ran: () => one.kind === "ran" && runs.has(one.executionId),
@@ -70,8 +65,6 @@ async function expectAnswered(store: RegistryStore, answered: readonly Answered[
     if (!there()) lost.push(one);
   }
   expect(lost).toEqual([]);
-  await store.stop();
-  await store.start();
 }
 
 async function expectWholeCalls(store: RegistryStore): Promise<void> {
@@ -85,10 +78,8 @@ async function expectWholeCalls(store: RegistryStore): Promise<void> {
   expect(jobs.filter((row) => toPublish(row.jobId, false) !== (row.timingSequence === 0 ? 1 : 0))).toEqual([]);
   expect((await store.readMark()).sequence).toBe(Math.max(0, ...jobs.map(({ timingSequence }) => timingSequence)));
 
-  // The id of a job names its batch and how many are in it: <round>-<writer>-<turn>-of-<size>-<index>.
-  const batches = Map.groupBy(jobs, ({ jobId }) => jobId.slice(0, jobId.lastIndexOf("-")));
-  const sizeOf = (batch: string) => Number(batch.slice(batch.lastIndexOf("-") + 1));
-  expect([...batches].filter(([batch, rows]) => rows.length !== sizeOf(batch))).toEqual([]);
+  const batches = Map.groupBy(jobs, (row) => batchOf(row).requestId);
+  expect([...batches.values()].filter((rows) => rows.some((row) => batchOf(row).size !== rows.length))).toEqual([]);
   const answers = await store.findAnswers([...batches.keys()], 0);
-  expect(answers.map((answer) => String(answer?.answer))).toEqual([...batches.keys()].map((batch) => `${batch}-0`));
+  expect(answers.map((answer) => String(answer?.answer))).toEqual([...batches.values()].map(([first]) => first?.jobId));
 }

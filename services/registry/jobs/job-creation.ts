@@ -9,15 +9,15 @@ import {
   type RegistryStore,
   type RememberedAnswer,
   type RememberedCall,
+  sameContents,
 } from "../store/contract.ts";
-import { sameContents } from "../store/plan-creations.ts";
 import { defineJob } from "./job-definition.ts";
-import { encodeRecord, type JobRecord, newRecord, viewOf } from "./job-record.ts";
 import { problemsOfJob, unservedFields } from "./job-rules.ts";
 import { type FieldProblem, fieldsNotImplemented, invalidJob, requestIdReused } from "./refusals.ts";
-import { requestMemoryMs } from "./request-memory.ts";
+import { requestMemoryMs } from "./request-sweeper.ts";
+import { encodeRow, newJob, type StoredJob, viewOf } from "./stored-job.ts";
 
-export interface CreateJobs {
+export interface JobCreation {
   one(request: CreateJobRequest): Promise<Job>;
   /** All of them in one transaction, or none. */
   batch(requests: readonly CreateJobRequest[]): Promise<Job[]>;
@@ -26,12 +26,15 @@ export interface CreateJobs {
 /** A request that has been understood, and not yet been decided on. */
 interface Draft {
   definition: Job;
-  /** What it came with though the server makes it. */
+  /** Fields that the client set although the server makes them. */
   madeByServer: readonly FieldProblem[];
   /** Where it stands in the call: "" or "requests[3].". */
   prefix: string;
   requestId: string;
-  /** Of the definition: defaults that were written out make no difference. Only with a request id. */
+  /**
+   * Names the contents of the call when it comes with a request id. It is made of the definition, in which all defaults
+   * are written out: whether the client wrote them makes no difference.
+   */
   fingerprint: Uint8Array | undefined;
 }
 
@@ -39,10 +42,10 @@ export function createJobCreation(deps: {
   store: Pick<RegistryStore, "createJobs" | "findAnswers">;
   clock: Clock;
   nextJobId: () => string;
-}): CreateJobs {
+}): JobCreation {
   const { store, clock, nextJobId } = deps;
 
-  /** The answers of before, if each of these was answered before; a repeat with other contents throws. */
+  /** What these calls were answered before; undefined unless all of them were. Throws when one of them had other contents. */
   const recallAll = async (drafts: readonly Draft[], sinceMs: number): Promise<Job[] | undefined> => {
     if (drafts.some(({ requestId }) => requestId === "")) return undefined;
     const found = await store.findAnswers(
@@ -55,23 +58,23 @@ export function createJobCreation(deps: {
 
   const createAll = async (drafts: readonly Draft[], lane: CreateLane): Promise<Job[]> => {
     const sinceMs = clock.nowMs() - requestMemoryMs;
-    // A repeated call is answered also when its contents would not be accepted
-    // any more: an @at that has passed since.
+    // Before the rules are asked: a repeated call is answered also when its contents
+    // would be refused by now, as an @at that has passed since.
     const repeated = await recallAll(drafts, sinceMs);
     if (repeated) return repeated;
-    const records = drafts.map(({ definition }) => newRecord(nextJobId(), definition, clock.nowMs()));
-    const refusal = refusalOf(records, drafts);
+    const jobs = drafts.map(({ definition }) => newJob(nextJobId(), definition, clock.nowMs()));
+    const refusal = refusalOf(jobs, drafts);
     if (refusal) throw refusal;
-    const answers = records.map((record) => viewOf(record, record.effectiveFromMs));
-    const creations = records.map((record, index) => ({
-      row: encodeRecord(record),
-      request: rememberedCall(drafts[index], answers[index], record.effectiveFromMs),
+    const answers = jobs.map((job) => viewOf(job, job.effectiveFromMs));
+    const rows = jobs.map((job, index) => ({
+      row: encodeRow(job),
+      request: rememberedCall(drafts[index], answers[index], job.effectiveFromMs),
     }));
-    const bytes = creations.reduce((sum, { row }) => sum + row.job.length, 0);
+    const bytes = rows.reduce((sum, { row }) => sum + row.job.length, 0);
     if (drafts.length > 1 && bytes > answerBytes) throw tooMuchAtOnce(bytes);
-    const outcome = await store.createJobs(creations, { lane, sinceMs });
-    if (outcome.kind === "reused") throw requestIdReused(`${drafts[outcome.index]?.prefix ?? ""}request_id`);
-    for (const [index, earlier] of outcome.earlier) answers[index] = fromBinary(JobSchema, earlier);
+    const created = await store.createJobs(rows, { lane, sinceMs });
+    if (created.kind === "reused") throw requestIdReused(`${drafts[created.index]?.prefix ?? ""}request_id`);
+    for (const [index, earlier] of created.earlier) answers[index] = fromBinary(JobSchema, earlier);
     return answers;
   };
 
@@ -120,10 +123,10 @@ function madeByServer({ jobId, etag }: Job, prefix: string): readonly FieldProbl
   ];
 }
 
-function refusalOf(records: readonly JobRecord[], drafts: readonly Draft[]): RpcError | undefined {
+function refusalOf(jobs: readonly StoredJob[], drafts: readonly Draft[]): RpcError | undefined {
   const problems: FieldProblem[] = [];
   const unserved: FieldProblem[] = [];
-  for (const [index, { job, jobId, effectiveFromMs }] of records.entries()) {
+  for (const [index, { job, jobId, effectiveFromMs }] of jobs.entries()) {
     const draft = drafts[index];
     const prefix = `${draft?.prefix ?? ""}job.`;
     if (draft) problems.push(...draft.madeByServer);
@@ -147,6 +150,6 @@ function rememberedCall(
 
 function answerOf({ fingerprint, prefix }: Draft, earlier: RememberedAnswer | undefined): Job {
   if (!earlier || !fingerprint) throw new Error("a call is recalled that was not answered");
-  if (!sameContents(earlier, { fingerprint, answer: earlier.answer })) throw requestIdReused(`${prefix}request_id`);
+  if (!sameContents(earlier, { fingerprint })) throw requestIdReused(`${prefix}request_id`);
   return fromBinary(JobSchema, earlier.answer);
 }

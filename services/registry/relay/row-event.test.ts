@@ -3,9 +3,9 @@ import { describe, expect, it } from "vitest";
 import { JobSchema } from "../../../gen/carillon/v1/job_pb.ts";
 import { readJobEvent } from "../../wire/job-event.ts";
 import { defineJob } from "../jobs/job-definition.ts";
-import { encodeRecord, newRecord } from "../jobs/job-record.ts";
+import { encodeRow, newJob } from "../jobs/stored-job.ts";
 import { type JobRow, storedState } from "../store/contract.ts";
-import { encodeJobEvent } from "./job-event.ts";
+import { encodeRowEvent } from "./row-event.ts";
 
 const definition = defineJob({
   ...fromBinary(JobSchema, new Uint8Array()),
@@ -13,8 +13,8 @@ const definition = defineJob({
   apiEndpoint: "http://127.0.0.1:3000/größe",
   labels: { team: "a" },
 });
-const row = encodeRecord(newRecord("0199c0de-0000-7000-8000-000000000001", definition, 1_796_083_205_123));
-const eventOf = (given: JobRow, epoch: number) => readJobEvent(encodeJobEvent(given, epoch));
+const row = encodeRow(newJob("0199c0de-0000-7000-8000-000000000001", definition, 1_796_083_205_123));
+const eventOf = (given: JobRow, edition: number) => readJobEvent(encodeRowEvent(given, edition));
 
 describe("the event of a job", () => {
   it("reads back as what was stored", () => {
@@ -36,8 +36,8 @@ describe("the event of a job", () => {
   });
 
   it("names the sequence of its timing in the stream that it belongs to, and 1 in any later one", () => {
-    const settled = { ...row, timingSequence: 2 ** 40, timingEpoch: 3 };
-    expect(eventOf(settled, 3).timingSequence).toBe(2 ** 40);
-    expect(eventOf(settled, 4).timingSequence).toBe(1);
+    const published = { ...row, timingSequence: 2 ** 40, timingEdition: 3 };
+    expect(eventOf(published, 3).timingSequence).toBe(2 ** 40);
+    expect(eventOf(published, 4).timingSequence).toBe(1);
   });
 });

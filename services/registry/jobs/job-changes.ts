@@ -4,18 +4,9 @@ import { createValidator } from "@bufbuild/protovalidate";
 import { type Job, JobSchema, type UpdateJobRequest } from "../../../gen/carillon/v1/job_pb.ts";
 import { type Clock, secondOf } from "../../platform/process/clock.ts";
 import { invalidField, invalidFields } from "../../platform/rpc/errors/rpc-error.ts";
-import { type JobRow, type RegistryStore, type RowDecision, type StoredState, storedState } from "../store/contract.ts";
+import { type JobRow, type RegistryStore, type RowChange, type StoredState, storedState } from "../store/contract.ts";
 import { copyFields, type FieldPath, maskOfPopulated, parseMask } from "./field-mask.ts";
 import { defineJob, withoutDerivedDefaults } from "./job-definition.ts";
-import {
-  type Change,
-  changedRecord,
-  decodeRecord,
-  encodeRecord,
-  etagOf,
-  type JobRecord,
-  viewOf,
-} from "./job-record.ts";
 import { problemsOfJob, unservedFields } from "./job-rules.ts";
 import { sameTiming } from "./job-timing.ts";
 import {
@@ -28,8 +19,9 @@ import {
   refuse,
   unwrap,
 } from "./refusals.ts";
+import { type Change, changedJob, decodeRow, encodeRow, etagOf, type StoredJob, viewOf } from "./stored-job.ts";
 
-export interface ChangeJobs {
+export interface JobChanges {
   update(request: UpdateJobRequest): Promise<Job>;
   /** `etag` "" asks for none in particular. */
   remove(jobId: string, etag: string): Promise<void>;
@@ -38,51 +30,60 @@ export interface ChangeJobs {
 }
 
 /**
- * Resolves once the streams have a job's state of this generation, or cannot
- * have it soon. `changed`: whether this call made it; otherwise it is waited for
- * only if another call is about to publish it.
+ * Makes a call that may change a job, and resolves with its answer once the
+ * streams have the state that it answers with, or cannot have it soon.
+ * `changed`: whether the call has made that state.
  */
-export type ChangePublished = (jobId: string, generation: number, changed: boolean) => Promise<void>;
+export type AfterPublication = <T extends { generation: number; changed: boolean }>(
+  jobId: string,
+  call: () => Promise<T>,
+) => Promise<T>;
+
+/** What a call has made of a job, or left as it is. */
+interface Decided {
+  stored: StoredJob;
+  generation: number;
+  changed: boolean;
+}
 
 /** What changes a job that stands. Each is decided and written in one transaction; what changes nothing writes nothing. */
 export function createJobChanges(deps: {
   store: Pick<RegistryStore, "changeJob">;
   clock: Clock;
-  published: ChangePublished;
-}): ChangeJobs {
-  const { store, clock, published } = deps;
+  afterPublication: AfterPublication;
+}): JobChanges {
+  const { store, clock, afterPublication } = deps;
   const checkDefinition = createDefinitionCheck();
 
-  const change = async (
-    jobId: string,
-    etag: string,
-    decide: (record: JobRecord, nowMs: number) => Decision<Change | undefined>,
-  ): Promise<JobRecord> => {
-    const decision = await store.changeJob(
-      jobId,
-      (row: JobRow): RowDecision<Decision<{ record: JobRecord; changed: boolean }>> => {
-        const record = decodeRecord(row);
-        const current = etagOf(jobId, record.generation);
-        if (etag !== "" && etag !== current) return { answer: refuse(etagMismatch(jobId, current)) };
-        const decision = decide(record, clock.nowMs());
-        if (!decision.ok) return { answer: decision };
-        if (!decision.value) return { answer: accept({ record, changed: false }) };
-        const next = changedRecord(record, decision.value);
-        return { next: encodeRecord(next), answer: accept({ record: next, changed: true }) };
-      },
-    );
-    if (!decision) throw jobNotFound(jobId);
-    const { record, changed } = unwrap(decision);
-    // Whoever has the answer may rely on it: nothing that was changed away from starts any more.
-    await published(jobId, record.generation, changed);
-    return record;
+  type Decide = (stored: StoredJob, nowMs: number) => Decision<Change | undefined>;
+  const decideOn = (row: JobRow, etag: string, decide: Decide): RowChange<Decision<Decided>> => {
+    const stored = decodeRow(row);
+    const { jobId, generation } = stored;
+    const current = etagOf(jobId, generation);
+    if (etag !== "" && etag !== current) return { answer: refuse(etagMismatch(jobId, current)) };
+    const decision = decide(stored, clock.nowMs());
+    if (!decision.ok) return { answer: decision };
+    if (!decision.value) return { answer: accept({ stored, generation, changed: false }) };
+    const next = changedJob(stored, decision.value);
+    const answer = accept({ stored: next, generation: next.generation, changed: true });
+    return { next: encodeRow(next), answer };
+  };
+
+  const change = async (jobId: string, etag: string, decide: Decide): Promise<StoredJob> => {
+    // Whoever has the answer may rely on it: no call starts any more that follows the state before.
+    const { stored } = await afterPublication(jobId, async () => {
+      const decision = await store.changeJob(jobId, (row) => decideOn(row, etag, decide));
+      if (!decision) throw jobNotFound(jobId);
+      return unwrap(decision);
+    });
+    return stored;
   };
 
   const setState = async (jobId: string, state: StoredState) => {
-    const record = await change(jobId, "", (current, nowMs) =>
+    const stored = await change(jobId, "", (current, nowMs) =>
       accept(current.state === state ? undefined : { state, retimed: true, nowMs }),
     );
-    return viewOf(record, clock.nowMs());
+    return viewOf(stored, clock.nowMs());
   };
 
   return {
@@ -90,7 +91,7 @@ export function createJobChanges(deps: {
       if (!job) throw invalidField("job", "value is required");
       if (job.jobId === "") throw invalidField("job.job_id", "value is required");
       const paths = pathsOf(job, updateMask?.paths ?? []);
-      const record = await change(job.jobId, job.etag, (current, nowMs) => {
+      const stored = await change(job.jobId, job.etag, (current, nowMs) => {
         const definition = merge(current.job, job, paths);
         const before = defineJob(current.job);
         if (equals(JobSchema, definition, before)) return accept(undefined);
@@ -98,7 +99,7 @@ export function createJobChanges(deps: {
         const refusal = checkDefinition(definition, current, retimed ? secondOf(nowMs) : undefined);
         return refusal ? refuse(refusal) : accept({ definition, retimed, nowMs });
       });
-      return viewOf(record, clock.nowMs());
+      return viewOf(stored, clock.nowMs());
     },
     async remove(jobId, etag) {
       await change(jobId, etag, (_, nowMs) => accept({ state: storedState.deleted, retimed: true, nowMs }));
@@ -124,10 +125,10 @@ function merge(stored: Job, given: Job, paths: readonly FieldPath[]): Job {
   return defineJob(merged);
 }
 
-/** The rules of the proto and of the domain over a merged job. */
+/** Holds a merged job to the rules of the proto and of the domain: returns the refusal, if there is one. */
 function createDefinitionCheck() {
   const validator = createValidator();
-  return (definition: Job, record: JobRecord, afterSecond: number | undefined) => {
+  return (definition: Job, stored: StoredJob, afterSecond: number | undefined) => {
     const result = validator.validate(JobSchema, definition);
     if (result.kind === "error") throw result.error;
     if (result.kind === "invalid") {
@@ -138,8 +139,8 @@ function createDefinitionCheck() {
         })),
       );
     }
-    const createdSecond = Number(record.job.createdAt?.seconds ?? 0n);
-    const context = { jobId: record.jobId, createdSecond, ...(afterSecond !== undefined && { afterSecond }) };
+    const createdSecond = Number(stored.job.createdAt?.seconds ?? 0n);
+    const context = { jobId: stored.jobId, createdSecond, ...(afterSecond !== undefined && { afterSecond }) };
     const problems = problemsOfJob(definition, context, "job.");
     if (problems.length > 0) return invalidJob(problems);
     const unserved = unservedFields(definition, "job.");

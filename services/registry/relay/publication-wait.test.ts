@@ -1,0 +1,124 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { describe, expect, it } from "vitest";
+import { createPublicationWait } from "./publication-wait.ts";
+
+const jobId = "017f22e2-79b0-7cc3-98c4-dc0c0c07398f";
+const another = "017f22e2-79b0-7cc3-98c4-dc0c0c073990";
+
+/** A wait whose moment ends when the test says so, and calls that are answered when it says so. */
+function setUp({ publishing = true } = {}) {
+  const moments = new Set<() => void>();
+  const clock = {
+    nowMs: () => 0,
+    monotonicMs: () => 0,
+    after(_delayMs: number, callback: () => void) {
+      moments.add(callback);
+      return () => void moments.delete(callback);
+    },
+  };
+  const wait = createPublicationWait({ clock, publishing: () => publishing });
+  const begin = (id = jobId) => {
+    const call = Promise.withResolvers<{ generation: number; changed: boolean }>();
+    let over = false;
+    const answered = wait
+      .afterPublication(id, () => call.promise)
+      .finally(() => {
+        over = true;
+      });
+    return {
+      answered,
+      changed: (generation: number) => call.resolve({ generation, changed: true }),
+      unchanged: (generation: number) => call.resolve({ generation, changed: false }),
+      fail: () => call.reject(new Error("the database is away")),
+      async isOver() {
+        await nextTurn();
+        return over;
+      },
+    };
+  };
+  return { wait, begin, moments };
+}
+
+describe("the answer to a change", () => {
+  it("comes once its state or a newer one is published", async () => {
+    const { wait, begin, moments } = setUp();
+    const [second, third] = [begin(), begin()];
+    second.changed(2);
+    third.changed(3);
+    wait.published(jobId, 1);
+    wait.published(another, 9);
+    expect(await second.isOver()).toBe(false);
+    wait.published(jobId, 2);
+    expect(await second.answered).toEqual({ generation: 2, changed: true });
+    expect(await third.isOver()).toBe(false);
+    wait.published(jobId, 4);
+    await third.answered;
+    expect(moments.size).toBe(0);
+  });
+
+  it("comes at once when its state was published before the store has answered", async () => {
+    const { wait, begin } = setUp();
+    const call = begin();
+    wait.published(jobId, 3);
+    wait.published(jobId, 2);
+    call.changed(3);
+    await call.answered;
+  });
+
+  it("comes after a moment in any case", async () => {
+    const { begin, moments } = setUp();
+    const call = begin();
+    call.changed(2);
+    expect(await call.isOver()).toBe(false);
+    for (const end of moments) end();
+    await call.answered;
+  });
+
+  it("comes at once while nothing is published", async () => {
+    const { begin, moments } = setUp({ publishing: false });
+    const [changed, unchanged] = [begin(), begin()];
+    changed.changed(2);
+    unchanged.unchanged(2);
+    await Promise.all([changed.answered, unchanged.answered]);
+    expect(moments.size).toBe(0);
+  });
+});
+
+describe("the answer of a call that changes nothing", () => {
+  it("waits for a call of the same moment that has made its state, also when that is answered later", async () => {
+    const { wait, begin } = setUp();
+    const [pause, again] = [begin(), begin()];
+    again.unchanged(2);
+    expect(await again.isOver()).toBe(false);
+    pause.changed(2);
+    expect(await again.isOver()).toBe(false);
+    wait.published(jobId, 2);
+    await Promise.all([pause.answered, again.answered]);
+  });
+
+  it("waits for nobody who changes nothing either, has failed, or has another job", async () => {
+    const { begin } = setUp();
+    const [first, second, failing, other] = [begin(), begin(), begin(), begin(another)];
+    first.unchanged(2);
+    second.unchanged(2);
+    expect(await first.isOver()).toBe(false);
+    failing.fail();
+    await expect(failing.answered).rejects.toThrow("the database is away");
+    await Promise.all([first.answered, second.answered]);
+    other.unchanged(1);
+    await other.answered;
+  });
+
+  it("knows nothing of calls that are over", async () => {
+    const { wait, begin } = setUp();
+    const first = begin();
+    wait.published(jobId, 7);
+    first.changed(7);
+    await first.answered;
+    const second = begin();
+    second.changed(3);
+    expect(await second.isOver()).toBe(false);
+    wait.published(jobId, 3);
+    await second.answered;
+  });
+});

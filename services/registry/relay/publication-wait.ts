@@ -1,0 +1,96 @@
+import type { Clock } from "../../platform/process/clock.ts";
+
+/** What a call that may change a job came to. */
+export interface ChangeAnswer {
+  /** Of the job's state that it answers with. */
+  generation: number;
+  /** Whether the call has made this state. */
+  changed: boolean;
+}
+
+/**
+ * Lets the answer to a change wait until the broker has it, so that tickers and
+ * executors obey it by the time that the caller knows.
+ */
+export interface PublicationWait {
+  /** Told by the relay: the broker keeps the job's state of this generation. */
+  published(jobId: string, generation: number): void;
+  /**
+   * Makes a call, and resolves with its answer once the state in it is published; after a moment in any case, since the
+   * change itself stands. A call that has changed nothing waits for those of the same moment, one of which may have
+   * made the state that it answers with.
+   *
+   * The job is followed from before the call: a state may be published before the store has answered. Nothing is kept
+   * of a job that has no call under way.
+   */
+  afterPublication<T extends ChangeAnswer>(jobId: string, call: () => Promise<T>): Promise<T>;
+}
+
+// Longer than the lead: what executors held when the change was made has fired by then.
+const longestWaitMs = 1_000;
+
+interface FollowedJob {
+  calls: number;
+  /** The highest generation that was published since the first of these calls began. */
+  published: number;
+  /** The calls that may have changed the job; each resolves when it has not, or is over. */
+  changing: Set<Promise<void>>;
+  /** By generation, those who wait for it. */
+  waiting: Map<number, () => void>;
+}
+
+/** `publishing`: while the broker is away nothing is published, and waiting for it would help nobody. */
+export function createPublicationWait(deps: { clock: Clock; publishing: () => boolean }): PublicationWait {
+  const { clock, publishing } = deps;
+  const followed = new Map<string, FollowedJob>();
+
+  const follow = (jobId: string) => {
+    const job = followed.get(jobId) ?? { calls: 0, published: 0, changing: new Set(), waiting: new Map() };
+    followed.set(jobId, job);
+    job.calls++;
+    return job;
+  };
+  const reached = (job: FollowedJob, generation: number) =>
+    new Promise<void>((resolve) => {
+      if (job.published >= generation) resolve();
+      else job.waiting.set(generation, resolve);
+    });
+  const forAMoment = (promise: Promise<unknown>) =>
+    new Promise<void>((resolve) => {
+      const cancel = clock.after(longestWaitMs, resolve);
+      void promise.then(() => {
+        cancel();
+        resolve();
+      });
+    });
+
+  return {
+    published(jobId, generation) {
+      const job = followed.get(jobId);
+      if (!job) return;
+      job.published = Math.max(job.published, generation);
+      for (const [wanted, done] of job.waiting) if (wanted <= generation) done();
+    },
+    async afterPublication(jobId, call) {
+      const job = follow(jobId);
+      const own = Promise.withResolvers<void>();
+      job.changing.add(own.promise);
+      const changesNoMore = () => {
+        job.changing.delete(own.promise);
+        own.resolve();
+      };
+      let made: number | undefined;
+      try {
+        const answer = await call();
+        if (answer.changed) made = answer.generation;
+        else changesNoMore();
+        if (publishing()) await forAMoment(made === undefined ? Promise.all(job.changing) : reached(job, made));
+        return answer;
+      } finally {
+        changesNoMore();
+        if (made !== undefined) job.waiting.delete(made);
+        if (--job.calls === 0) followed.delete(jobId);
+      }
+    },
+  };
+}

@@ -1,0 +1,25 @@
+import { writeJobEvent } from "../../wire/job-event.ts";
+import { type JobRow, storedState } from "../store/contract.ts";
+
+/** The serialised JobEvent of a row. `edition` is that of the stream it goes to. */
+export function encodeRowEvent(row: JobRow, edition: number): Uint8Array {
+  const deleted = row.state === storedState.deleted;
+  return writeJobEvent({
+    jobId: row.jobId,
+    generation: row.generation,
+    deleted,
+    job: deleted ? undefined : row.job,
+    timingGeneration: row.timingGeneration,
+    effectiveFromMs: row.effectiveFromMs,
+    timingSequence: timingSequenceIn(row, edition),
+  });
+}
+
+/**
+ * 0: this event is the first with its timing. 1: an earlier stream had the
+ * timing; its sequence means nothing here.
+ */
+function timingSequenceIn(row: JobRow, edition: number): number {
+  if (row.timingSequence === 0) return 0;
+  return row.timingEdition === edition ? row.timingSequence : 1;
+}

@@ -1,8 +1,0 @@
-import { createSqliteStore } from "../../services/registry/store/sqlite/sqlite-store.ts";
-import { writeUntilKilled } from "./registry-store.rows.ts";
-
-// Started by the suite, to be killed: <folder> <round>.
-const [dataDir = "", round = ""] = process.argv.slice(2);
-await writeUntilKilled(createSqliteStore({ dataDir }), round, (answered) => {
-  process.stdout.write(`${JSON.stringify(answered)}\n`);
-});
