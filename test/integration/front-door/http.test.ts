@@ -147,13 +147,16 @@ describe("watching", () => {
     expect((await door.call("GET", "/jobs/nope/executions:watch")).status).toBe(404);
   });
 
-  test("a client that leaves ends the handler", async () => {
+  test("a client that leaves ends the handler, and is counted as one that left", async () => {
     await door.call("POST", "/jobs", job);
     const leave = new AbortController();
     await fetch(door.url("/jobs/job-1/executions:watch"), { signal: leave.signal });
     await door.backend.watchStarted("job-1");
     leave.abort();
     await door.backend.watchEnded("job-1");
+    // What is left of the call waits for nothing.
+    await nextTurn();
+    expect(await door.backend.metrics.metrics()).toContain('method="WatchExecutions",code="CANCELLED",face="rest"} 1');
   });
 
   test("a stopping server ends the stream with an error event, and stops at once", async () => {

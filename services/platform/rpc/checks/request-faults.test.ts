@@ -30,6 +30,7 @@ type JobInit = MessageInitShape<typeof JobSchema>;
 
 const outOfRange: [string, JobInit, string][] = [
   ["signs that differ", { http: { timeout: { seconds: 1n, nanos: -5 } } }, "job.http.timeout"],
+  ["signs that differ the other way", { http: { timeout: { seconds: -1n, nanos: 5 } } }, "job.http.timeout"],
   ["a whole second of nanos", { http: { timeout: { seconds: 10n, nanos: 1e9 } } }, "job.http.timeout"],
   ["a negative second of nanos", { http: { timeout: { seconds: 5n, nanos: -1e9 } } }, "job.http.timeout"],
   ["as many nanos as fit", { retry: { minBackoff: { seconds: 1n, nanos: 2 ** 31 - 1 } } }, "job.retry.min_backoff"],
