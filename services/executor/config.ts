@@ -5,7 +5,7 @@ import {
   readCommonSettings,
   readHistoryAccess,
 } from "../platform/process/common-settings.ts";
-import { type Address, type Environment, readEnvironment } from "../platform/process/config.ts";
+import { type Address, type Environment, readEnvironment } from "../platform/process/environment.ts";
 
 export interface ExecutorConfig extends CommonSettings, HistoryAccess {
   /** Names this executor in the broker, in the log and in message ids. */

@@ -5,7 +5,7 @@ import {
   readDataDir,
   readInternalToken,
 } from "../platform/process/common-settings.ts";
-import { type Address, type Environment, isLoopback, readEnvironment } from "../platform/process/config.ts";
+import { type Address, type Environment, isLoopback, readEnvironment } from "../platform/process/environment.ts";
 
 export interface HistoryConfig extends CommonSettings {
   /** Where the database is. */

@@ -1,4 +1,4 @@
-import { type Address, formatAddress } from "../platform/process/config.ts";
+import { type Address, formatAddress } from "../platform/process/environment.ts";
 import { type Addresses, serviceNames } from "./children/services.ts";
 
 export interface BannerFacts {

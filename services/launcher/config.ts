@@ -6,7 +6,7 @@ import {
   nearest,
   readEnvironment,
   type VariableName,
-} from "../platform/process/config.ts";
+} from "../platform/process/environment.ts";
 import type { LogLevel } from "../platform/process/log.ts";
 import { type ServiceName, serviceNames } from "./children/services.ts";
 

@@ -2,7 +2,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pino } from "pino";
 import { type Clock, systemSecret } from "../platform/process/clock.ts";
-import { type Address, type Environment, parseNatsUrl } from "../platform/process/config.ts";
+import { type Address, type Environment, parseNatsUrl } from "../platform/process/environment.ts";
 import { exitCodes } from "../platform/process/exit-codes.ts";
 import type { Log } from "../platform/process/log.ts";
 import { type AddressPlan, planAddresses } from "./children/addresses.ts";

@@ -7,7 +7,7 @@ import {
   readFrontDoor,
   readHistoryAccess,
 } from "../platform/process/common-settings.ts";
-import { type Address, type Environment, parseAddress, readEnvironment } from "../platform/process/config.ts";
+import { type Address, type Environment, parseAddress, readEnvironment } from "../platform/process/environment.ts";
 
 export interface RegistryConfig extends CommonSettings, FrontDoor, HistoryAccess {
   dataDir: string;

@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
 import { type CommonSettings, readCommonSettings } from "../platform/process/common-settings.ts";
-import { type Address, type Environment, readEnvironment } from "../platform/process/config.ts";
+import { type Address, type Environment, readEnvironment } from "../platform/process/environment.ts";
 
 export interface TickerConfig extends CommonSettings {
   /** Names this ticker in claims and ticks: the same over restarts, different for each ticker of a cluster. */

@@ -12,7 +12,7 @@ import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/conn
 import { ExecutionService } from "../../gen/carillon/v1/execution_pb.ts";
 import { JobService } from "../../gen/carillon/v1/job_pb.ts";
 import { systemClock } from "../../services/platform/process/clock.ts";
-import { type Address, formatAddress } from "../../services/platform/process/config.ts";
+import { type Address, formatAddress } from "../../services/platform/process/environment.ts";
 import { RpcError } from "../../services/platform/rpc/errors/rpc-error.ts";
 import { createGrpcClient } from "../../services/platform/rpc/grpc/grpc-client.ts";
 import { readMessage } from "../../services/platform/rpc/json/json-reader.ts";

@@ -1,7 +1,7 @@
 import { connect } from "node:net";
 import { pino } from "pino";
 import { type Clock, systemClock } from "../../services/platform/process/clock.ts";
-import { formatAddress } from "../../services/platform/process/config.ts";
+import { formatAddress } from "../../services/platform/process/environment.ts";
 import { createHttpServer, type HttpServer } from "../../services/platform/rpc/front-door/http-server.ts";
 import { createFakeBackend, type FakeBackend } from "./faces-service.ts";
 

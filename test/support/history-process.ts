@@ -1,5 +1,5 @@
 import type { ChildProcess } from "node:child_process";
-import { type Address, parseAddress } from "../../services/platform/process/config.ts";
+import { type Address, parseAddress } from "../../services/platform/process/environment.ts";
 import { mainOf, runProgram } from "./service-process.ts";
 
 export interface HistoryProcess {

@@ -10,7 +10,7 @@ import { JobService } from "../../gen/carillon/v1/job_pb.ts";
 import { type Broker, createBroker } from "../../services/platform/jetstream/broker.ts";
 import { createFollower } from "../../services/platform/jetstream/follower.ts";
 import { type Clock, systemClock, systemRandom } from "../../services/platform/process/clock.ts";
-import type { Address } from "../../services/platform/process/config.ts";
+import type { Address } from "../../services/platform/process/environment.ts";
 import { createLog } from "../../services/platform/process/log.ts";
 import { createMetrics } from "../../services/platform/process/metrics.ts";
 import { createGrpcClient, type GrpcClient } from "../../services/platform/rpc/grpc/grpc-client.ts";

@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import type { Addresses } from "../../services/launcher/children/services.ts";
-import { formatAddress } from "../../services/platform/process/config.ts";
+import { formatAddress } from "../../services/platform/process/environment.ts";
 import { natsBinDir, repositoryDir } from "./nats.ts";
 
 export interface SystemOptions {

@@ -1,7 +1,7 @@
 import pLimit from "p-limit";
 import { ExecutionService, ExecutionStatus } from "../../../gen/carillon/v1/execution_pb.ts";
 import type { Clock } from "../../platform/process/clock.ts";
-import type { Address } from "../../platform/process/config.ts";
+import type { Address } from "../../platform/process/environment.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
 import { RpcError } from "../../platform/rpc/errors/rpc-error.ts";

@@ -1,4 +1,4 @@
-import { type Address, formatAddress } from "../../platform/process/config.ts";
+import { type Address, formatAddress } from "../../platform/process/environment.ts";
 import type { LauncherConfig } from "../config.ts";
 import { isFree, type PortBlock, reservePorts } from "./ports.ts";
 import type { Addresses } from "./services.ts";

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Clock } from "../../platform/process/clock.ts";
-import type { Environment } from "../../platform/process/config.ts";
+import type { Environment } from "../../platform/process/environment.ts";
 import type { Log } from "../../platform/process/log.ts";
 import { createLinePrefixer } from "./line-prefixer.ts";
 

@@ -1,4 +1,4 @@
-import type { Environment } from "../../platform/process/config.ts";
+import type { Environment } from "../../platform/process/environment.ts";
 import { mainFile, type ServiceName } from "./services.ts";
 
 /**

@@ -1,5 +1,5 @@
 import { type Clock, sleep } from "../../platform/process/clock.ts";
-import { type Address, formatAddress } from "../../platform/process/config.ts";
+import { type Address, formatAddress } from "../../platform/process/environment.ts";
 
 const pollMs = 50;
 const tryTimeoutMs = 2_000;

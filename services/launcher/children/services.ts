@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { type Address, type Environment, formatAddress } from "../../platform/process/config.ts";
+import { type Address, type Environment, formatAddress } from "../../platform/process/environment.ts";
 
 export const serviceNames = ["registry", "ticker", "executor", "history"] as const;
 export type ServiceName = (typeof serviceNames)[number];

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { readCommonSettings, readDataDir, readFrontDoor, readHistoryAccess } from "./common-settings.ts";
-import { ConfigError, type EnvironmentReader, readEnvironment } from "./config.ts";
+import { ConfigError, type EnvironmentReader, readEnvironment } from "./environment.ts";
 
 const loopback = (port: number) => ({ host: "127.0.0.1", port });
 

@@ -1,5 +1,5 @@
-import type { Address, EnvironmentReader } from "./config.ts";
-import { formatAddress, isLoopback } from "./config.ts";
+import type { Address, EnvironmentReader } from "./environment.ts";
+import { formatAddress, isLoopback } from "./environment.ts";
 import type { LogLevel } from "./log.ts";
 
 /** What every service reads. */

@@ -1,4 +1,4 @@
-import { ConfigError } from "./config.ts";
+import { ConfigError } from "./environment.ts";
 import { exitCodes } from "./exit-codes.ts";
 
 /**

@@ -1,7 +1,7 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Registry } from "prom-client";
-import { type Address, formatAddress } from "./config.ts";
+import { type Address, formatAddress } from "./environment.ts";
 import type { Startable } from "./lifecycle.ts";
 import type { Log } from "./log.ts";
 

@@ -23,7 +23,7 @@ afterEach(async () => {
 function run(script: Script, options?: ProgramOptions): Program {
   const code = `
     import { runService } from ${imported("run-service.ts")};
-    import { readEnvironment } from ${imported("config.ts")};
+    import { readEnvironment } from ${imported("environment.ts")};
     import { systemClock, systemRandom } from ${imported("clock.ts")};
     const say = (event) => process.stdout.write(JSON.stringify({ event }) + "\\n");
     ${script.before ?? ""}

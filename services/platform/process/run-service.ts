@@ -1,6 +1,6 @@
 import { type Clock, type Random, systemClock, systemRandom } from "./clock.ts";
-import { type Environment, formatAddress } from "./config.ts";
 import { configOrExit } from "./config-or-exit.ts";
+import { type Environment, formatAddress } from "./environment.ts";
 import { exitCodes } from "./exit-codes.ts";
 import { createLog, type LogLevel } from "./log.ts";
 import { createMetrics } from "./metrics.ts";

@@ -1,6 +1,6 @@
 import type { Registry } from "prom-client";
 import type { Clock, Random } from "./clock.ts";
-import type { Address } from "./config.ts";
+import type { Address } from "./environment.ts";
 import type { Startable } from "./lifecycle.ts";
 import type { Log } from "./log.ts";
 

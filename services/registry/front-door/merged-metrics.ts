@@ -1,5 +1,5 @@
 import type { Registry } from "prom-client";
-import { type Address, formatAddress } from "../../platform/process/config.ts";
+import { type Address, formatAddress } from "../../platform/process/environment.ts";
 
 export interface MetricsPage {
   contentType: string;

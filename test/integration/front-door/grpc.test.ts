@@ -9,7 +9,7 @@ import { afterEach, expect, test } from "vitest";
 import { ExecutionService } from "../../../gen/carillon/v1/execution_pb.ts";
 import { CreateJobRequestSchema, JobService, JobType } from "../../../gen/carillon/v1/job_pb.ts";
 import { systemClock } from "../../../services/platform/process/clock.ts";
-import { formatAddress } from "../../../services/platform/process/config.ts";
+import { formatAddress } from "../../../services/platform/process/environment.ts";
 import { createGrpcClient } from "../../../services/platform/rpc/grpc/grpc-client.ts";
 import { createGrpcServer, type GrpcServer } from "../../../services/platform/rpc/grpc/grpc-server.ts";
 import { createFakeBackend, type FakeBackend } from "../../support/faces-service.ts";

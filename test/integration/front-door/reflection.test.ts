@@ -8,7 +8,7 @@ import { file_carillon_v1_execution } from "../../../gen/carillon/v1/execution_p
 import { file_carillon_v1_job, JobService } from "../../../gen/carillon/v1/job_pb.ts";
 import { http } from "../../../gen/google/api/annotations_pb.ts";
 import { systemClock } from "../../../services/platform/process/clock.ts";
-import { formatAddress } from "../../../services/platform/process/config.ts";
+import { formatAddress } from "../../../services/platform/process/environment.ts";
 import { createGrpcServer, type GrpcServer } from "../../../services/platform/rpc/grpc/grpc-server.ts";
 import { createFakeBackend } from "../../support/faces-service.ts";
 

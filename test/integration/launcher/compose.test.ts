@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { readEnvironment } from "../../../services/platform/process/config.ts";
+import { readEnvironment } from "../../../services/platform/process/environment.ts";
 import { repositoryDir } from "../../support/nats.ts";
 
 interface Service {

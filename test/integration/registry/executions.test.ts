@@ -4,7 +4,7 @@ import { createConnectTransport } from "@connectrpc/connect-node";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { ExecutionService, ExecutionStatus } from "../../../gen/carillon/v1/execution_pb.ts";
 import { systemClock } from "../../../services/platform/process/clock.ts";
-import type { Address } from "../../../services/platform/process/config.ts";
+import type { Address } from "../../../services/platform/process/environment.ts";
 import { createLog } from "../../../services/platform/process/log.ts";
 import { createMetrics } from "../../../services/platform/process/metrics.ts";
 import { bindService, createCallPipeline } from "../../../services/platform/rpc/binding.ts";

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { JobService, JobType } from "../../../gen/carillon/v1/job_pb.ts";
 import { systemClock } from "../../../services/platform/process/clock.ts";
-import { parseAddress } from "../../../services/platform/process/config.ts";
+import { parseAddress } from "../../../services/platform/process/environment.ts";
 import { createGrpcClient } from "../../../services/platform/rpc/grpc/grpc-client.ts";
 import { eventually, type RestClient, restClient } from "../../support/rest.ts";
 import { type System, startSystem } from "../../support/system.ts";

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import { isLoopback } from "../../process/config.ts";
+import { isLoopback } from "../../process/environment.ts";
 
 /**
  * Whether a browser sends this on behalf of a page of another site. A front

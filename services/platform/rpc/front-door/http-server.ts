@@ -2,7 +2,7 @@ import { setMaxListeners } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Clock } from "../../process/clock.ts";
-import { type Address, formatAddress } from "../../process/config.ts";
+import { type Address, formatAddress } from "../../process/environment.ts";
 import type { Startable } from "../../process/lifecycle.ts";
 import type { Log } from "../../process/log.ts";
 import type { CallPipeline } from "../binding.ts";

@@ -11,7 +11,7 @@ import {
 } from "@grpc/grpc-js";
 import { StatusSchema } from "../../../../gen/google/rpc/status_pb.ts";
 import type { Clock } from "../../process/clock.ts";
-import { type Address, formatAddress } from "../../process/config.ts";
+import { type Address, formatAddress } from "../../process/environment.ts";
 import { fromStatus } from "../errors/error-details.ts";
 import { RpcError } from "../errors/rpc-error.ts";
 import { encodeMessage } from "./grpc-call.ts";

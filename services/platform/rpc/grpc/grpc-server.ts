@@ -9,7 +9,7 @@ import {
 } from "@grpc/grpc-js";
 import { HealthImplementation } from "grpc-health-check";
 import type { Clock } from "../../process/clock.ts";
-import { type Address, formatAddress } from "../../process/config.ts";
+import { type Address, formatAddress } from "../../process/environment.ts";
 import type { Startable } from "../../process/lifecycle.ts";
 import type { Log } from "../../process/log.ts";
 import type { BoundMethod, BoundService } from "../call-context.ts";

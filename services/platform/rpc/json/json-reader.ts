@@ -1,6 +1,6 @@
 import { create, type DescField, type DescMessage, fromJson, type JsonValue, type Message } from "@bufbuild/protobuf";
 import { type FieldMask, FieldMaskSchema, isWrapperDesc } from "@bufbuild/protobuf/wkt";
-import { nearest } from "../../process/config.ts";
+import { nearest } from "../../process/environment.ts";
 import { invalidField } from "../errors/rpc-error.ts";
 import { readEnum, readScalar, wrongType } from "./json-scalar.ts";
 

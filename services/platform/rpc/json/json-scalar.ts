@@ -1,6 +1,6 @@
 import { type DescEnum, ScalarType } from "@bufbuild/protobuf";
 import { base64Decode } from "@bufbuild/protobuf/wire";
-import { nearest } from "../../process/config.ts";
+import { nearest } from "../../process/environment.ts";
 import { invalidField, type RpcError } from "../errors/rpc-error.ts";
 
 /** Reads one scalar as the ProtoJSON mapping has it; 64-bit integers as bigint. Throws INVALID_ARGUMENT. */

@@ -7,7 +7,7 @@ import {
   parseAddress,
   parseNatsUrl,
   readEnvironment,
-} from "./config.ts";
+} from "./environment.ts";
 
 function problemsOf(read: () => void): readonly string[] {
   try {
