@@ -46,6 +46,7 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
   const history = createHistoryLookup(
     {
       address: config.historyAddress,
+      timeoutMs: config.historyTimeoutMs,
       ...(config.internalToken === undefined ? {} : { token: config.internalToken }),
     },
     deps,

@@ -133,6 +133,8 @@ export async function startExecutorRig(options: { nats?: Nats; collectResults?: 
     grpcAddress: loopback,
     opsAddress: loopback,
     historyAddress: history.address(),
+    // However busy this machine is: what history does not answer in time is called again.
+    historyTimeoutMs: 60_000,
     internalToken: undefined,
     replicas: 1,
   };

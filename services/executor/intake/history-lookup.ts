@@ -19,18 +19,16 @@ export interface HistoryLookup extends Startable {
   hasAttempt(executionId: string, attempt: number): Promise<boolean>;
 }
 
-// A due batch comes 0.7 s before its second: at worst its occurrences are 0.3 s late for the sake of this.
-const timeoutMs = 1_000;
 // Both kinds of question, for all messages together.
 const maxQuestions = 32;
 
 const none: ReadonlySet<string> = new Set();
 
 export function createHistoryLookup(
-  config: { address: Address; token?: string },
+  /** `timeoutMs` of one question. */
+  target: { address: Address; token?: string; timeoutMs: number },
   deps: { clock: Clock; log: Log },
 ): HistoryLookup {
-  const target = { ...config, timeoutMs };
   const history = createGrpcClient(HistoryService, target, deps);
   const executions = createGrpcClient(ExecutionService, target, deps);
   const limit = pLimit(maxQuestions);

@@ -48,7 +48,7 @@ describe("executors that die and stop", () => {
     first.kill("SIGKILL");
     await exited;
     target.on("/slow", {});
-    await rig.spawnExecutor();
+    await rig.startExecutor();
     await settleAll(jobs, second);
     await rig.drained();
     for (const jobId of jobs.slice(0, 50)) expect(timesCalled(jobId, second), jobId).toBe(1);
@@ -76,7 +76,7 @@ describe("executors that die and stop", () => {
       rig.recorded.add(id);
       rig.attempts.set(id, jobId === made ? 2 : 1);
     }
-    await rig.spawnExecutor();
+    await rig.startExecutor();
     await settleAll(open, second);
     await rig.drained();
     for (const jobId of open) expect(timesCalled(jobId, second), jobId).toBe(2);
