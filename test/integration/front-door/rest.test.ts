@@ -212,6 +212,7 @@ test("a PATCH without a mask changes what its body names", async () => {
     http: null,
     job_id: "job-1",
     created_at: "2026-12-01T09:00:00Z",
+    etag: "e1",
   });
   expect(door.backend.lastMask()).toEqual(["display_name", "time_zone", "http"]);
   await door.call("PATCH", "/jobs/job-1?update_mask=schedule,timeZone", { schedule: "@hourly" });
