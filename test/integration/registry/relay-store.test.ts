@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { lanes } from "../../../services/registry/store/contract.ts";
 import { streams } from "../../../services/wire/streams.ts";
 import { createDice } from "../../simulation/random.ts";
-import { change, createIn, creationOf, deleteIn, idOf, jobA } from "../../support/registry-store-rows.ts";
+import { change, createIn, creationOf, deleteIn, idOf, jobA, jobB } from "../../support/registry-store-rows.ts";
 import { useRelay } from "../../support/relay-rig.ts";
 import { watchedStore } from "../../support/watched-store.ts";
 
@@ -158,6 +158,20 @@ describe("the relay over a store that takes its time", { timeout: 60_000 }, () =
     writing.release();
     await rig.published(ids.at(-1) ?? "", 1);
     await rig.allWritten();
+  });
+
+  it("has room for created jobs however often a job changed while its receipt was written", async () => {
+    await rig.start();
+    const writing = rig.hold("before", "writeReceipts");
+    await createIn(rig.store, jobA);
+    await writing.held;
+    // More than may be under way at once.
+    await Promise.all(Array.from({ length: 2_100 }, () => change(rig.store, jobA)));
+    writing.release();
+    await rig.published(jobA, 2_101);
+    await rig.allWritten();
+    await createIn(rig.store, jobB);
+    await rig.published(jobB, 1);
   });
 
   it("publishes with the next look what it was given no hint of", async () => {
