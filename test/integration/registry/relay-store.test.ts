@@ -174,6 +174,18 @@ describe("the relay over a store that takes its time", { timeout: 60_000 }, () =
     await rig.published(jobB, 1);
   });
 
+  it("publishes again what the broker has refused", async () => {
+    await rig.start();
+    const limit = (bytes: number) => rig.broker.jsm.streams.update(streams.jobs, { max_msg_size: bytes });
+    await limit(1);
+    await createIn(rig.store, jobA);
+    await rig.until(() => rig.retries.length === 1);
+    await limit(-1);
+    rig.retryAll();
+    await rig.published(jobA, 1);
+    await rig.allWritten();
+  });
+
   it("publishes with the next look what it was given no hint of", async () => {
     const deaf = watchedStore({ ...rig.store, onOutbox: () => () => undefined }, {});
     rig.replaceRelay(deaf);
