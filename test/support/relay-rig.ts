@@ -37,7 +37,7 @@ export interface RelayRig {
   /** Another relay in place of the one there is, which was not started or is stopped. */
   replaceRelay(store: RegistryStore): void;
   /** Lets the relay look at JOBS; what is given differs from what the broker says. */
-  look(over?: (state: StreamState) => Partial<StreamState>): Promise<void>;
+  look(over?: (state: StreamState) => Partial<StreamState> | Promise<Partial<StreamState>>): Promise<void>;
   /** Looks, and starts the relay. */
   start(): Promise<void>;
   until(condition: () => Promise<boolean> | boolean): Promise<void>;
@@ -112,7 +112,7 @@ export function useRelay(): RelayRig {
       const { created, config, state } = await now.broker.jsm.streams.info(streams.jobs);
       const { last_seq: lastSequence, messages } = state;
       const said = { created, lastSequence, messages, atomicBatches: allowsAtomicBatches(config) };
-      return { ...said, ...over(said) };
+      return { ...said, ...(await over(said)) };
     });
   const until: RelayRig["until"] = async (condition) => {
     while (!(await condition())) await nextTurn();

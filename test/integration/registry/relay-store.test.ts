@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { lanes } from "../../../services/registry/store/contract.ts";
 import { streams } from "../../../services/wire/streams.ts";
 import { createDice } from "../../simulation/random.ts";
-import { change, createIn, creationOf, deleteIn, idOf, jobA } from "../../support/registry-store-rows.ts";
+import { change, createIn, creationOf, deleteIn, idOf, jobA, jobB } from "../../support/registry-store-rows.ts";
 import { useRelay } from "../../support/relay-rig.ts";
 import { watchedStore } from "../../support/watched-store.ts";
 
@@ -157,6 +157,32 @@ describe("the relay over a store that takes its time", { timeout: 60_000 }, () =
     expect(rig.stream.events.has(ids[2_048] ?? "")).toBe(false);
     writing.release();
     await rig.published(ids.at(-1) ?? "", 1);
+    await rig.allWritten();
+  });
+
+  it("has room for created jobs however often a job changed while its receipt was written", async () => {
+    await rig.start();
+    const writing = rig.hold("before", "writeReceipts");
+    await createIn(rig.store, jobA);
+    await writing.held;
+    // More than may be under way at once.
+    await Promise.all(Array.from({ length: 2_100 }, () => change(rig.store, jobA)));
+    writing.release();
+    await rig.published(jobA, 2_101);
+    await rig.allWritten();
+    await createIn(rig.store, jobB);
+    await rig.published(jobB, 1);
+  });
+
+  it("publishes again what the broker has refused", async () => {
+    await rig.start();
+    const limit = (bytes: number) => rig.broker.jsm.streams.update(streams.jobs, { max_msg_size: bytes });
+    await limit(1);
+    await createIn(rig.store, jobA);
+    await rig.until(() => rig.retries.length === 1);
+    await limit(-1);
+    rig.retryAll();
+    await rig.published(jobA, 1);
     await rig.allWritten();
   });
 
