@@ -120,9 +120,8 @@ module.exports = {
       severity: "error",
       from: {
         path: "^services/",
-        // The pure ones have a rule of their own. coordination.ts is to be taken out when platform/jetstream tells it
-        // that there is no such message.
-        pathNot: `^services/(platform/jetstream|wire|domain|[^/]+/core)/|^services/ticker/io/coordination[.]ts$|${testCode}`,
+        // The pure ones have a rule of their own.
+        pathNot: `^services/(platform/jetstream|wire|domain|[^/]+/core)/|${testCode}`,
       },
       to: { path: npm(["nats"]), dependencyTypesNot: ["type-only"] },
     },

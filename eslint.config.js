@@ -144,11 +144,6 @@ export default [
     ignores: tests,
     rules: restrict({ ...ofProduct, patterns: [] }),
   },
-  {
-    // To be taken out when the broker is handed its clock.
-    files: ["services/platform/jetstream/broker.ts"],
-    rules: restrict({ ...ofProduct, patterns: [] }),
-  },
   { files: ["services/platform/process/clock.ts"], rules: restrict({ syntax: unseenImports }) },
   {
     // What is found by chance there could not be found again: they take their numbers from a seed.

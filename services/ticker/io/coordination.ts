@@ -1,7 +1,7 @@
-import { NatsError } from "nats";
 import { askBroker } from "../../platform/jetstream/ask-broker.ts";
 import type { Broker } from "../../platform/jetstream/broker.ts";
 import { createFollower } from "../../platform/jetstream/follower.ts";
+import { lastMessage } from "../../platform/jetstream/last-message.ts";
 import { type Clock, sleep } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
@@ -36,7 +36,6 @@ export interface Coordination extends Startable {
 }
 
 const retryMs = 250;
-const noMessageFound = 10_037;
 
 export function createCoordination(
   broker: Broker,
@@ -78,14 +77,6 @@ export function createCoordination(
     onReset: options.onTicksReset,
   });
 
-  const last = async (stream: string, subject: string) => {
-    try {
-      return await broker.jsm.streams.getMessage(stream, { last_by_subj: subject });
-    } catch (error) {
-      if (error instanceof NatsError && error.api_error?.err_code === noMessageFound) return undefined;
-      throw error;
-    }
-  };
   const untilAnswered = async <T>(ask: () => Promise<T>): Promise<T | undefined> => {
     while (!stopping.signal.aborted) {
       try {
@@ -105,7 +96,7 @@ export function createCoordination(
           // Bounded: there are at most as many as there are partitions.
           partitions.map(async (partition) => {
             const subject = subjects.claim(partition);
-            const message = await last(streams.claims, subject);
+            const message = await lastMessage(broker, streams.claims, subject);
             const claim = message && readable(subject, () => readPartitionClaim(message.data));
             return { partition, claim, revision: message?.seq ?? 0 };
           }),
@@ -114,7 +105,7 @@ export function createCoordination(
     readLastTick: (ticker) =>
       untilAnswered(async () => {
         const subject = subjects.tick(ticker);
-        const message = await last(streams.ticks, subject);
+        const message = await lastMessage(broker, streams.ticks, subject);
         const tick = message && readable(subject, () => readTick(message.data));
         return { last: message && tick && { tick, sequence: message.seq } };
       }),
