@@ -7,9 +7,9 @@ const everySecond = { key: "every-1", nextAfter: (second: number) => second + 1 
 
 const inherited: Watermark = { second: 100, jobsSequence: 10 };
 
-function holding(watermark: Watermark | "unknown" = inherited, nowSecond = 100): OwnedPartition {
+function holding(watermark: Watermark | "unknown" = inherited, nowSecond = 100, entries = 100): OwnedPartition {
   const claim = { owner: "a", epoch: 2, watermark: watermark === "unknown" ? undefined : watermark };
-  const settings = { leadMs: 700, lookbackSeconds: 3_600, limits: { entries: 100, bytes: 1_000_000 } };
+  const settings = { leadMs: 700, lookbackSeconds: 3_600, limits: { entries, bytes: 1_000_000 } };
   return new OwnedPartition(3, claim, nowSecond, settings);
 }
 
@@ -231,6 +231,36 @@ describe("a partition whose JOBS is replaced by another stream", () => {
     expect(issueAll(partition, 106)).toEqual([]);
     partition.change(active({ timingSequence: 1 }), 9);
     expect(seconds(issueAll(partition, 107))).toEqual([104, 105, 106, 107]);
+  });
+
+  it("marks what comes again of a second that it was in the middle of when it forgot a job", () => {
+    const partition = holding(inherited, 100, 1);
+    partition.change(active({ jobId: "a" }), 5);
+    partition.change(active({ jobId: "b" }), 6);
+    partition.reachedEnd();
+    issueAll(partition, 110);
+    partition.streamReplaced();
+    expect(partition.nextSecond(111)).toBe(111);
+    expect(partition.issue()?.message.mayRepeat).toBe(false);
+    partition.change(active({ jobId: "b", timingSequence: 1 }), 1);
+    expect(partition.streamFilled()).toBe(1);
+    partition.change(active({ jobId: "a", timingSequence: 1 }), 2);
+    const rest = issueAll(partition, 111);
+    expect(seconds(rest)).toEqual([111, 111]);
+    expect(marks(rest)).toEqual([true, true]);
+    expect(marks(issueAll(partition, 112))).toEqual([false, false]);
+  });
+
+  it("keeps a newer state than the one that a broker which was set back brings again", () => {
+    const partition = loaded();
+    const [older, newer] = [new Uint8Array([1]), new Uint8Array([2])];
+    partition.change(active({ generation: 3, entry: newer }), 6);
+    partition.streamReplaced();
+    partition.change(active({ generation: 2, entry: older, timingSequence: 1 }), 1);
+    expect(issueAll(partition, 104)[0]?.message.entries).toEqual([newer]);
+    // The registry publishes the last one once more. What comes after that is a change.
+    partition.change(active({ generation: 3, entry: newer, timingSequence: 1 }), 2);
+    expect(issueAll(partition, 105)[0]?.message.entries).toEqual([newer]);
   });
 
   it("takes over from an owner that may not have known of the new stream as if nothing had been seen", () => {

@@ -41,3 +41,23 @@ describe("a partition beyond the share", () => {
     expect(moves(10_100 + silentMs)).toEqual(["take"]);
   });
 });
+
+describe("a ticker that falls silent", () => {
+  it("is asked about again when it was heard after the last time, since its watermarks are others by now", () => {
+    const limits = { entries: 100, bytes: 1_000 };
+    const ownership = new Ownership({ ...defaultTickerSettings, ticker: "a", partitions: 1, limits });
+    const tick = { ticker: "b", second: 0, live: true, partitions: [] };
+    const has = { owned: [], releasing: new Set<number>(), pending: new Set<number>() };
+    const moves = (monotonicMs: number) => ownership.moves(at(monotonicMs), has).map(({ kind }) => kind);
+    const claim = { owner: "b", epoch: 1, watermark: undefined };
+    ownership.learnClaim(0, { claim, revision: 1 }, false);
+    ownership.learnTick(at(0), tick, 1, true);
+    ownership.watch(at(0));
+    expect(moves(silentMs)).toEqual(["ask"]);
+    ownership.verify(at(silentMs), "b", { tick, sequence: 1 });
+    expect(moves(silentMs)).toEqual(["take"]);
+    ownership.learnTick(at(silentMs), { ...tick, second: 1 }, 2, false);
+    expect(moves(silentMs)).toEqual([]);
+    expect(moves(3 * silentMs)).toEqual(["ask"]);
+  });
+});

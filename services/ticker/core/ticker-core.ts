@@ -195,7 +195,6 @@ export class TickerCore {
   #step(now: Now): void {
     if (!this.#heartbeat.fenced && !this.#heartbeat.trusted(now)) {
       this.#heartbeat.fence();
-      this.#fenceReadId = undefined;
       this.#effects.emit({ kind: "notice", notice: { event: "publishing_stopped" } });
     }
     this.#router.noteFilled(now);

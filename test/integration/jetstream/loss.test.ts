@@ -114,6 +114,23 @@ describe("JetStream, when what stood on it is gone", () => {
     expect(told).toEqual(["old", "another stream", "new 0", "new 1"]);
   }, 30_000);
 
+  it("a follower of what is new keeps its place when its consumer is lost before the first message", async () => {
+    const publisher = await publisherOf();
+    for (let i = 0; i < 3; i++) await publisher.publish(subjects.job(1, `a${i}`), bytes(`old ${i}`));
+    const consumerOf = async () => (await broker.jsm.consumers.list(streams.jobs).next())[0]?.name;
+    const heard = await listen("new");
+    const first = await eventually(consumerOf, (name) => name !== undefined);
+    const reconnected = new Promise<void>((resolve) => broker.onReconnect(resolve));
+    // It lives in the broker's memory.
+    await nats.kill();
+    await nats.restart();
+    await reconnected;
+    await eventually(consumerOf, (name) => name !== undefined && name !== first);
+    await publisher.publish(subjects.job(1, "b"), bytes("new"));
+    await reached(heard, 1);
+    expect(heard.filter((item) => item !== "caught up")).toEqual(["new"]);
+  }, 30_000);
+
   const dueLosses = {
     "its consumer is deleted": async () => {
       await broker.jsm.consumers.delete(streams.due, consumers.due);
