@@ -1,7 +1,9 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
+import { partitionOf } from "../../../services/domain/identity/partition.ts";
 import { lanes } from "../../../services/registry/store/contract.ts";
 import { streams } from "../../../services/wire/streams.ts";
+import { subjects } from "../../../services/wire/subjects.ts";
 import { createDice } from "../../simulation/random.ts";
 import { change, createIn, creationOf, deleteIn, idOf, jobA, jobB } from "../../support/registry-store-rows.ts";
 import { useRelay } from "../../support/relay-rig.ts";
@@ -184,6 +186,20 @@ describe("the relay over a store that takes its time", { timeout: 60_000 }, () =
     rig.retryAll();
     await rig.published(jobA, 1);
     await rig.allWritten();
+  });
+
+  it("lets a tombstone stand for a week, and every other state for good", async () => {
+    await rig.start();
+    const expiryOf = async (jobId: string) => {
+      const subject = subjects.job(partitionOf(jobId), jobId);
+      return (await rig.broker.jsm.streams.getMessage(streams.jobs, { last_by_subj: subject })).header.get("Nats-TTL");
+    };
+    await createIn(rig.store, jobA);
+    await rig.published(jobA, 1);
+    expect(await expiryOf(jobA)).toBe("");
+    await deleteIn(rig.store, jobA);
+    await rig.published(jobA, 2);
+    expect(await expiryOf(jobA)).toBe("604800");
   });
 
   it("publishes with the next look what it was given no hint of", async () => {
