@@ -16,6 +16,6 @@ it("says which file somebody else has open", async () => {
   const first = createSqliteHistoryStore({ folder });
   await first.start();
   const second = createSqliteHistoryStore({ folder });
-  await expect(second.start()).rejects.toThrow(`another process has ${join(folder, "history.db")} open`);
+  await expect(second.start()).rejects.toThrow(`another store has ${join(folder, "history.db")} open`);
   await first.stop();
 });
