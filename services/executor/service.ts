@@ -19,13 +19,13 @@ import { createDueIntake } from "./intake/due-intake.ts";
 import { createHistoryLookup } from "./intake/history-lookup.ts";
 import type { IntakeDeps } from "./intake/intake.ts";
 import { createRetryIntake } from "./intake/retry-intake.ts";
-import { createJobLookup } from "./jobs/job-lookup.ts";
-import { createJobStates } from "./jobs/job-states.ts";
 import { createAttemptRules } from "./results/attempt-rules.ts";
 import { createDeadLetters } from "./results/dead-letters.ts";
 import { createResultPublisher } from "./results/result-publisher.ts";
 import { createRetryPublisher } from "./results/retry-publisher.ts";
 import { createSettlements } from "./settling/settlements.ts";
+import { createJobLookup } from "./verdict/job-lookup.ts";
+import { createJobStates } from "./verdict/job-states.ts";
 
 // Messages that may lie in this process unread; what is read is bounded by the intakes.
 const bufferedMessages = 500;

@@ -37,9 +37,9 @@ export function writeJobEvent(event: JobEvent<Uint8Array>): Uint8Array {
   });
 }
 
-/** With the epoch of the stream in it, what fills a purged stream is not taken for a repeat. */
-export function jobEventId(jobId: string, generation: number, epoch: number): string {
-  return `${jobId}:${generation}:${epoch}`;
+/** With the edition of the stream in it, what fills a purged stream is not taken for a repeat. */
+export function jobEventId(jobId: string, generation: number, edition: number): string {
+  return `${jobId}:${generation}:${edition}`;
 }
 
 /** Throws when the bytes are no JobEvent, or what is in it cannot be. */

@@ -6,9 +6,9 @@ import type { Call } from "../calls/call.ts";
 import type { CallCache } from "../calls/call-cache.ts";
 import type { HttpCaller } from "../calls/http-caller.ts";
 import type { ExecutorMetrics } from "../executor-metrics.ts";
-import type { JobLookup } from "../jobs/job-lookup.ts";
-import type { JobStates } from "../jobs/job-states.ts";
 import type { Settlements } from "../settling/settlements.ts";
+import type { JobLookup } from "../verdict/job-lookup.ts";
+import type { JobStates } from "../verdict/job-states.ts";
 import type { HistoryLookup } from "./history-lookup.ts";
 
 /** Takes in the messages of one consumer, holds what is in them until its time, and has the calls made. */

@@ -6,7 +6,7 @@ import type { Clock, Random } from "../../platform/process/clock.ts";
 import type { AttemptResult } from "../../wire/attempt-result.ts";
 import type { Attempt } from "../calls/attempt.ts";
 import type { ExecutorMetrics } from "../executor-metrics.ts";
-import type { JobStates } from "../jobs/job-states.ts";
+import type { JobStates } from "../verdict/job-states.ts";
 import type { DeadLetters } from "./dead-letters.ts";
 import type { ResultPublisher } from "./result-publisher.ts";
 import type { RetryPublisher } from "./retry-publisher.ts";
