@@ -13,6 +13,7 @@ import { TickerCore } from "../core/ticker-core.ts";
 import type { TickerSettings } from "../core/ticker-settings.ts";
 import type { TickerStatus } from "../core/ticker-status.ts";
 import { type Coordination, createCoordination } from "./coordination.ts";
+import { DuePlace } from "./due-place.ts";
 import { createJobsReader, type JobsReader } from "./jobs-reader.ts";
 import { logNotice } from "./notices.ts";
 import type { TickerMetrics } from "./ticker-metrics.ts";
@@ -47,8 +48,7 @@ export function createDriver(settings: TickerSettings, deps: DriverDeps): Driver
   const now = (): Now => ({ wallMs: clock.nowMs(), monotonicMs: clock.monotonicMs() });
   let cancelTimer: (() => void) | undefined;
   let unsubscribes: (() => void)[] = [];
-  /** The highest sequence that DUE has acknowledged. */
-  let dueSequence = 0;
+  const place = new DuePlace();
   let running = false;
   let stopping: Promise<void> | undefined;
 
@@ -113,7 +113,7 @@ export function createDriver(settings: TickerSettings, deps: DriverDeps): Driver
   const publishDue = (effect: Extract<TickerEffect, { kind: "publish-due" }>): void => {
     const { id, partition, entries, contents } = effect;
     const messageId = dueBatchId(effect, contents);
-    const sequenceBefore = dueSequence;
+    const highestBefore = place.highest;
     void duePublisher.publish(subjects.due(partition), writeDueBatch(effect), { messageId }).then((report) => {
       // Abandoned: the process stops, and the watermark stays where it is.
       if (report.kind === "abandoned") return;
@@ -121,11 +121,7 @@ export function createDriver(settings: TickerSettings, deps: DriverDeps): Driver
       if (stored) metrics.duePublished.inc(entries.length);
       else log.error({ event: "due_refused", partition, code: report.code, description: report.description });
       input((at) => core.duePublished(at, id, stored));
-      if (report.kind !== "stored" || report.duplicate) return;
-      // What is sent after an acknowledgement gets a higher sequence, unless the stream is another one.
-      const replaced = report.sequence <= sequenceBefore && sequenceBefore <= dueSequence;
-      dueSequence = replaced ? report.sequence : Math.max(dueSequence, report.sequence);
-      if (replaced) input((at) => core.dueReplaced(at));
+      if (report.kind === "stored" && place.stored(report, highestBefore)) input((at) => core.dueReplaced(at));
     });
   };
 
