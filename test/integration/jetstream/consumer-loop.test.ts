@@ -7,8 +7,12 @@ import { createLog } from "../../../services/platform/process/log.ts";
 import { createStreamKeeper } from "../../../services/wire/stream-keeper.ts";
 import { consumers, streams } from "../../../services/wire/streams.ts";
 import { subjects } from "../../../services/wire/subjects.ts";
+import { holdConnection } from "../../support/held-connection.ts";
 import { type Nats, startNats } from "../../support/nats.ts";
+import { eventually } from "../../support/rest.ts";
 
+const maxMessages = 400;
+const messageBytes = 1_000;
 const deps = { clock: systemClock, log: createLog("test", "silent") };
 
 describe("a consumer loop", () => {
@@ -24,7 +28,7 @@ describe("a consumer loop", () => {
     await publisher.start();
     await Promise.all(
       Array.from({ length: 500 }, (_, i) =>
-        publisher.publish(subjects.due(1), new Uint8Array(1_000), { messageId: `due-${i}` }),
+        publisher.publish(subjects.due(1), new Uint8Array(messageBytes), { messageId: `due-${i}` }),
       ),
     );
     await publisher.stop();
@@ -35,22 +39,30 @@ describe("a consumer loop", () => {
   });
 
   it("hands over all that the broker has sent it before it stops, so that none of it waits for the ack wait", async () => {
-    const handedOver: number[] = [];
-    const stopped = Promise.withResolvers<void>();
-    const loop = createConsumerLoop(broker, deps, {
+    const line = await holdConnection("127.0.0.1", nats.port);
+    const far = createBroker({ url: `nats://127.0.0.1:${line.port}`, name: "far" }, deps);
+    await far.start();
+    let handedOver = 0;
+    const loop = createConsumerLoop(far, deps, {
       stream: streams.due,
       durable: consumers.due,
-      maxMessages: 400,
-      onMessage(message) {
-        // The others are on their way by then.
-        if (handedOver.length === 0) stopped.resolve(loop.stop());
-        handedOver.push(message.seq);
-      },
+      maxMessages,
+      onMessage: () => handedOver++,
     });
+    line.holdAfter("CONSUMER.MSG.NEXT");
     await loop.start();
-    await stopped.promise;
-    const { delivered, num_ack_pending: open } = await broker.jsm.consumers.info(streams.due, consumers.due);
-    expect(handedOver.length).toBe(delivered.consumer_seq);
-    expect(handedOver.length).toBe(open);
+    await eventually(
+      async () => line.heldBytes(),
+      (bytes) => bytes > maxMessages * messageBytes,
+    );
+    expect(handedOver).toBe(0);
+    const stopped = loop.stop();
+    line.release();
+    await stopped;
+    expect(handedOver).toBe(maxMessages);
+    const { num_ack_pending: open } = await broker.jsm.consumers.info(streams.due, consumers.due);
+    expect(open).toBe(maxMessages);
+    await far.stop();
+    await line.stop();
   });
 });

@@ -1,0 +1,58 @@
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+
+/** A way to a server whose answers the test can hold back. */
+export interface HeldConnection {
+  /** Connect here instead. */
+  readonly port: number;
+  /** Answers do not go on any more once a request has this in it. */
+  holdAfter(request: string): void;
+  /** Bytes that are held back. */
+  heldBytes(): number;
+  /** Lets all of them go, and those that come. */
+  release(): void;
+  stop(): Promise<void>;
+}
+
+export async function holdConnection(host: string, port: number): Promise<HeldConnection> {
+  const sockets = new Set<Socket>();
+  let held: { client: Socket; bytes: Buffer }[] | undefined;
+  let holding: string | undefined;
+  const server = createServer((client) => {
+    const upstream = connect(port, host);
+    for (const socket of [client, upstream]) {
+      sockets.add(socket);
+      socket.on("error", () => undefined);
+      socket.on("close", () => sockets.delete(socket));
+    }
+    client.on("data", (bytes) => {
+      if (holding !== undefined && bytes.includes(holding)) held ??= [];
+      upstream.write(bytes);
+    });
+    upstream.on("data", (bytes) => {
+      if (held) held.push({ client, bytes });
+      else client.write(bytes);
+    });
+    upstream.on("close", () => client.destroy());
+    client.on("close", () => upstream.destroy());
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    port: (server.address() as AddressInfo).port,
+    holdAfter(request) {
+      holding = request;
+    },
+    heldBytes: () => held?.reduce((sum, { bytes }) => sum + bytes.length, 0) ?? 0,
+    release() {
+      holding = undefined;
+      for (const { client, bytes } of held ?? []) client.write(bytes);
+      held = undefined;
+    },
+    async stop() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
