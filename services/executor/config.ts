@@ -1,17 +1,25 @@
 import { hostname } from "node:os";
+import { isNameServer } from "../platform/net/resolv-conf.ts";
 import {
   type CommonSettings,
   type HistoryAccess,
   readCommonSettings,
   readHistoryAccess,
 } from "../platform/process/common-settings.ts";
-import { type Address, type Environment, readEnvironment } from "../platform/process/environment.ts";
+import {
+  type Address,
+  type Environment,
+  type EnvironmentReader,
+  readEnvironment,
+} from "../platform/process/environment.ts";
 
 export interface ExecutorConfig extends CommonSettings, HistoryAccess {
   /** Names this executor in the broker, in the log and in message ids. */
   executorId: string;
   /** How long history may take to say what it knows; then nothing counts as recorded. */
   historyTimeoutMs: number;
+  /** Asked for the names of targets, instead of those in resolv.conf; empty: those. */
+  nameServers: readonly string[];
   /** Health and reflection. */
   grpcAddress: Address;
 }
@@ -26,9 +34,19 @@ export function readExecutorConfig(env: Environment): ExecutorConfig {
     ...readCommonSettings(read, { opsPort: 9192 }),
     ...readHistoryAccess(read),
     historyTimeoutMs,
+    nameServers: readNameServers(read),
     executorId: read.text("CARILLON_EXECUTOR_ID", `${hostname()}-${process.pid}`),
     grpcAddress: read.address("CARILLON_EXECUTOR_GRPC_ADDR", "127.0.0.1:9092"),
   };
   read.done();
   return config;
+}
+
+function readNameServers(read: EnvironmentReader): string[] {
+  const servers = read.list("CARILLON_NAME_SERVERS");
+  for (const server of servers) {
+    if (!isNameServer(server))
+      read.problem(`CARILLON_NAME_SERVERS: ${JSON.stringify(server)} is no IP address, as 10.0.0.2 or 10.0.0.2:53`);
+  }
+  return servers;
 }

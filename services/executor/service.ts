@@ -2,6 +2,9 @@ import { createBroker } from "../platform/jetstream/broker.ts";
 import { createConsumerLoop } from "../platform/jetstream/consumer-loop.ts";
 import { createFollower } from "../platform/jetstream/follower.ts";
 import { createPublisher } from "../platform/jetstream/publisher.ts";
+import { createGuardedLookup } from "../platform/net/address-guard.ts";
+import { createNameResolver } from "../platform/net/name-resolver.ts";
+import { createNameServers } from "../platform/net/name-servers.ts";
 import { type Startable, startInOrder } from "../platform/process/lifecycle.ts";
 import { createLoadMeter } from "../platform/process/load-meter.ts";
 import { createOpsServer } from "../platform/process/ops-server.ts";
@@ -51,6 +54,7 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
     },
     deps,
   );
+  const names = createNameServers(deps, config.nameServers.length > 0 ? { servers: config.nameServers } : {});
   const dueSettlements = createSettlements(deps);
   const retrySettlements = createSettlements(deps);
 
@@ -74,6 +78,7 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
     onEnd: rules.ended,
     park: rules.park,
     load: createLoadMeter(),
+    lookup: createGuardedLookup(createNameResolver(names, deps)),
   });
   const shared: Omit<IntakeDeps, "settlements"> = {
     ...deps,

@@ -135,6 +135,7 @@ export async function startExecutorRig(options: { nats?: Nats; collectResults?: 
     historyAddress: history.address(),
     // However busy this machine is: what history does not answer in time is called again.
     historyTimeoutMs: 60_000,
+    nameServers: [],
     internalToken: undefined,
     replicas: 1,
   };

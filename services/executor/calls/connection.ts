@@ -1,6 +1,6 @@
-import { Socket } from "node:net";
+import { type LookupFunction, Socket } from "node:net";
 import { buildConnector, Client, type Dispatcher } from "undici";
-import { guardedLookup, isRefusedAddress, RefusedAddressError } from "../../platform/net/address-guard.ts";
+import { isRefusedAddress, RefusedAddressError } from "../../platform/net/address-guard.ts";
 import type { Call } from "./call.ts";
 
 // A connection that nothing asked to be shorter; the timeouts of jobs count besides.
@@ -23,8 +23,8 @@ export interface Passenger extends Dispatcher.DispatchHandler {
 }
 
 /** One for each origin: it remembers TLS sessions. Addresses are checked as the connection is made. */
-export function createConnector(): Connector {
-  const connect = buildConnector({ lookup: guardedLookup, timeout: connectTimeoutMs });
+export function createConnector(lookup: LookupFunction): Connector {
+  const connect = buildConnector({ lookup, timeout: connectTimeoutMs });
   return (options, callback) => {
     if (isRefusedAddress(options.hostname)) {
       callback(new RefusedAddressError(options.hostname), null);

@@ -1,3 +1,4 @@
+import type { LookupFunction } from "node:net";
 import { failure, type Outcome } from "../../domain/delivery/outcome.ts";
 import type { Clock, Random } from "../../platform/process/clock.ts";
 import type { LoadMeter } from "../../platform/process/load-meter.ts";
@@ -71,6 +72,8 @@ export function createHttpCaller(
     /** The attempt was not made: its target is too slow, and waiting here it would hold up others. */
     park: (attempt: Attempt) => void;
     load: LoadMeter;
+    /** Finds the addresses of a target's name. */
+    lookup: LookupFunction;
   },
   options: HttpCallerOptions = {},
 ): HttpCaller {
@@ -95,7 +98,7 @@ export function createHttpCaller(
     let origin = origins.get(key);
     if (!origin) {
       if (origins.size >= maxOrigins) sweep(0);
-      origin = new Origin(key, width);
+      origin = new Origin(key, width, deps.lookup);
       origins.set(key, origin);
     }
     return origin;

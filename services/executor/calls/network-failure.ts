@@ -1,5 +1,6 @@
 import { failure, type Outcome } from "../../domain/delivery/outcome.ts";
 import { RefusedAddressError } from "../../platform/net/address-guard.ts";
+import { NameError } from "../../platform/net/name-resolver.ts";
 
 interface SystemError {
   code?: string;
@@ -7,14 +8,6 @@ interface SystemError {
   hostname?: string;
 }
 
-const dnsCodes: ReadonlySet<string> = new Set([
-  "ENOTFOUND",
-  "EAI_AGAIN",
-  "ENODATA",
-  "ESERVFAIL",
-  "EAI_NODATA",
-  "EAI_FAIL",
-]);
 const resetCodes: ReadonlySet<string> = new Set(["ECONNRESET", "EPIPE", "UND_ERR_SOCKET"]);
 // What undici calls an interim status that it cannot go on after; they come as resets, though nobody closed.
 const unexpectedStatuses: Readonly<Record<string, number>> = { "bad response": 100, "bad upgrade": 101 };
@@ -35,11 +28,11 @@ export function outcomeOfError(error: unknown, origin: string): Outcome {
   const code = cause.code ?? "";
   const host = origin.replace(/^https?:\/\//, "");
   if (cause instanceof RefusedAddressError) return failure("NETWORK_ERROR", cause.message);
+  if (cause instanceof NameError) return failure("DNS_ERROR", cause.message);
   if (code === "ECONNREFUSED") return failure("CONNECTION_REFUSED", `connection refused by ${host}`);
   const unexpected = code === "UND_ERR_SOCKET" ? unexpectedStatuses[cause.message] : undefined;
   if (unexpected) return failure("NETWORK_ERROR", `${host} answered with the unexpected status ${unexpected}`);
   if (resetCodes.has(code)) return failure("CONNECTION_RESET", `${host} closed the connection before its answer ended`);
-  if (dnsCodes.has(code)) return failure("DNS_ERROR", `the name ${cause.hostname ?? host} was not found (${code})`);
   if (code === "ETIMEDOUT" || code === "UND_ERR_CONNECT_TIMEOUT") {
     return failure("TIMEOUT", `no connection to ${host} was made in time`);
   }

@@ -1,3 +1,4 @@
+import type { LookupFunction } from "node:net";
 import type { Attempt } from "./attempt.ts";
 import { Connection, type Connector, createConnector } from "./connection.ts";
 
@@ -24,7 +25,7 @@ export class Origin {
   #width: number;
   /** The most calls in flight since the last narrowing. */
   #peak = 0;
-  readonly #connector: Connector = createConnector();
+  readonly #connector: Connector;
   // Last in, first out: the fewest connections stay warm, the others go idle and close.
   readonly #free: Connection[] = [];
   #queue: Attempt[] = [];
@@ -43,8 +44,10 @@ export class Origin {
   /** Monotonic. */
   lastUsedMs = 0;
 
-  constructor(key: string, limits: Width) {
+  /** `lookup` finds the addresses of its name. */
+  constructor(key: string, limits: Width, lookup: LookupFunction) {
     this.key = key;
+    this.#connector = createConnector(lookup);
     this.#limits = limits;
     this.#width = limits.base;
   }

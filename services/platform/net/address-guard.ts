@@ -1,5 +1,5 @@
-import { lookup as dnsLookup, type LookupAddress } from "node:dns";
 import { BlockList, isIP, type LookupFunction } from "node:net";
+import { NameError, type NameResolver } from "./name-resolver.ts";
 
 /** The target is at an address that no job may call. */
 export class RefusedAddressError extends Error {
@@ -34,13 +34,20 @@ export function isRefusedAddress(address: string): boolean {
  * name when any of its addresses is refused. Checked here, and not when a job
  * is created, a name cannot be pointed elsewhere in between (DNS rebinding).
  */
-export const guardedLookup: LookupFunction = (hostname, options, callback) => {
-  dnsLookup(hostname, { ...options, all: true }, (error, addresses: LookupAddress[]) => {
-    if (error) return callback(error, "");
-    const bad = addresses.find(({ address }) => isRefusedAddress(address));
-    if (bad) return callback(new RefusedAddressError(`${hostname} (${bad.address})`), "");
-    if (options.all) return callback(null, addresses);
-    const [first] = addresses;
-    callback(null, first?.address ?? "", first?.family ?? 0);
-  });
-};
+export function createGuardedLookup(resolver: NameResolver): LookupFunction {
+  return (hostname, options, callback) => {
+    const wanted = options.family === 4 || options.family === 6 ? options.family : undefined;
+    resolver.resolve(hostname).then(
+      (all) => {
+        const bad = all.find(({ address }) => isRefusedAddress(address));
+        if (bad) return callback(new RefusedAddressError(`${hostname} (${bad.address})`), "");
+        const addresses = wanted === undefined ? [...all] : all.filter(({ family }) => family === wanted);
+        const [first] = addresses;
+        if (!first) return callback(new NameError(hostname, "NOT_FOUND", `no IPv${wanted} address`), "");
+        if (options.all) return callback(null, addresses);
+        callback(null, first.address, first.family);
+      },
+      (error) => callback(error, ""),
+    );
+  };
+}

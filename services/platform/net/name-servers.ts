@@ -107,6 +107,8 @@ export function createNameServers(deps: { clock: Clock }, options: NameServersOp
       return whole === "localhost" || whole.endsWith(".localhost") ? loopback : [];
     },
     async ask(name) {
+      // RFC 6761, section 6.4: nobody has to be asked.
+      if (/(^|\.)invalid\.?$/.test(name)) return { kind: "none", code: "ENOTFOUND" };
       const conf = await resolvConf.read();
       const from = resolverOf(options.servers ?? conf.servers);
       let answer: ServerAnswer = { kind: "none", code: "ENOTFOUND" };

@@ -26,7 +26,7 @@ export function parseResolvConf(text: string): ResolverConfig {
       .trim()
       .split(/\s+/);
     if (keyword === "nameserver") {
-      if (isServer(values[0] ?? "")) servers.push(values[0] ?? "");
+      if (isNameServer(values[0] ?? "")) servers.push(values[0] ?? "");
     } else if (keyword === "search" || keyword === "domain") {
       // The last line of either counts.
       search = values.map((domain) => domain.replace(/\.+$/, "").toLowerCase()).filter((domain) => domain !== "");
@@ -41,7 +41,7 @@ export function parseResolvConf(text: string): ResolverConfig {
 }
 
 /** An address, of a link-local server with its interface; with a port, as c-ares reads it: 10.0.0.1:53, [::1]:53. */
-function isServer(text: string): boolean {
+export function isNameServer(text: string): boolean {
   const address = /^\[(.+)\](:\d+)?$/.exec(text)?.[1] ?? /^([\d.]+):\d+$/.exec(text)?.[1] ?? text;
   return isIP(address.replace(/%.+$/, "")) !== 0;
 }

@@ -14,6 +14,7 @@ import type { Settlement } from "../../../services/executor/settling/settlements
 import { type Clock, systemClock, systemRandom } from "../../../services/platform/process/clock.ts";
 import { dueEntry } from "../../support/executor-rig.ts";
 import { jobNamed } from "../../support/job-ids.ts";
+import { systemLookup } from "../../support/system-lookup.ts";
 import { startTarget, type Target } from "../../support/target.ts";
 
 const settlement: Settlement = { done: () => undefined, refused: () => undefined, giveBack: () => undefined };
@@ -49,6 +50,7 @@ describe("the caller", () => {
         onEnd: (attempt, outcome) => ended.get(attempt)?.(outcome),
         park: (attempt) => parked.push(attempt),
         load: { utilisation: () => busy },
+        lookup: systemLookup(),
       },
       options,
     );

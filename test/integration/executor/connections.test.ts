@@ -26,6 +26,8 @@ interface Request {
   head: string;
 }
 
+import { systemLookup } from "../../support/system-lookup.ts";
+
 describe("a connection to a target", () => {
   let server: Server;
   let port: number;
@@ -75,6 +77,7 @@ describe("a connection to a target", () => {
       onEnd: (attempt, outcome) => ended.get(attempt)?.(outcome),
       park: () => undefined,
       load: { utilisation: () => 0 },
+      lookup: systemLookup(),
     });
   });
   afterEach(async () => {
