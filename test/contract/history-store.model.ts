@@ -39,7 +39,10 @@ export function modelSuite(engine: HistoryEngine, size: StoreSize): void {
       expect(record && seen(record)).toEqual(expected);
     }
     const recorded = await rig.store.findRecorded(model.all().map(partsOf));
-    expect(recorded).toEqual(model.all().map(() => true));
+    // Of those that were only skipped for a pause a later timing may have the same second.
+    expect(recorded).toEqual(
+      model.all().map(({ status, attempts }) => status !== SKIPPED_PAUSED || attempts.length > 0),
+    );
     for (const job of jobs) {
       const pageSize = dice.between(1, 7);
       const listed: ReturnType<typeof seen>[] = [];

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ExecutionTrigger } from "../../gen/carillon/v1/execution_pb.ts";
+import { ExecutionStatus, ExecutionTrigger } from "../../gen/carillon/v1/execution_pb.ts";
 import type { Position } from "../../services/domain/identity/position.ts";
 import type { ExecutionRecord } from "../../services/history/records/execution-record.ts";
 import { type HistoryEngine, type StoreSize, useStore } from "../support/history-engine.ts";
@@ -88,7 +88,7 @@ export function readingSuite(engine: HistoryEngine, size: StoreSize): void {
       await fill(25);
       await rig.store.record([
         failed({ second: noon + 50, final: false }),
-        skipped({ second: noon + 51 }),
+        skipped({ second: noon + 51, status: ExecutionStatus.SKIPPED_EXPIRED }),
         resultOf({ second: noon + 60, run: "mabc", ...manual }),
         resultOf({ jobId: otherJob, second: noon + 52 }),
       ]);
@@ -102,6 +102,22 @@ export function readingSuite(engine: HistoryEngine, size: StoreSize): void {
       await rig.reopen();
       expect(await rig.store.findRecorded(asked)).toEqual(expected);
       expect(await rig.store.findRecorded([])).toEqual([]);
+    });
+
+    it("no execution that was only skipped because its job was changed or paused: another timing may have its second", async () => {
+      const skips = [
+        { status: ExecutionStatus.SKIPPED_SUPERSEDED, reason: "JOB_CHANGED" },
+        { status: ExecutionStatus.SKIPPED_PAUSED, reason: "JOB_PAUSED" },
+        { status: ExecutionStatus.SKIPPED_OVERLAP, reason: "OVERLAP" },
+        { status: ExecutionStatus.SKIPPED_MISFIRE, reason: "MISFIRE" },
+        { status: ExecutionStatus.SKIPPED_EXPIRED, reason: "EXPIRED" },
+      ];
+      await rig.store.record(skips.map((skip, i) => skipped({ second: noon + i, ...skip })));
+      const asked = skips.map((_, i) => occurrence(noon + i));
+      expect(await rig.store.findRecorded(asked)).toEqual([false, false, true, true, true]);
+      // A call that failed before, or that came after, counts.
+      await rig.store.record([failed({ second: noon, final: false }), resultOf({ second: noon + 1 })]);
+      expect(await rig.store.findRecorded(asked)).toEqual([true, true, true, true, true]);
     });
 
     it("thousands at once", async () => {

@@ -89,7 +89,7 @@ export function createAttemptRules(deps: {
   return {
     admit(attempt) {
       if (states.empty()) return true;
-      const verdict = states.judge(attempt.call, attempt.number > 1);
+      const verdict = states.judge({ call: attempt.call, second: attempt.second, started: attempt.number > 1 });
       switch (verdict.kind) {
         case "fire":
           attempt.call = verdict.call;

@@ -5,8 +5,8 @@ import { ExecutionTrigger } from "../../../gen/carillon/v1/execution_pb.ts";
 import { JobState } from "../../../gen/carillon/v1/job_pb.ts";
 import { jobNamed } from "../../../test/support/job-ids.ts";
 import type { Clock } from "../../platform/process/clock.ts";
-import { decodeCall } from "../calls/call.ts";
-import { createJobStates } from "./job-states.ts";
+import { type Call, decodeCall } from "../calls/call.ts";
+import { createJobStates, type JobStates } from "./job-states.ts";
 
 const [a, b] = [jobNamed("a"), jobNamed("b")];
 const minuteMs = 60_000;
@@ -16,13 +16,22 @@ const clock: Clock = { nowMs: () => nowMs, monotonicMs: () => nowMs, after: () =
 const callOf = (generation: number, trigger: ExecutionTrigger = ExecutionTrigger.SCHEDULE) =>
   decodeCall(toBinary(DueEntrySchema, create(DueEntrySchema, { jobId: a, generation, url: "http://old/", trigger })));
 
-const eventOf = (fields: { generation: number; timingGeneration?: number; deleted?: boolean; state?: JobState }) => {
-  const { generation, timingGeneration = 1, deleted = false, state = JobState.ACTIVE } = fields;
+interface Event {
+  generation: number;
+  timingGeneration?: number;
+  effectiveFromMs?: number;
+  deleted?: boolean;
+  state?: JobState;
+}
+
+const eventOf = (fields: Event) => {
+  const { generation, timingGeneration = 1, effectiveFromMs = 0, deleted = false, state = JobState.ACTIVE } = fields;
   const job = { jobId: a, generation, state, apiEndpoint: "http://new/" };
   const event = create(JobEventSchema, {
     jobId: a,
     generation,
     timingGeneration,
+    effectiveFromMs: BigInt(effectiveFromMs),
     deleted,
     ...(deleted ? {} : { job }),
   });
@@ -35,6 +44,10 @@ const statesAfter = (...events: Uint8Array[]) => {
   return states;
 };
 
+const second = 1_000;
+const judge = (states: JobStates, call: Call, started: boolean, at = second) =>
+  states.judge({ call, second: at, started });
+
 describe("job states", () => {
   it("remember nothing of a job that was only created", () => {
     expect(statesAfter(eventOf({ generation: 1 })).empty()).toBe(true);
@@ -44,36 +57,75 @@ describe("job states", () => {
     const paused = statesAfter(eventOf({ generation: 2, timingGeneration: 2, state: JobState.PAUSED }));
     const deleted = statesAfter(eventOf({ generation: 2, deleted: true }));
     for (const started of [false, true]) {
-      expect(paused.judge(callOf(1), started)).toEqual({ kind: "skip", reason: "JOB_PAUSED" });
-      expect(deleted.judge(callOf(1), started)).toEqual({ kind: "skip", reason: "JOB_DELETED" });
+      expect(judge(paused, callOf(1), started)).toEqual({ kind: "skip", reason: "JOB_PAUSED" });
+      expect(judge(deleted, callOf(1), started)).toEqual({ kind: "skip", reason: "JOB_DELETED" });
     }
   });
 
   it("run a paused job by hand, but not a deleted one", () => {
     const manual = callOf(1, ExecutionTrigger.MANUAL);
     const paused = statesAfter(eventOf({ generation: 2, timingGeneration: 2, state: JobState.PAUSED }));
-    expect(paused.judge(manual, false)).toEqual({ kind: "fire", call: manual });
+    expect(judge(paused, manual, false)).toEqual({ kind: "fire", call: manual });
     const deleted = statesAfter(eventOf({ generation: 2, deleted: true }));
-    expect(deleted.judge(manual, false)).toEqual({ kind: "skip", reason: "JOB_DELETED" });
+    expect(judge(deleted, manual, false)).toEqual({ kind: "skip", reason: "JOB_DELETED" });
   });
 
   it("leave the occurrences of a changed schedule to the new one, and let what has begun go on", () => {
     const states = statesAfter(eventOf({ generation: 3, timingGeneration: 2 }));
-    expect(states.judge(callOf(1), false)).toEqual({ kind: "skip", reason: "JOB_CHANGED" });
-    expect(states.judge(callOf(1), true)).toMatchObject({ kind: "fire", call: { origin: "http://new" } });
+    expect(judge(states, callOf(1), false)).toEqual({ kind: "skip", reason: "JOB_CHANGED" });
+    expect(judge(states, callOf(1), true)).toMatchObject({ kind: "fire", call: { origin: "http://new" } });
     // Published under the new timing already.
-    expect(states.judge(callOf(2), false)).toMatchObject({ kind: "fire", call: { origin: "http://new" } });
+    expect(judge(states, callOf(2), false)).toMatchObject({ kind: "fire", call: { origin: "http://new" } });
+  });
+
+  it("leave what was due before the change to the timing that it was published under", () => {
+    const states = statesAfter(eventOf({ generation: 2, timingGeneration: 2, effectiveFromMs: 1_000_000 }));
+    expect(judge(states, callOf(1), false, 999)).toMatchObject({ kind: "fire", call: { origin: "http://new" } });
+    expect(judge(states, callOf(1), false, 1_000)).toMatchObject({ kind: "fire" });
+    expect(judge(states, callOf(1), false, 1_001)).toEqual({ kind: "skip", reason: "JOB_CHANGED" });
+  });
+
+  it("judge by the first of several changes, since each ended the timing before it", () => {
+    const states = statesAfter(
+      eventOf({ generation: 2, timingGeneration: 2, effectiveFromMs: 1_000_000 }),
+      eventOf({ generation: 3, timingGeneration: 2, effectiveFromMs: 1_000_000 }),
+      eventOf({ generation: 4, timingGeneration: 4, effectiveFromMs: 2_000_000 }),
+    );
+    expect(judge(states, callOf(1), false, 1_500)).toEqual({ kind: "skip", reason: "JOB_CHANGED" });
+    expect(judge(states, callOf(2), false, 1_500)).toMatchObject({ kind: "fire" });
+    expect(judge(states, callOf(3), false, 1_500)).toMatchObject({ kind: "fire" });
+    expect(judge(states, callOf(3), false, 2_001)).toEqual({ kind: "skip", reason: "JOB_CHANGED" });
+  });
+
+  it("owe what was due before a pause once the job is resumed, and nothing of the pause", () => {
+    const states = statesAfter(
+      eventOf({ generation: 2, timingGeneration: 2, effectiveFromMs: 1_000_000, state: JobState.PAUSED }),
+      eventOf({ generation: 3, timingGeneration: 3, effectiveFromMs: 2_000_000 }),
+    );
+    expect(judge(states, callOf(1), false, 1_000)).toMatchObject({ kind: "fire" });
+    expect(judge(states, callOf(1), false, 1_001)).toEqual({ kind: "skip", reason: "JOB_PAUSED" });
+    expect(judge(states, callOf(1), false, 2_001)).toEqual({ kind: "skip", reason: "JOB_PAUSED" });
+  });
+
+  it("remember the last of very many changes, and then rather fire than lose", () => {
+    const changes = Array.from({ length: 40 }, (_, i) =>
+      eventOf({ generation: i + 2, timingGeneration: i + 2, effectiveFromMs: (i + 1) * 1_000_000 }),
+    );
+    const states = statesAfter(...changes);
+    expect(judge(states, callOf(40), false, 40_001)).toEqual({ kind: "skip", reason: "JOB_CHANGED" });
+    expect(judge(states, callOf(1), false, 20_000)).toMatchObject({ kind: "fire" });
+    expect(judge(states, callOf(1), false, 30_000)).toEqual({ kind: "skip", reason: "JOB_CHANGED" });
   });
 
   it("fire as published when the entry is as new as the change", () => {
     const states = statesAfter(eventOf({ generation: 2, state: JobState.PAUSED, timingGeneration: 2 }));
     const call = callOf(2);
-    expect(states.judge(call, false)).toEqual({ kind: "fire", call });
+    expect(judge(states, call, false)).toEqual({ kind: "fire", call });
   });
 
   it("keep the newest change, in whatever order they are read", () => {
     const states = statesAfter(eventOf({ generation: 3, deleted: true }), eventOf({ generation: 2 }));
-    expect(states.judge(callOf(1), false)).toEqual({ kind: "skip", reason: "JOB_DELETED" });
+    expect(judge(states, callOf(1), false)).toEqual({ kind: "skip", reason: "JOB_DELETED" });
   });
 
   it("say how far back they reach, also when old changes are forgotten or new ones missed", () => {

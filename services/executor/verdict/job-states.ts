@@ -1,9 +1,9 @@
 import type { Job } from "../../../gen/carillon/v1/job_pb.ts";
 import type { Clock } from "../../platform/process/clock.ts";
 import { dueEntryOf, writeDueEntry } from "../../wire/due-entry.ts";
-import { generationOf, type JobEvent, readJobEvent } from "../../wire/job-event.ts";
+import { generationOf, type JobEvent, readJobEvent, timingOf } from "../../wire/job-event.ts";
 import { type Call, compileCall } from "../calls/call.ts";
-import { judge, type Verdict } from "./verdict.ts";
+import { judge, type NewTiming, type Occurrence, type Verdict } from "./verdict.ts";
 
 /**
  * The recent changes of jobs, so that what was changed after an occurrence was
@@ -21,8 +21,7 @@ export interface JobStates {
   /** Whether there is nothing to obey at all. */
   empty(): boolean;
   knows(jobId: string): boolean;
-  /** `started`: an attempt of it was made already, so that it is no new occurrence. */
-  judge(call: Call, started: boolean): Verdict;
+  judge(occurrence: Occurrence): Verdict;
 }
 
 // Due batches are published 0.7 s before they fire; minutes cover a backlog and redeliveries.
@@ -31,8 +30,13 @@ const maxJobs = 100_000;
 // The broker's clock and ours: a message is compared by its time of storage.
 const clockMarginMs = 500;
 
+// Of one job, those that changes brought while it was known here.
+const maxTimings = 16;
+
 interface Change {
   notedAtMs: number;
+  /** By generation, ascending. */
+  timings: readonly NewTiming[];
   generation: number;
   /** Decoded when it is asked for: in a bulk change most never are. */
   bytes: Uint8Array;
@@ -63,7 +67,8 @@ export function createJobStates(clock: Clock): JobStates {
       const nowMs = clock.nowMs();
       changes.delete(jobId);
       // A copy: the message is a view into what the socket delivered.
-      changes.set(jobId, { notedAtMs: nowMs, generation, bytes: bytes.slice() });
+      const timings = timingsWith(known?.timings ?? [], timingOf(bytes));
+      changes.set(jobId, { notedAtMs: nowMs, generation, timings, bytes: bytes.slice() });
       evict(nowMs);
     },
     completeSinceMs: () => sinceMs,
@@ -75,16 +80,24 @@ export function createJobStates(clock: Clock): JobStates {
     },
     empty: () => changes.size === 0,
     knows: (jobId) => changes.has(jobId),
-    judge(call, started) {
+    judge(occurrence) {
+      const { call } = occurrence;
       const change = changes.get(call.jobId);
       if (!change || change.generation <= call.generation) return { kind: "fire", call };
       change.event ??= readJobEvent(change.bytes);
-      return judge(call, started, change.event, (job) => {
+      const next = change.timings.find(({ generation }) => generation > call.generation);
+      return judge(occurrence, change.event, next, (job) => {
         change.call ??= callOf(job);
         return change.call;
       });
     },
   };
+}
+
+/** The last ones: of a timing that is left out, the one after it decides. */
+function timingsWith(known: readonly NewTiming[], newest: NewTiming | undefined): readonly NewTiming[] {
+  if (!newest || newest.generation === known.at(-1)?.generation) return known;
+  return [...known, newest].slice(-maxTimings);
 }
 
 function callOf(job: Job): Call {

@@ -7,17 +7,41 @@ import type { Call } from "../calls/call.ts";
 /** What is to become of an occurrence, now that its moment has come. */
 export type Verdict = { kind: "fire"; call: Call } | { kind: "skip"; reason: SkipReason };
 
+/** An occurrence that is about to be called. */
+export interface Occurrence {
+  call: Call;
+  second: number;
+  /** An attempt of it was made already. */
+  started: boolean;
+}
+
+/** A timing that a job got by a change. */
+export interface NewTiming {
+  generation: number;
+  /** Occurrences strictly after it follow this timing; those before it stay owed under the one before. */
+  effectiveFromMs: number;
+  paused: boolean;
+}
+
 /**
- * The verdict on a call that was published before its job changed. `started`: an attempt of the
- * occurrence was made already; `newestCall` compiles what the changed job asks for.
+ * The verdict on a call that was published before its job changed. `next` is the first timing after
+ * the one that the call was published under, as far as it is known; `newestCall` compiles what the
+ * changed job asks for.
  */
-export function judge(call: Call, started: boolean, event: JobEvent, newestCall: (job: Job) => Call): Verdict {
+export function judge(
+  { call, second, started }: Occurrence,
+  event: JobEvent,
+  next: NewTiming | undefined,
+  newestCall: (job: Job) => Call,
+): Verdict {
   const { job } = event;
   if (event.deleted || !job) return { kind: "skip", reason: "JOB_DELETED" };
   // A manual run has nothing to do with the schedule, and keeps its own id: it fires as it was asked for.
   if (call.trigger === ExecutionTrigger.MANUAL) return { kind: "fire", call };
   if (job.state === JobState.PAUSED) return { kind: "skip", reason: "JOB_PAUSED" };
-  // The ticker publishes what the new timing asks for.
-  if (event.timingGeneration > call.generation && !started) return { kind: "skip", reason: "JOB_CHANGED" };
+  // What lies behind the change is for the ticker to publish, by the new timing; what lies before it nobody else owes.
+  if (next && second * 1000 > next.effectiveFromMs && !started) {
+    return { kind: "skip", reason: next.paused ? "JOB_PAUSED" : "JOB_CHANGED" };
+  }
   return { kind: "fire", call: newestCall(job) };
 }

@@ -103,6 +103,16 @@ export function hasEnded(record: { status: ExecutionStatus }): boolean {
   return record.status !== ExecutionStatus.RETRYING;
 }
 
+/**
+ * Whether a call of an execution may still be owed, though it has a record. A skip because its job was changed or
+ * paused says that one timing does not owe it any more; the timing that came with a later change may have the same
+ * second.
+ */
+export function mayBeCalled({ status, attemptCount }: { status: ExecutionStatus; attemptCount: number }): boolean {
+  const leftToOthers = status === ExecutionStatus.SKIPPED_SUPERSEDED || status === ExecutionStatus.SKIPPED_PAUSED;
+  return leftToOthers && attemptCount === 0;
+}
+
 function attemptOf(result: AttemptResult): AttemptRecord {
   return { attempt: result.attempt, ...endingOf(result) };
 }

@@ -49,7 +49,10 @@ export interface HistoryStore extends Startable {
   /** The record of an execution, also of one that waits for its retry, with all its attempts. */
   find(execution: ExecutionIdParts): Promise<ExecutionRecord | undefined>;
 
-  /** For each of many executions, in their order, whether it has a record. One state of the store for all. */
+  /**
+   * For each of many executions, in their order, whether it is recorded so that it needs no call: by mayBeCalled
+   * (records/execution-record.ts) on its record. One state of the store for all.
+   */
   findRecorded(executions: readonly ExecutionIdParts[]): Promise<boolean[]>;
 
   /**

@@ -28,6 +28,12 @@ interface ExecutionRow extends EndingRow {
 /** Where the rows after a position begin when there is none: no second is as great. */
 const beforeAll: Position = { second: Number.MAX_SAFE_INTEGER, run: "" };
 
+export interface ExecutionState {
+  status: ExecutionStatus;
+  /** The highest number of its attempts. */
+  attemptCount: number;
+}
+
 /** The rows of one segment. A position is that of one execution of the job. */
 export interface Segment {
   readonly number: number;
@@ -37,6 +43,8 @@ export interface Segment {
   update(jobKey: number, record: ExecutionRecord): void;
   has(jobKey: number, position: Position): boolean;
   find(jobKey: number, jobId: string, position: Position): ExecutionRecord | undefined;
+  /** What there is of an execution, without the rest of its record. */
+  stateOf(jobKey: number, position: Position): ExecutionState | undefined;
   /** The newest of a job that have ended. Only a sealed segment has the index for it. */
   listEnded(jobKey: number, jobId: string, limit: number, before?: Position): ExecutionRecord[];
   /** The key and position of each row, in no particular order. */
@@ -89,6 +97,7 @@ export function openSegment(db: Sqlite, number: number): Segment {
       const row = statements().find.get(second, jobKey, run);
       return row && recordOf(jobKey, jobId, row);
     },
+    stateOf: (jobKey, { second, run }) => statements().state.get(second, jobKey, run),
     listEnded(jobKey, jobId, limit, before = beforeAll) {
       const rows = statements().listEnded.all(jobKey, before.second, before.run, limit);
       return rows.map((row) => recordOf(jobKey, jobId, row));
@@ -157,6 +166,9 @@ function prepareStatements(db: Sqlite, number: number) {
     has: db.prepare<Key, number>(`select 1 from ${executions} where second = ? and job_key = ? and run = ?`).pluck(),
     find: db.prepare<Key, ExecutionRow>(
       `select ${execution} from ${executions} where second = ? and job_key = ? and run = ?`,
+    ),
+    state: db.prepare<Key, ExecutionState>(
+      `select status, attempt_count as attemptCount from ${executions} where second = ? and job_key = ? and run = ?`,
     ),
     attempts: db.prepare<Key, AttemptRow>(
       `select attempt, ${ending} from ${attempts} where second = ? and job_key = ? and run = ? order by attempt`,

@@ -4,7 +4,7 @@ import type { ExecutionIdParts } from "../../../domain/identity/execution-id.ts"
 import { type Position, runOfManual } from "../../../domain/identity/position.ts";
 import { openSoleSqlite } from "../../../platform/sql/sole-sqlite.ts";
 import type { AttemptResult } from "../../../wire/attempt-result.ts";
-import { amend, begin, type ExecutionRecord, hasEnded } from "../../records/execution-record.ts";
+import { amend, begin, type ExecutionRecord, hasEnded, mayBeCalled } from "../../records/execution-record.ts";
 import type { HistoryStore, RecordChanges } from "../contract.ts";
 import { createJobKeys, type JobKeys } from "./job-keys.ts";
 import { migrations } from "./schema.ts";
@@ -77,7 +77,11 @@ export function createSqliteHistoryStore(config: SqliteHistoryStoreConfig): Hist
     },
     async findRecorded(executions) {
       const it = use();
-      return executions.map((execution) => locate(it, execution) !== undefined);
+      return executions.map((execution) => {
+        const place = locate(it, execution);
+        const state = place?.segment.stateOf(place.jobKey, place.position);
+        return state !== undefined && !mayBeCalled(state);
+      });
     },
     async forget(before) {
       return use().segments.dropOldest(before);
