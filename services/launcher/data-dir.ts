@@ -1,5 +1,6 @@
-import { accessSync, constants, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { accessSync, constants, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { makeFolder } from "../platform/process/make-folder.ts";
 import { takeFileLock } from "../platform/sql/file-lock.ts";
 
 /** What the launcher keeps in the data folder; each service keeps its own files beside it. */
@@ -28,7 +29,7 @@ export function openDataDir(path: string): DataDir {
   const pidFile = (name: string) => join(runDir, `${name}.pid`);
   const addressesFile = join(runDir, "addresses.json");
   try {
-    mkdirSync(runDir, { recursive: true });
+    makeFolder(runDir);
     accessSync(runDir, constants.W_OK);
   } catch (error) {
     throw new Error(`CARILLON_DATA_DIR: ${path} cannot be used: ${error instanceof Error ? error.message : error}`);

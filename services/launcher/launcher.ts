@@ -105,7 +105,16 @@ export function createLauncher(config: LauncherConfig, deps: LauncherDeps): Laun
     const brokers = (config.natsUrl ?? "").split(",").flatMap((url) => parseNatsUrl(url) ?? []);
     const found = new AbortController();
     const signal = AbortSignal.any([aborted.signal, found.signal]);
-    const cancelReminder = remind(clock, () => log.warn({ event: "waiting_for_nats", url: config.natsUrl }));
+    let said = false;
+    const cancelReminder = remind(clock, () => {
+      log.warn({ event: "waiting_for_nats", url: config.natsUrl });
+      if (said) return;
+      said = true;
+      deps.write(
+        `\nno NATS server answers at ${config.natsUrl} yet. Start it (with JetStream), correct NATS_URL,\n` +
+          "or leave NATS_URL out: then a server is started here. Waiting ...\n\n",
+      );
+    });
     await Promise.race(brokers.map(({ host, port }) => natsReady(host, port, clock, signal)));
     cancelReminder();
     found.abort();

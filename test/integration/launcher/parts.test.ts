@@ -106,6 +106,10 @@ describe("the data folder", () => {
     openDataDir(dir).release();
   });
 
+  it("that cannot be made is refused by its name, and not tried for ever", () => {
+    expect(() => openDataDir("/proc/nope")).toThrow(/CARILLON_DATA_DIR: \/proc\/nope cannot be used: ENOENT/);
+  });
+
   it("is free again when its launcher was killed", async () => {
     const module = join(import.meta.dirname, "../../../services/launcher/data-dir.ts");
     const script = `import { openDataDir } from ${JSON.stringify(module)}; openDataDir(${JSON.stringify(dir)}); console.log("held"); setInterval(() => {}, 1000);`;

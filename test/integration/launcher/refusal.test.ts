@@ -76,3 +76,16 @@ describe("a service that refuses its configuration", () => {
     expect(await program.ended).toMatchObject({ code: 2, stdout: "stop called\nbefore exit\n" });
   });
 });
+
+describe("a broker that does not answer", () => {
+  it("is named once, with what can be done, and the start can be given up", async () => {
+    const { child, ended } = launch("launcher", { NATS_URL: "nats://127.0.0.1:1" });
+    const advice = Promise.withResolvers<void>();
+    child.stdout?.on("data", (text) => /leave NATS_URL out/.test(String(text)) && advice.resolve());
+    await advice.promise;
+    child.kill("SIGINT");
+    const { code, stdout } = await ended;
+    expect(code).toBe(0);
+    expect(stdout.match(/no NATS server answers at nats:\/\/127\.0\.0\.1:1 yet/g)).toHaveLength(1);
+  });
+});

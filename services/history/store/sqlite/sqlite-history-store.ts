@@ -1,7 +1,7 @@
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { ExecutionIdParts } from "../../../domain/identity/execution-id.ts";
 import { type Position, runOfManual } from "../../../domain/identity/position.ts";
+import { makeFolder } from "../../../platform/process/make-folder.ts";
 import { openSoleSqlite } from "../../../platform/sql/sole-sqlite.ts";
 import type { AttemptResult } from "../../../wire/attempt-result.ts";
 import { amend, begin, type ExecutionRecord, hasEnded, mayBeCalled } from "../../records/execution-record.ts";
@@ -90,7 +90,7 @@ export function createSqliteHistoryStore(config: SqliteHistoryStoreConfig): Hist
 }
 
 function open({ folder, segmentRows = defaultSegmentRows }: SqliteHistoryStoreConfig): Opened {
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   const { db, close } = openSoleSqlite(join(folder, "history.db"), migrations);
   try {
     db.pragma(`cache_size = -${cacheKiB}`);

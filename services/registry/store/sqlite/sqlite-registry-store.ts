@@ -1,5 +1,5 @@
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { makeFolder } from "../../../platform/process/make-folder.ts";
 import { openSoleSqlite } from "../../../platform/sql/sole-sqlite.ts";
 import { type AddedRun, lanes, type RegistryStore, sameContents } from "../contract.ts";
 import { planCreations } from "../plan-creations.ts";
@@ -168,7 +168,7 @@ export function createSqliteRegistryStore(config: { dataDir: string }): Registry
 
 function openTables(dataDir: string, onCommitted: () => void) {
   const folder = join(dataDir, "registry");
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   const { db, close } = openSoleSqlite(join(folder, "registry.db"), migrations);
   try {
     return {
