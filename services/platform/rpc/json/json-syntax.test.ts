@@ -54,3 +54,16 @@ test("bytes that are no UTF-8 are refused; a byte order mark is not", () => {
   expect(() => parseJson(Buffer.from([0x22, 0xff, 0x22]))).toThrow("not valid UTF-8");
   expect(parseJson(Buffer.from("\ufeff{}"))).toEqual({});
 });
+
+test("a text is refused where it is nested too deep, before the whole of it is parsed", () => {
+  const nested = (depth: number) => `${'{"a":['.repeat(depth / 2)}1${"]}".repeat(depth / 2)}`;
+  expect(parseJson(Buffer.from(nested(100)))).toEqual(JSON.parse(nested(100)));
+  expect(() => parseJson(Buffer.from(nested(102)))).toThrow("nested deeper than 100 levels, at byte 301");
+  // It is no JSON either, which only a whole pass would tell.
+  expect(() => parseJson(Buffer.from("[".repeat(1 << 24)))).toThrow("nested deeper than 100 levels, at byte 101");
+});
+
+test("brackets in strings, and beside each other, are no depth", () => {
+  const text = `["${"[".repeat(200)}\\"${"{".repeat(200)}",${"[],".repeat(200)}{}]`;
+  expect(parseJson(Buffer.from(text))).toEqual(JSON.parse(text));
+});
