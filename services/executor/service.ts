@@ -41,7 +41,7 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
   const publisher = createPublisher(broker, deps);
   // Dead letters are one a message: they must not fill the window in front of the results.
   const deadPublisher = createPublisher(broker, deps);
-  const states = createJobStates(clock);
+  const states = createJobStates(deps);
   const lookup = createJobLookup(broker, states, log);
   const sender = `${config.executorId}-${clock.nowMs().toString(36)}`;
   const results = createResultPublisher(publisher, deps, sender);

@@ -29,7 +29,7 @@ const jobOf = (fields: Fields) => defineJob(create(JobSchema, { apiEndpoint: "ht
 describe("a job's schedule", () => {
   it.each(schedules)("is kept by the ticker as the registry promised it: %s", (_, fields) => {
     const record = newJob(jobId, jobOf(fields), createdMs);
-    const read = readJobChange(encodeRowEvent(encodeRow(record), 1), 1);
+    const read = readJobChange(jobId, encodeRowEvent(encodeRow(record), 1), 1);
     if (!read.ok || read.change.kind !== "active") throw new Error(`not in the timetable: ${JSON.stringify(read)}`);
     let second = Math.floor(createdMs / 1000);
     for (let i = 0; i < 40; i++) {

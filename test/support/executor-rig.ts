@@ -199,14 +199,22 @@ export async function startExecutorRig(options: { nats?: Nats; collectResults?: 
     /** Publishes a change of a job, as the registry does. */
     async change(
       jobId: string,
-      event: { generation: number; timingGeneration?: number; deleted?: boolean; state?: JobState; url?: string },
+      event: {
+        generation: number;
+        timingGeneration?: number;
+        effectiveFromMs?: number;
+        deleted?: boolean;
+        state?: JobState;
+        url?: string;
+      },
     ): Promise<void> {
-      const { generation, timingGeneration = 1, deleted = false } = event;
+      const { generation, timingGeneration = 1, effectiveFromMs = 0, deleted = false } = event;
       const job = { jobId, generation, state: event.state ?? 1, apiEndpoint: event.url ?? "", schedule: "* * * * * *" };
       const message = create(JobEventSchema, {
         jobId,
         generation,
         timingGeneration,
+        effectiveFromMs: BigInt(effectiveFromMs),
         deleted,
         ...(deleted ? {} : { job }),
       });

@@ -180,11 +180,7 @@ export function createHttpCaller(
     attempt.start(origin.take(clock.monotonicMs()));
   };
 
-  let serving = false;
-  const serve = () => {
-    // A call that fails at once releases its place from within send().
-    if (serving) return;
-    serving = true;
+  const serveInTurn = () => {
     for (let sent = true; sent; ) {
       const round = turn;
       const full: Origin[] = [];
@@ -206,7 +202,18 @@ export function createHttpCaller(
       // First in the next round: those that came after them have had their turn.
       if (full.length > 0) turn = [...full, ...turn];
     }
-    serving = false;
+  };
+  let serving = false;
+  const serve = () => {
+    // A call that fails at once releases its place from within send().
+    if (serving) return;
+    serving = true;
+    try {
+      serveInTurn();
+    } finally {
+      // Whatever is thrown on the way: the calls of others go on.
+      serving = false;
+    }
   };
   const enrol = (origin: Origin) => {
     if (origin.inTurn || !origin.hasRoom() || origin.queued() === 0) return;

@@ -5,12 +5,14 @@ import { ExecutionTrigger } from "../../../gen/carillon/v1/execution_pb.ts";
 import { JobState } from "../../../gen/carillon/v1/job_pb.ts";
 import { jobNamed } from "../../../test/support/job-ids.ts";
 import type { Clock } from "../../platform/process/clock.ts";
+import { createLog } from "../../platform/process/log.ts";
 import { type Call, decodeCall } from "../calls/call.ts";
 import { createJobStates, type JobStates } from "./job-states.ts";
 
 const [a, b] = [jobNamed("a"), jobNamed("b")];
 const minuteMs = 60_000;
 let nowMs = 1_000_000_000;
+const log = createLog("test", "silent");
 const clock: Clock = { nowMs: () => nowMs, monotonicMs: () => nowMs, after: () => () => undefined };
 
 const callOf = (generation: number, trigger: ExecutionTrigger = ExecutionTrigger.SCHEDULE) =>
@@ -39,7 +41,7 @@ const eventOf = (fields: Event) => {
 };
 
 const statesAfter = (...events: Uint8Array[]) => {
-  const states = createJobStates(clock);
+  const states = createJobStates({ clock, log });
   for (const event of events) states.note(a, event);
   return states;
 };
@@ -117,6 +119,23 @@ describe("job states", () => {
     expect(judge(states, callOf(1), false, 30_000)).toEqual({ kind: "skip", reason: "JOB_CHANGED" });
   });
 
+  it.each([
+    [
+      "that has another job's id",
+      toBinary(JobEventSchema, create(JobEventSchema, { jobId: b, generation: 5, deleted: true })),
+    ],
+    ["whose id is none", Buffer.from("0a036162631005", "hex")],
+    ["that is cut short", eventOf({ generation: 5, timingGeneration: 5 }).subarray(0, -3)],
+    ["that is none", Buffer.from("ffffffff", "hex")],
+    ["with junk behind its generation", Buffer.concat([Buffer.from("1005", "hex"), Buffer.from("ffffff", "hex")])],
+  ])("fire as published on an event %s, and go on", (_, event) => {
+    const states = statesAfter(event);
+    const call = callOf(1);
+    expect(judge(states, call, false)).toEqual({ kind: "fire", call });
+    states.note(a, eventOf({ generation: 6, deleted: true }));
+    expect(judge(states, call, false)).toEqual({ kind: "skip", reason: "JOB_DELETED" });
+  });
+
   it("fire as published when the entry is as new as the change", () => {
     const states = statesAfter(eventOf({ generation: 2, state: JobState.PAUSED, timingGeneration: 2 }));
     const call = callOf(2);
@@ -129,7 +148,7 @@ describe("job states", () => {
   });
 
   it("say how far back they reach, also when old changes are forgotten or new ones missed", () => {
-    const states = createJobStates(clock);
+    const states = createJobStates({ clock, log });
     expect(states.completeSinceMs()).toBe(Number.POSITIVE_INFINITY);
     states.markFollowed();
     const followedMs = states.completeSinceMs();

@@ -1,5 +1,6 @@
 import type { Job } from "../../../gen/carillon/v1/job_pb.ts";
 import type { Clock } from "../../platform/process/clock.ts";
+import type { Log } from "../../platform/process/log.ts";
 import { dueEntryOf, writeDueEntry } from "../../wire/due-entry.ts";
 import { generationOf, type JobEvent, readJobEvent, timingOf } from "../../wire/job-event.ts";
 import { type Call, compileCall } from "../calls/call.ts";
@@ -44,7 +45,7 @@ interface Change {
   call?: Call;
 }
 
-export function createJobStates(clock: Clock): JobStates {
+export function createJobStates({ clock, log }: { clock: Clock; log: Log }): JobStates {
   // In the order of their last change: the oldest come first.
   const changes = new Map<string, Change>();
   let sinceMs = Number.POSITIVE_INFINITY;
@@ -57,9 +58,21 @@ export function createJobStates(clock: Clock): JobStates {
     }
   };
 
+  /** One event that cannot be read must stop nothing: neither those behind it nor the calls of other jobs. */
+  const readable = <T>(jobId: string, read: () => T): T | undefined => {
+    try {
+      return read();
+    } catch (error) {
+      log.error({ event: "job_event_invalid", jobId, err: error });
+      return undefined;
+    }
+  };
+
   return {
     note(jobId, bytes) {
-      const generation = generationOf(bytes);
+      const noted = readable(jobId, () => ({ generation: generationOf(bytes), timing: timingOf(bytes) }));
+      if (!noted) return;
+      const { generation, timing } = noted;
       // No occurrence is older than a job's creation; a bulk load leaves nothing here.
       if (generation <= 1) return;
       const known = changes.get(jobId);
@@ -67,7 +80,7 @@ export function createJobStates(clock: Clock): JobStates {
       const nowMs = clock.nowMs();
       changes.delete(jobId);
       // A copy: the message is a view into what the socket delivered.
-      const timings = timingsWith(known?.timings ?? [], timingOf(bytes));
+      const timings = timingsWith(known?.timings ?? [], timing);
       changes.set(jobId, { notedAtMs: nowMs, generation, timings, bytes: bytes.slice() });
       evict(nowMs);
     },
@@ -84,9 +97,15 @@ export function createJobStates(clock: Clock): JobStates {
       const { call } = occurrence;
       const change = changes.get(call.jobId);
       if (!change || change.generation <= call.generation) return { kind: "fire", call };
-      change.event ??= readJobEvent(change.bytes);
+      const event = change.event ?? readable(call.jobId, () => eventOf(call.jobId, change.bytes));
+      if (!event) {
+        // Nobody knows what changed: what was published stays owed.
+        changes.delete(call.jobId);
+        return { kind: "fire", call };
+      }
+      change.event = event;
       const next = change.timings.find(({ generation }) => generation > call.generation);
-      return judge(occurrence, change.event, next, (job) => {
+      return judge(occurrence, event, next, (job) => {
         change.call ??= callOf(job);
         return change.call;
       });
@@ -98,6 +117,13 @@ export function createJobStates(clock: Clock): JobStates {
 function timingsWith(known: readonly NewTiming[], newest: NewTiming | undefined): readonly NewTiming[] {
   if (!newest || newest.generation === known.at(-1)?.generation) return known;
   return [...known, newest].slice(-maxTimings);
+}
+
+/** Throws when the bytes are no event of this job. */
+function eventOf(jobId: string, bytes: Uint8Array): JobEvent {
+  const event = readJobEvent(bytes);
+  if (event.jobId !== jobId) throw new Error(`an event of ${event.jobId} on the subject of ${jobId}`);
+  return event;
 }
 
 function callOf(job: Job): Call {

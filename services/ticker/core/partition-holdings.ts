@@ -12,6 +12,8 @@ interface PendingClaim {
   id: number;
   claim: PartitionClaim;
   from: string;
+  /** That it is to replace. */
+  revision: number;
   /** The read that tells why it was refused. */
   readId?: number;
 }
@@ -168,8 +170,12 @@ export class PartitionHoldings {
   }
 
   claimRead(now: Now, id: number, partition: number, claim: PartitionClaim | undefined, revision: number): void {
-    // An answer that is older than the known claim was overtaken on its way.
-    if (revision === 0 || revision >= this.#ownership.claimOf(partition).revision) {
+    // An answer that is older than the known claim was overtaken on its way. Not so where the claim was refused at the
+    // revision that is known: then there is no such revision, as after the streams were made anew.
+    const pending = this.#pending.get(partition);
+    const known = this.#ownership.claimOf(partition).revision;
+    const refused = pending?.readId === id && pending.revision === known;
+    if (revision === 0 || revision >= known || refused) {
       this.#ownership.learnClaim(partition, { claim, revision }, true);
       this.#reconcile(now, partition);
     }
@@ -179,7 +185,7 @@ export class PartitionHoldings {
 
   #write(partition: number, claim: PartitionClaim, from: string, revision: number): void {
     const id = this.#effects.newId();
-    this.#pending.set(partition, { id, claim, from });
+    this.#pending.set(partition, { id, claim, from, revision });
     this.#effects.emit({ kind: "write-claim", id, partition, claim, revision });
   }
 

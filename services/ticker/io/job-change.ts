@@ -8,23 +8,30 @@ export type ReadJobChange = { ok: true; change: JobChange } | { ok: false; reaso
 
 /**
  * What a message of JOBS means for the timetable. Never throws: whatever it holds, the ticker goes on.
- * `keep` is where the entry is to live.
+ * `jobId` is the one of its subject; `keep` is where the entry is to live.
  */
 export function readJobChange(
+  jobId: string,
   data: Uint8Array,
   sequence: number,
   keep: (entry: Uint8Array) => Uint8Array = (entry) => entry,
 ): ReadJobChange {
   try {
-    return read(data, sequence, keep);
+    return read(jobId, data, sequence, keep);
   } catch (error) {
     return { ok: false, reason: error instanceof Error ? error.message : String(error) };
   }
 }
 
-function read(data: Uint8Array, sequence: number, keep: (entry: Uint8Array) => Uint8Array): ReadJobChange {
+function read(
+  jobId: string,
+  data: Uint8Array,
+  sequence: number,
+  keep: (entry: Uint8Array) => Uint8Array,
+): ReadJobChange {
   const event = readJobEvent(data);
-  const { jobId, job, timingSequence } = event;
+  const { job, timingSequence } = event;
+  if (event.jobId !== jobId) return { ok: false, reason: `an event of ${event.jobId} on the subject of ${jobId}` };
   if (event.deleted || job?.state === JobState.PAUSED) return { ok: true, change: { kind: "gone", jobId } };
   if (!job) return { ok: false, reason: "the event has no job" };
   const parsed = scheduleOf(job);

@@ -1,3 +1,4 @@
+import { partitionOf } from "../../domain/identity/partition.ts";
 import type { Broker } from "../../platform/jetstream/broker.ts";
 import { createFollower } from "../../platform/jetstream/follower.ts";
 import type { Clock } from "../../platform/process/clock.ts";
@@ -49,10 +50,13 @@ export function createJobsReader(
         onMessage: (message) => {
           const partition = partitionOfSubject(message.subject);
           if (wanted.has(partition)) {
-            const result = readJobChange(message.data, message.seq, keep);
+            const jobId = jobIdOfSubject(message.subject);
+            const result =
+              partitionOf(jobId) === partition
+                ? readJobChange(jobId, message.data, message.seq, keep)
+                : { ok: false as const, reason: `partition ${partition} is not the job's` };
             if (result.ok) options.onChange(followId, partition, message.seq, result.change);
             else {
-              const jobId = jobIdOfSubject(message.subject);
               log.error({ event: "job_event_invalid", jobId, sequence: message.seq, reason: result.reason });
               // The job is no longer what it was, whatever it is now.
               options.onChange(followId, partition, message.seq, { kind: "gone", jobId });

@@ -203,6 +203,36 @@ describe("an executor", () => {
     expect(target.arrivals("/moved").map((one) => one.executionId)).toEqual([executionIdOf(moved, second)]);
   });
 
+  it("goes on past a change that cannot be read, with the job that it is of and with all others", async () => {
+    const [poisoned, other] = [newJob(), newJob()];
+    const second = nextSecond(1_500);
+    await rig.due(
+      second,
+      [poisoned, other].map((jobId) => dueEntry({ jobId, url: target.url("/poison") })),
+    );
+    // Of a foreign id, cut short, and none at all.
+    for (const hex of ["0a036162631005", "0a24303137661005", "ffffffff"]) {
+      await rig.publisher.publish(subjects.job(partitionOf(poisoned), poisoned), Buffer.from(hex, "hex"));
+    }
+    for (const jobId of [poisoned, other]) {
+      expect((await rig.settled(jobId, second)).map(brief)).toMatchObject([{ status: SUCCESS }]);
+    }
+    const next = nextSecond(0);
+    await rig.due(next, [dueEntry({ jobId: other, url: target.url("/poison") })]);
+    expect((await rig.settled(other, next)).map(brief)).toMatchObject([{ status: SUCCESS }]);
+  });
+
+  it("fires what was due before a change of its schedule, however late it comes", async () => {
+    const jobId = newJob();
+    const second = nextSecond() - 5;
+    const effectiveFromMs = (second + 1) * 1_000;
+    await rig.change(jobId, { generation: 2, timingGeneration: 2, effectiveFromMs, url: target.url("/owed") });
+    await rig.due(second, [dueEntry({ jobId, url: target.url("/owed") })]);
+    await rig.due(second + 2, [dueEntry({ jobId, url: target.url("/owed") })]);
+    expect((await rig.settled(jobId, second)).map(brief)).toMatchObject([{ status: SUCCESS }]);
+    expect((await rig.settled(jobId, second + 2)).map(brief)).toMatchObject([{ status: SKIPPED_SUPERSEDED }]);
+  });
+
   it("asks history about a batch that may repeat, and fires only what is not recorded", async () => {
     const [done, open] = [newJob(), newJob()];
     const second = nextSecond(0);
