@@ -580,7 +580,8 @@ export const FindRecordedResponseSchema: GenMessage<FindRecordedResponse> = /*@_
  */
 export const HistoryService: GenService<{
   /**
-   * Which of these executions have a recorded attempt or disposition.
+   * Which of these executions are recorded so that they need no call: they have
+   * an attempt, or ended otherwise than by a skip for a change of their job.
    *
    * @generated from rpc carillon.v1.HistoryService.FindRecorded
    */

@@ -4,6 +4,7 @@ import type { Clock, Random } from "../../platform/process/clock.ts";
 import type { LoadMeter } from "../../platform/process/load-meter.ts";
 import type { Attempt, Caller } from "./attempt.ts";
 import { Origin, type Width } from "./origin.ts";
+import { isTimeout, timeoutOf } from "./timeout.ts";
 import { createTraceIds } from "./trace-ids.ts";
 
 export interface HttpCallerOptions {
@@ -290,19 +291,4 @@ export function createHttpCaller(
       origins.clear();
     },
   };
-}
-
-function isTimeout(outcome: Outcome): boolean {
-  return outcome.kind === "failure" && outcome.reason === "TIMEOUT";
-}
-
-function timeoutOf(attempt: Attempt): Outcome {
-  const { timeoutMs } = attempt.call;
-  const status = attempt.answeredStatus();
-  return failure(
-    "TIMEOUT",
-    status === 0
-      ? `no answer within ${timeoutMs} ms`
-      : `the answer (status ${status}) did not end within ${timeoutMs} ms`,
-  );
 }
