@@ -117,13 +117,13 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
   const dueLoop = createConsumerLoop(broker, deps, {
     stream: streams.due,
     durable: consumers.due,
-    maxMessages: bufferedMessages,
+    room: () => ({ messages: bufferedMessages, bytes: 16 * 1024 * 1024 }),
     onMessage: due.onMessage,
   });
   const retryLoop = createConsumerLoop(broker, deps, {
     stream: streams.retry,
     durable: consumers.retry,
-    maxMessages: bufferedMessages,
+    room: () => ({ messages: bufferedMessages, bytes: 16 * 1024 * 1024 }),
     onMessage: retry.onMessage,
   });
   const ops = createOpsServer({

@@ -77,7 +77,7 @@ export async function startExecutorRig(options: { nats?: Nats; collectResults?: 
   const collector = createConsumerLoop(broker, deps, {
     stream: streams.results,
     durable: consumers.results,
-    maxMessages: 100,
+    room: () => ({ messages: 100, bytes: 16 * 1024 * 1024 }),
     onMessage(message) {
       results.push(...fromBinary(ResultBatchSchema, message.data).results);
       message.ack();

@@ -70,7 +70,7 @@ export async function startTickerRig(): Promise<TickerRig> {
     createConsumerLoop(broker, deps, {
       stream: streams.due,
       durable: consumers.due,
-      maxMessages: 1_000,
+      room: () => ({ messages: 1_000, bytes: 16 * 1024 * 1024 }),
       onMessage: (message) => {
         const batch = fromBinary(DueBatchSchema, message.data);
         // A redelivery is this rig's own fault, not the ticker's.

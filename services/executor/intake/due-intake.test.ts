@@ -1,8 +1,8 @@
 import { create, toBinary } from "@bufbuild/protobuf";
-import type { JsMsg } from "nats";
 import { describe, expect, it } from "vitest";
 import { DueEntrySchema } from "../../../gen/carillon/v1/events_pb.ts";
 import { jobNamed } from "../../../test/support/job-ids.ts";
+import type { WorkMessage } from "../../platform/jetstream/work-message.ts";
 import { systemClock } from "../../platform/process/clock.ts";
 import { createLog } from "../../platform/process/log.ts";
 import { writeDueBatch } from "../../wire/due-batch.ts";
@@ -38,14 +38,15 @@ function createRig() {
   return Object.assign(rig, { intake: createDueIntake(deps as unknown as IntakeDeps) });
 }
 
-const delivery = (deliveryCount: number): JsMsg =>
+const delivery = (deliveryCount: number): WorkMessage =>
   ({
     data,
     seq: 7,
     redelivered: deliveryCount > 1,
-    info: { deliveryCount, timestampNanos: 1e9 },
+    deliveryCount,
+    storedAtNanos: 1e9,
     nak: () => undefined,
-  }) as unknown as JsMsg;
+  }) as unknown as WorkMessage;
 
 describe("a due message that an overloaded executor gave back", () => {
   it("is taken as new when it comes again, and nobody else had it", () => {

@@ -1,4 +1,4 @@
-import type { JsMsg } from "nats";
+import type { WorkMessage } from "../../platform/jetstream/work-message.ts";
 import { type DueBatch, readDueBatch } from "../../wire/due-batch.ts";
 import { Attempt } from "../calls/attempt.ts";
 import type { Call } from "../calls/call.ts";
@@ -29,11 +29,11 @@ export function createDueIntake(deps: IntakeDeps): Intake {
   const postponed = new Map<number, number>();
 
   /** Whether only this executor has had the message, and postponed it: then history need not be asked. */
-  const isOnlyPostponed = ({ seq, info }: JsMsg) => {
+  const isOnlyPostponed = ({ seq, deliveryCount }: WorkMessage) => {
     const known = postponed.get(seq);
     postponed.delete(seq);
     if (postponed.size > maxPostponed) postponed.clear();
-    return known === info.deliveryCount - 1;
+    return known === deliveryCount - 1;
   };
 
   const fire = (batch: HeldBatch) => {
@@ -66,7 +66,7 @@ export function createDueIntake(deps: IntakeDeps): Intake {
     for (let i = 0; i < known; i++) batch.settlement.done();
   };
 
-  const decode = (message: JsMsg): { batch: DueBatch; calls: Call[] } | undefined => {
+  const decode = (message: WorkMessage): { batch: DueBatch; calls: Call[] } | undefined => {
     try {
       const batch = readDueBatch(message.data);
       const calls = batch.entries.flatMap((entry) => readable(log, message.seq, () => deps.calls.get(entry)) ?? []);
@@ -87,7 +87,7 @@ export function createDueIntake(deps: IntakeDeps): Intake {
       const redelivered = message.redelivered && !isOnlyPostponed(message);
       if (redelivered) deps.metrics.redelivered();
       if (heldOccurrences + caller.waiting() > maxHeldOccurrences) {
-        if (!redelivered) postponed.set(message.seq, message.info.deliveryCount);
+        if (!redelivered) postponed.set(message.seq, message.deliveryCount);
         settlements.postpone(message, overloadedDelayMs);
         return;
       }
@@ -101,7 +101,7 @@ export function createDueIntake(deps: IntakeDeps): Intake {
       if (!settlement) return;
       const kept: HeldBatch = { second: batch.second, calls, settlement };
       const repeated = redelivered || batch.mayRepeat;
-      const olderThanStates = message.info.timestampNanos / 1e6 < states.completeSinceMs();
+      const olderThanStates = message.storedAtNanos / 1e6 < states.completeSinceMs();
       if (repeated || olderThanStates) void keepChecked(kept, repeated, olderThanStates);
       else keep(kept);
     },

@@ -1,5 +1,5 @@
-import type { JsMsg } from "nats";
 import { executionIdAt } from "../../domain/identity/position.ts";
+import type { WorkMessage } from "../../platform/jetstream/work-message.ts";
 import type { Clock } from "../../platform/process/clock.ts";
 import type { Log } from "../../platform/process/log.ts";
 import type { Call } from "../calls/call.ts";
@@ -13,7 +13,7 @@ import type { HistoryLookup } from "./history-lookup.ts";
 
 /** Takes in the messages of one consumer, holds what is in them until its time, and has the calls made. */
 export interface Intake {
-  onMessage(message: JsMsg): void;
+  onMessage(message: WorkMessage): void;
   /** Occurrences held until their time. */
   held(): number;
   /** Fires nothing more. Held due batches are given back here; held retries go back with their message. */

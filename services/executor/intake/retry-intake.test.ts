@@ -1,8 +1,8 @@
-import type { JsMsg } from "nats";
 import { describe, expect, it } from "vitest";
 import { ExecutionTrigger } from "../../../gen/carillon/v1/execution_pb.ts";
 import { HttpMethod } from "../../../gen/carillon/v1/job_pb.ts";
 import { jobNamed } from "../../../test/support/job-ids.ts";
+import type { WorkMessage } from "../../platform/jetstream/work-message.ts";
 import { systemClock } from "../../platform/process/clock.ts";
 import { createLog } from "../../platform/process/log.ts";
 import { type DueEntry, writeDueEntry } from "../../wire/due-entry.ts";
@@ -53,11 +53,11 @@ function intakeOf(entries: RetryEntry[]): { held: number; settled: string } {
     data: writeRetryBatch(entries),
     seq: 1,
     redelivered: false,
-    info: { timestampNanos: 1e9 },
+    storedAtNanos: 1e9,
     ack: settle("ack"),
     nak: settle("nak"),
     term: settle("term"),
-  } as unknown as JsMsg);
+  } as unknown as WorkMessage);
   return { held: intake.held(), settled };
 }
 

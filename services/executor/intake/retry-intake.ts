@@ -1,4 +1,4 @@
-import type { JsMsg } from "nats";
+import type { WorkMessage } from "../../platform/jetstream/work-message.ts";
 import { type RetryEntry, readRetryBatch } from "../../wire/retry-batch.ts";
 import { Attempt } from "../calls/attempt.ts";
 import type { Call } from "../calls/call.ts";
@@ -69,7 +69,7 @@ export function createRetryIntake(deps: IntakeDeps): Intake {
     return call;
   };
 
-  const decode = (message: JsMsg): Omit<HeldRetry, "settlement">[] | undefined => {
+  const decode = (message: WorkMessage): Omit<HeldRetry, "settlement">[] | undefined => {
     try {
       const batch = readRetryBatch(message.data);
       for (const why of batch.refused) log.error({ event: "entry_malformed", sequence: message.seq, why });
@@ -121,7 +121,7 @@ export function createRetryIntake(deps: IntakeDeps): Intake {
       }
       const settlement = settlements.take(message, entries.length);
       if (!settlement) return;
-      const old = message.info.timestampNanos / 1e6 < states.completeSinceMs();
+      const old = message.storedAtNanos / 1e6 < states.completeSinceMs();
       void keepAll(
         entries.map((one) => ({ ...one, settlement })),
         redelivered,

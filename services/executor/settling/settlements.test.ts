@@ -1,22 +1,23 @@
-import type { JsMsg } from "nats";
 import { describe, expect, it } from "vitest";
+import type { WorkMessage } from "../../platform/jetstream/work-message.ts";
 import { systemClock } from "../../platform/process/clock.ts";
 import { createLog } from "../../platform/process/log.ts";
 import { createSettlements } from "./settlements.ts";
 
 /** A message that notes what is done to it. The broker side of this is in test/integration. */
-function messageOf(seq: number, options: { redelivered?: boolean; timestampNanos?: number } = {}) {
+function messageOf(seq: number, options: { redelivered?: boolean; storedAtNanos?: number } = {}) {
   const calls: string[] = [];
   const message = {
     seq,
     redelivered: options.redelivered === true,
-    info: { timestampNanos: options.timestampNanos ?? 1, stream: "DUE" },
+    storedAtNanos: options.storedAtNanos ?? 1,
+    stream: "DUE",
     ack: () => calls.push("ack"),
     nak: (delayMs?: number) => calls.push(delayMs === undefined ? "nak" : `nak ${delayMs}`),
     working: () => calls.push("working"),
     term: () => calls.push("term"),
   };
-  return { message: message as unknown as JsMsg, calls };
+  return { message: message as unknown as WorkMessage, calls };
 }
 
 const create = () => createSettlements({ clock: systemClock, log: createLog("test", "silent") });
@@ -63,7 +64,7 @@ describe("settlements", () => {
   it("take a message of a stream that was made anew for what it is", () => {
     const settlements = create();
     settlements.take(messageOf(1).message, 1)?.done();
-    expect(settlements.take(messageOf(1, { redelivered: true, timestampNanos: 2 }).message, 1)).toBeDefined();
+    expect(settlements.take(messageOf(1, { redelivered: true, storedAtNanos: 2 }).message, 1)).toBeDefined();
   });
 
   it("acknowledge nothing that was given back", () => {

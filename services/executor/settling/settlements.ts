@@ -1,4 +1,4 @@
-import type { JsMsg } from "nats";
+import type { WorkMessage } from "../../platform/jetstream/work-message.ts";
 import type { Clock } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
@@ -24,11 +24,11 @@ export interface Settlements extends Startable {
    * needs no work: it is in work here already, or it was acknowledged and that
    * got lost.
    */
-  take(message: JsMsg, occurrences: number): Settlement | undefined;
+  take(message: WorkMessage, occurrences: number): Settlement | undefined;
   /** Not now: to be delivered again after the span. */
-  postpone(message: JsMsg, delayMs: number): void;
+  postpone(message: WorkMessage, delayMs: number): void;
   /** Never again: it cannot be read. */
-  reject(message: JsMsg): void;
+  reject(message: WorkMessage): void;
   /** Messages in work. */
   pending(): number;
   /** Gives all that is in work back to the consumer, for others to do. */
@@ -43,7 +43,7 @@ const acknowledgedRemembered = 16_384;
 const refusedDelayMs = 5_000;
 
 interface Work extends Settlement {
-  message: JsMsg;
+  message: WorkMessage;
   takenAtMs: number;
 }
 
@@ -56,8 +56,8 @@ export function createSettlements(deps: { clock: Clock; log: Log }): Settlements
   let cancelTimer: (() => void) | undefined;
   let stopped = false;
 
-  const remember = (message: JsMsg) => {
-    acknowledged.set(message.seq, message.info.timestampNanos);
+  const remember = (message: WorkMessage) => {
+    acknowledged.set(message.seq, message.storedAtNanos);
     if (acknowledged.size <= acknowledgedRemembered) return;
     for (const oldest of acknowledged.keys()) {
       acknowledged.delete(oldest);
@@ -65,7 +65,7 @@ export function createSettlements(deps: { clock: Clock; log: Log }): Settlements
     }
   };
 
-  const createWork = (message: JsMsg, occurrences: number): Work => {
+  const createWork = (message: WorkMessage, occurrences: number): Work => {
     let open = occurrences;
     let refused = 0;
     const close = (work: Work) => {
@@ -76,7 +76,7 @@ export function createSettlements(deps: { clock: Clock; log: Log }): Settlements
       if (refused > 0) {
         log.warn({
           event: "message_not_settled",
-          stream: work.message.info.stream,
+          stream: work.message.stream,
           sequence: work.message.seq,
           refused,
         });
@@ -115,7 +115,7 @@ export function createSettlements(deps: { clock: Clock; log: Log }): Settlements
       const { seq } = message;
       const known = inWork.get(seq);
       if (known) {
-        if (known.message.info.timestampNanos === message.info.timestampNanos) {
+        if (known.message.storedAtNanos === message.storedAtNanos) {
           // The newest delivery is the one to acknowledge.
           known.message = message;
           return undefined;
@@ -123,7 +123,7 @@ export function createSettlements(deps: { clock: Clock; log: Log }): Settlements
         // The stream was made anew: the old message is gone.
         inWork.delete(seq);
       }
-      if (message.redelivered && acknowledged.get(seq) === message.info.timestampNanos) {
+      if (message.redelivered && acknowledged.get(seq) === message.storedAtNanos) {
         message.ack();
         return undefined;
       }

@@ -1,6 +1,6 @@
-import type { JsMsg } from "nats";
 import type { Broker } from "../../platform/jetstream/broker.ts";
 import { createConsumerLoop } from "../../platform/jetstream/consumer-loop.ts";
+import type { WorkMessage } from "../../platform/jetstream/work-message.ts";
 import type { Clock } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
@@ -35,11 +35,13 @@ const gatherResults = 5_000;
  * (max_ack_pending). More come only when a commit takes longer than their ack wait: then they are delivered again.
  */
 const maxWaitingMessages = 512;
+/** What may be on its way here at once. */
+const maxAskedBytes = 32 * 1024 * 1024;
 /** When a commit failed (a full disk), or too many wait, messages come again after this. */
 const redeliverAfterMs = 1_000;
 
 interface Waiting {
-  message: JsMsg;
+  message: WorkMessage;
   results: readonly AttemptResult[];
 }
 
@@ -62,7 +64,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   let closed = false;
   let stopping: Promise<void> | undefined;
 
-  const accept = (message: JsMsg) => {
+  const accept = (message: WorkMessage) => {
     // What the broker gets no answer to comes again.
     if (closed) return;
     if (waiting.length >= maxWaitingMessages) return message.nak(redeliverAfterMs);
@@ -75,7 +77,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   };
 
   /** Undefined when it cannot be read; it would be no better the next time. */
-  const read = (message: JsMsg): readonly AttemptResult[] | undefined => {
+  const read = (message: WorkMessage): readonly AttemptResult[] | undefined => {
     try {
       const { results, refused } = readResultBatch(message.data);
       for (const why of refused) log.error({ event: "result_refused", sequence: message.seq, why });
@@ -143,7 +145,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   const intake = createConsumerLoop(deps.broker, deps, {
     stream: streams.results,
     durable: consumers.results,
-    maxMessages: maxWaitingMessages,
+    room: () => ({ messages: maxWaitingMessages, bytes: maxAskedBytes }),
     onMessage: accept,
   });
 

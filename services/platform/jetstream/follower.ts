@@ -3,6 +3,7 @@ import {
   type ConsumerMessages,
   DeliverPolicy,
   type JsMsg,
+  NatsError,
   nanos,
   ReplayPolicy,
   type StreamInfo,
@@ -12,7 +13,6 @@ import type { Startable } from "../process/lifecycle.ts";
 import type { Log } from "../process/log.ts";
 import { askBroker } from "./ask-broker.ts";
 import type { Broker } from "./broker.ts";
-import { isMissing, pullExpiresMs, pullHeartbeatMs, watchPull } from "./consumer-loop.ts";
 
 export interface FollowerOptions {
   stream: string;
@@ -35,6 +35,13 @@ export interface FollowerOptions {
 
 const retryDelayMs = 250;
 const inactiveThresholdMs = 30_000;
+// The defaults (30 s) let consume() stall that long after a broker failover.
+const pullExpiresMs = 2_000;
+const pullHeartbeatMs = 500;
+// Missed heartbeats in a row after which a pull is taken for dead.
+const heartbeatsMissed = 4;
+const streamNotFound = 10_059;
+const consumerNotFound = 10_014;
 
 /**
  * Reads a stream without acknowledgements, and keeps its place over broker
@@ -179,4 +186,18 @@ export function createFollower(broker: Broker, deps: { clock: Clock; log: Log },
       await Promise.race([loop, sleep(clock, 500)]);
     },
   };
+}
+
+/** Tells when a pull gets no answers any more: its consumer or stream is gone, or its requests came to nothing. */
+async function watchPull(messages: ConsumerMessages, lost: (reason: string) => void): Promise<void> {
+  for await (const { type, data } of await messages.status()) {
+    if (type === "heartbeats_missed" && Number(data) >= heartbeatsMissed) lost(type);
+    if (/^(consumer_not_found|consumer_deleted|stream_not_found)$/.test(type)) lost(type);
+  }
+}
+
+/** Whether the broker says that the stream or consumer is not there. */
+function isMissing(error: unknown): boolean {
+  const code = error instanceof NatsError ? error.api_error?.err_code : undefined;
+  return code === streamNotFound || code === consumerNotFound;
 }

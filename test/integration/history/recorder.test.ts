@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { type ConsumeOptions, type ConsumerCallbackFn, nanos } from "nats";
+import { type NatsConnection, nanos, type Subscription } from "nats";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { createHistoryMetrics } from "../../../services/history/history-metrics.ts";
 import { createWatchers, watchersDefaults } from "../../../services/history/queries/watchers.ts";
@@ -59,22 +59,31 @@ function holdCommits(store: HistoryStore) {
   };
 }
 
-/** A broker that never confirms the end of a pull and goes on with it. Tells of each message that it hands over. */
-function deaf(broker: Broker, onMessage: () => void): Broker {
-  const get = async (stream: string, durable: string) => {
-    const consumer = await broker.js.consumers.get(stream, durable);
-    const consume = async (options: ConsumeOptions & { callback: ConsumerCallbackFn }) => {
-      const callback: ConsumerCallbackFn = (message) => {
-        options.callback(message);
-        onMessage();
-      };
-      const messages = await consumer.consume({ ...options, callback });
-      const close = () => new Promise(() => undefined);
-      return { close, closed: () => messages.closed(), status: () => messages.status() };
-    };
-    return { consume };
+/** A broker that hands messages over to a pull that nobody listens to any more, and tells of each of them. */
+function deaf(broker: Broker, onMessage: () => void) {
+  let inbox = "";
+  const subscribe: NatsConnection["subscribe"] = (subject, options) => {
+    inbox = subject;
+    broker.nc.subscribe(subject, {
+      ...options,
+      callback: (error, message) => {
+        options?.callback?.(error, message);
+        if (message.data.length > 0) onMessage();
+      },
+    });
+    return { unsubscribe: () => undefined } as Subscription;
   };
-  return Object.create(broker, { js: { value: { consumers: { get } } } }) as Broker;
+  const nc = Object.create(broker.nc, { subscribe: { value: subscribe } });
+  return {
+    broker: Object.create(broker, { nc: { value: nc } }) as Broker,
+    /** What is stored from now on goes to the recorder, whether it asked or not. */
+    pull: () =>
+      broker.nc.publish(
+        `$JS.API.CONSUMER.MSG.NEXT.${streams.results}.${consumers.results}`,
+        JSON.stringify({ batch: 10, expires: nanos(60_000) }),
+        { reply: inbox.replace("*", "late") },
+      ),
+  };
 }
 
 describe("the recorder", () => {
@@ -202,11 +211,13 @@ describe("the recorder", () => {
     commits.letGo();
     await setAckWait(300);
     let received = 0;
-    recorder = recorderOn(deaf(rig.broker, () => received++));
+    const { broker, pull } = deaf(rig.broker, () => received++);
+    recorder = recorderOn(broker);
     await recorder.start();
     await publish(0);
     await rig.allRecorded();
     await recorder.stop();
+    pull();
     await publish(1);
     // It comes again, since nobody has settled it.
     await vi.waitFor(() => expect(received).toBeGreaterThanOrEqual(3), patience);

@@ -46,7 +46,7 @@ describe("a consumer loop", () => {
     const loop = createConsumerLoop(far, deps, {
       stream: streams.due,
       durable: consumers.due,
-      maxMessages,
+      room: () => ({ messages: maxMessages, bytes: 16 * 1024 * 1024 }),
       onMessage: () => handedOver++,
     });
     line.holdAfter("CONSUMER.MSG.NEXT");

@@ -97,7 +97,7 @@ describe("JetStream", () => {
     const loop = createConsumerLoop(broker, deps, {
       stream: streams.due,
       durable: consumers.due,
-      maxMessages: 100,
+      room: () => ({ messages: 100, bytes: 16 * 1024 * 1024 }),
       onMessage: (message) => {
         worked.push(text(message.data));
         message.ack();

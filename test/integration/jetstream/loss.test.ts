@@ -147,7 +147,7 @@ describe("JetStream, when what stood on it is gone", () => {
       const loop = createConsumerLoop(broker, deps, {
         stream: streams.due,
         durable: consumers.due,
-        maxMessages: 100,
+        room: () => ({ messages: 100, bytes: 16 * 1024 * 1024 }),
         onMessage: (message) => {
           worked.push(text(message.data));
           message.ack();

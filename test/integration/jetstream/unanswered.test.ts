@@ -47,7 +47,12 @@ describe("a broker that dies before it answers", () => {
   /** Each asks the broker for something, and calls back when it goes on. */
   const askers: Record<string, (goesOn: () => void) => void> = {
     "a consumer loop"(onMessage) {
-      const options = { stream: streams.due, durable: consumers.due, maxMessages: 10, onMessage };
+      const options = {
+        stream: streams.due,
+        durable: consumers.due,
+        room: () => ({ messages: 10, bytes: 16 * 1024 * 1024 }),
+        onMessage,
+      };
       part = createConsumerLoop(broker, deps, options);
       void part.start();
     },

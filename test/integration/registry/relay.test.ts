@@ -136,7 +136,7 @@ describe("what the registry tells the streams", { timeout: 60_000 }, () => {
           {
             stream: streams.due,
             durable: consumers.due,
-            maxMessages: 10,
+            room: () => ({ messages: 10, bytes: 16 * 1024 * 1024 }),
             onMessage(message) {
               seen.push(entryOf(message.data));
               message.ack();
