@@ -1,7 +1,7 @@
 import { type Clock, sleep } from "../platform/process/clock.ts";
 import type { Log } from "../platform/process/log.ts";
 import type { HttpCaller } from "./calls/http-caller.ts";
-import type { Intake } from "./intake/intake.ts";
+import type { LanePublisher } from "./lanes/lane-publisher.ts";
 import type { ResultPublisher } from "./results/result-publisher.ts";
 import type { RetryPublisher } from "./results/retry-publisher.ts";
 import type { Settlements } from "./settling/settlements.ts";
@@ -24,13 +24,14 @@ export async function drain(deps: {
   clock: Clock;
   log: Log;
   caller: HttpCaller;
-  intakes: readonly Intake[];
+  intakes: readonly { stop(): void }[];
   settlements: readonly Settlements[];
   results: ResultPublisher;
   retries: RetryPublisher;
+  lanes: LanePublisher;
   deadPending: () => number;
 }): Promise<void> {
-  const { clock, log, caller, results, retries } = deps;
+  const { clock, log, caller, results, retries, lanes } = deps;
   const until = async (done: () => boolean, spanMs: number) => {
     const deadlineMs = clock.monotonicMs() + spanMs;
     while (!done() && clock.monotonicMs() < deadlineMs) await sleep(clock, pollMs);
@@ -42,7 +43,8 @@ export async function drain(deps: {
   await until(() => {
     retries.flush();
     results.flush();
-    return retries.pending() + results.pending() + deps.deadPending() === 0;
+    lanes.flush();
+    return retries.pending() + results.pending() + lanes.pending() + deps.deadPending() === 0;
   }, flushMs);
   let given = 0;
   for (const settlements of deps.settlements) given += settlements.giveBack();

@@ -7,7 +7,7 @@ export interface ExecutorMetrics {
   attempt(outcome: Outcome, durationSeconds: number): void;
   skipped(): void;
   redelivered(): void;
-  parked(): void;
+  moved(): void;
 }
 
 export interface ExecutorGauges {
@@ -15,6 +15,9 @@ export interface ExecutorGauges {
   waiting: () => number;
   held: () => number;
   settlementPending: () => number;
+  settlementBytes: () => number;
+  runningRecords: () => number;
+  lanes: () => number;
 }
 
 const latenessBuckets = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
@@ -48,7 +51,7 @@ export function createExecutorMetrics(registry: Registry, gauges: ExecutorGauges
   });
   const skipped = new Counter({
     name: "carillon_executions_skipped_total",
-    help: "Occurrences that were not fired because their job was paused, deleted or changed.",
+    help: "Attempts that were not made because their job was paused, deleted or changed, or because it was too late.",
     registers,
   });
   const redelivered = new Counter({
@@ -56,9 +59,9 @@ export function createExecutorMetrics(registry: Registry, gauges: ExecutorGauges
     help: "Due and retry messages that were delivered more than once.",
     registers,
   });
-  const parked = new Counter({
-    name: "carillon_parked_total",
-    help: "Calls put back into the broker because their target was too slow for what is asked of it.",
+  const moved = new Counter({
+    name: "carillon_moved_to_lanes_total",
+    help: "Attempts moved to the lane of their target because it kept them waiting.",
     registers,
   });
   const gauge = (name: string, help: string, read: () => number) =>
@@ -73,7 +76,14 @@ export function createExecutorMetrics(registry: Registry, gauges: ExecutorGauges
   gauge("carillon_in_flight", "HTTP calls in flight.", gauges.inFlight);
   gauge("carillon_calls_waiting", "Calls that wait for a connection to their target.", gauges.waiting);
   gauge("carillon_held", "Occurrences held until their second.", gauges.held);
-  gauge("carillon_settlement_pending", "Due and retry messages in work.", gauges.settlementPending);
+  gauge("carillon_settlement_pending", "Messages in work: of DUE, RETRY, LANES and RUNNING.", gauges.settlementPending);
+  gauge("carillon_settlement_bytes", "What the messages in work take in memory.", gauges.settlementBytes);
+  gauge(
+    "carillon_running_records",
+    "Records in RUNNING of calls that are on the wire for long.",
+    gauges.runningRecords,
+  );
+  gauge("carillon_lanes", "Lanes that this executor reads.", gauges.lanes);
 
   const byOutcome = new Map<string, ReturnType<typeof attempts.labels>>();
   const count = (label: string) => {
@@ -95,6 +105,6 @@ export function createExecutorMetrics(registry: Registry, gauges: ExecutorGauges
     },
     skipped: () => skipped.inc(),
     redelivered: () => redelivered.inc(),
-    parked: () => parked.inc(),
+    moved: () => moved.inc(),
   };
 }

@@ -21,17 +21,23 @@ import { createExecutorMetrics } from "./executor-metrics.ts";
 import { createDueIntake } from "./intake/due-intake.ts";
 import { createHistoryLookup } from "./intake/history-lookup.ts";
 import type { IntakeDeps } from "./intake/intake.ts";
+import { createLaneIntake } from "./intake/lane-intake.ts";
 import { createRetryIntake } from "./intake/retry-intake.ts";
+import { createExecutorBeats } from "./lanes/executor-beats.ts";
+import { createLaneDirectory } from "./lanes/lane-directory.ts";
+import { createLanePublisher } from "./lanes/lane-publisher.ts";
+import { createLaneReader, type LaneReader } from "./lanes/lane-reader.ts";
+import { createRunningRecords } from "./lanes/running-records.ts";
 import { createAttemptRules } from "./results/attempt-rules.ts";
 import { createDeadLetters } from "./results/dead-letters.ts";
 import { createResultPublisher } from "./results/result-publisher.ts";
 import { createRetryPublisher } from "./results/retry-publisher.ts";
-import { createSettlements } from "./settling/settlements.ts";
+import { createSettlements, type Settlements } from "./settling/settlements.ts";
 import { createJobLookup } from "./verdict/job-lookup.ts";
 import { createJobStates } from "./verdict/job-states.ts";
 
-// Messages that may lie in this process unread; what is read is bounded by the intakes.
-const bufferedMessages = 500;
+// What messages of lanes may take in memory.
+const laneBytes = 128 * 1024 * 1024;
 
 /** Wires an executor. Parts start in the order of the list at the end, and stop in reverse. */
 export function createExecutor(config: ExecutorConfig, { metrics: registry, ...deps }: ServiceDeps): Service {
@@ -43,8 +49,9 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
   const deadPublisher = createPublisher(broker, deps);
   const states = createJobStates(deps);
   const lookup = createJobLookup(broker, states, log);
-  const sender = `${config.executorId}-${clock.nowMs().toString(36)}`;
-  const results = createResultPublisher(publisher, deps, sender);
+  /** This start of this executor, also as a token of subjects. */
+  const run = `${config.executorId.replaceAll(/[^\w-]/g, "_")}-${clock.nowMs().toString(36)}`;
+  const results = createResultPublisher(publisher, deps, run);
   const retries = createRetryPublisher(publisher, deps);
   const history = createHistoryLookup(
     {
@@ -57,18 +64,36 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
   const names = createNameServers(deps, config.nameServers.length > 0 ? { servers: config.nameServers } : {});
   const dueSettlements = createSettlements(deps);
   const retrySettlements = createSettlements(deps);
+  const laneSettlements = createSettlements(deps);
+  const runSettlements = createSettlements(deps);
+  const settlements = [dueSettlements, retrySettlements, laneSettlements, runSettlements];
+  const sum = (read: (one: Settlements) => number) => settlements.reduce((total, one) => total + read(one), 0);
+
+  const beats = createExecutorBeats(broker, deps, run);
+  const running = createRunningRecords(broker, publisher, deps, run);
+  const directory = createLaneDirectory(broker, { ...deps, onWaiting: (waiting) => reader.update(waiting) });
+  const lanes = createLanePublisher(publisher, {
+    ...deps,
+    onMoved: (lane) => reader.moved(lane),
+    atomic: () => directory.atomic(),
+  });
 
   const metrics = createExecutorMetrics(registry, {
     inFlight: () => caller.inFlight(),
     waiting: () => caller.waiting(),
     held: () => due.held() + retry.held(),
-    settlementPending: () => dueSettlements.pending() + retrySettlements.pending(),
+    settlementPending: () => sum((one) => one.pending()),
+    settlementBytes: () => sum((one) => one.bytes()),
+    runningRecords: () => running.pending(),
+    lanes: () => reader.lanes(),
   });
   const rules = createAttemptRules({
     ...deps,
     states,
     results,
     retries,
+    lanes,
+    running,
     dead: createDeadLetters(deadPublisher, log),
     metrics,
   });
@@ -76,7 +101,9 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
     ...deps,
     admit: rules.admit,
     onEnd: rules.ended,
-    park: rules.park,
+    move: rules.move,
+    outlive: rules.outlive,
+    isExpired: rules.isExpired,
     load: createLoadMeter(),
     lookup: createGuardedLookup(createNameResolver(names, deps)),
   });
@@ -91,12 +118,24 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
   };
   const due = createDueIntake({ ...shared, settlements: dueSettlements });
   const retry = createRetryIntake({ ...shared, settlements: retrySettlements });
+  const laned = createLaneIntake({ ...shared, settlements: laneSettlements });
+  const left = createLaneIntake({ ...shared, settlements: runSettlements });
+  const reader: LaneReader = createLaneReader(broker, {
+    ...deps,
+    wanted: ({ origin, kind }) => (origin === undefined || !kind ? 1 : caller.wantedOfLane(origin, kind)),
+    roomBytes: () => laneBytes - laneSettlements.bytes() - runSettlements.bytes(),
+    mayLive: beats.mayLive,
+    take: (message, kindOf) => (message.stream === streams.running ? left : laned).take(message, kindOf),
+  });
 
   const changes = createFollower(broker, deps, {
     stream: streams.jobs,
     subjects: [subjects.jobs],
     from: "new",
-    onMessage: (message) => states.note(jobIdOfSubject(message.subject), message.data),
+    onMessage: (message) => {
+      states.note(jobIdOfSubject(message.subject), message.data);
+      beats.saw(message.seq);
+    },
     onCaughtUp: () => states.markFollowed(),
     onReset: () => states.markLost(),
   });
@@ -107,23 +146,24 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
         clock,
         log,
         caller,
-        intakes: [due, retry],
-        settlements: [dueSettlements, retrySettlements],
+        intakes: [due, retry, laned, left],
+        settlements,
         results,
         retries,
+        lanes,
         deadPending: () => deadPublisher.pending(),
       }),
   };
   const dueLoop = createConsumerLoop(broker, deps, {
     stream: streams.due,
     durable: consumers.due,
-    room: () => ({ messages: bufferedMessages, bytes: 16 * 1024 * 1024 }),
+    room: due.room,
     onMessage: due.onMessage,
   });
   const retryLoop = createConsumerLoop(broker, deps, {
     stream: streams.retry,
     durable: consumers.retry,
-    room: () => ({ messages: bufferedMessages, bytes: 16 * 1024 * 1024 }),
+    room: retry.room,
     onMessage: retry.onMessage,
   });
   const ops = createOpsServer({
@@ -143,11 +183,16 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
     history,
     changes,
     // Stopped before what their acknowledgements need, after what makes results.
-    dueSettlements,
-    retrySettlements,
+    ...settlements,
     results,
     retries,
+    lanes,
+    running,
+    // What this run leaves behind is others' business from its last word on.
+    beats,
     draining,
+    directory,
+    reader,
     retryLoop,
     dueLoop,
     grpc,

@@ -19,6 +19,7 @@ const entryOf = (values: WireValues): DueEntry => ({
   maxBackoffMs: values.uint32(),
   executionId: values.text(),
   trigger: values.dice.pick([ExecutionTrigger.UNSPECIFIED, ExecutionTrigger.SCHEDULE, ExecutionTrigger.MANUAL]),
+  expireAfterS: values.uint32() || 1,
 });
 
 describe("a due entry", () => {

@@ -22,7 +22,12 @@ export interface DueEntry {
   /** Only of a manual run; otherwise empty, because it is made from the job and the second. */
   executionId: string;
   trigger: ExecutionTrigger;
+  /** How late an attempt may start, counted from the second of its occurrence. */
+  expireAfterS: number;
 }
+
+// Of jobs that were stored before they had one.
+const defaultExpireAfterS = 86_400;
 
 /** The entry of a job, or of a manual run of it. The job's defaults are filled in (the registry does that on create). */
 export function dueEntryOf(job: Job, manual?: { executionId: string }): DueEntry {
@@ -39,6 +44,7 @@ export function dueEntryOf(job: Job, manual?: { executionId: string }): DueEntry
     maxBackoffMs: durationMs(job.retry?.maxBackoff),
     executionId: manual?.executionId ?? "",
     trigger: manual ? ExecutionTrigger.MANUAL : ExecutionTrigger.SCHEDULE,
+    expireAfterS: Math.ceil(durationMs(job.expireAfter) / 1000) || defaultExpireAfterS,
   };
 }
 
@@ -61,6 +67,7 @@ export function writeDueEntry(entry: DueEntry): Uint8Array {
     fields.uint32(10, entry.maxBackoffMs);
     fields.string(11, entry.executionId);
     fields.enum(12, entry.trigger);
+    fields.uint32(13, entry.expireAfterS);
   });
 }
 
@@ -68,7 +75,7 @@ export function writeDueEntry(entry: DueEntry): Uint8Array {
 export function readDueEntry(bytes: Uint8Array): DueEntry {
   const { $typeName, $unknown, ...entry } = fromBinary(DueEntrySchema, bytes);
   if (!isJobId(entry.jobId)) throw new Error(`"${entry.jobId}" is no job id`);
-  return entry;
+  return { ...entry, expireAfterS: entry.expireAfterS || defaultExpireAfterS };
 }
 
 // A body that was given, also an empty one, is sent as it is.

@@ -5,15 +5,15 @@ import { parseExecutionId } from "../domain/identity/execution-id.ts";
 import { writeMessage } from "./field-writer.ts";
 import { isInstant, isSecond } from "./ranges.ts";
 
-/** An attempt that is to be made later. */
+/** An attempt that is to be made later, or is on the wire for long. RETRY, LANES and RUNNING carry batches of them. */
 export interface RetryEntry {
   /** A serialised DueEntry. */
   entry: Uint8Array;
   executionId: string;
   second: number;
-  /** The attempt to make, from 2; 1 when the first one was parked. */
+  /** The attempt to make, from 1; in RETRY from 2. */
   attempt: number;
-  /** Not before this instant, unix milliseconds. */
+  /** Not before this instant, unix milliseconds; 0 where nothing is waited for but a place. */
   notBeforeMs: number;
 }
 
@@ -34,11 +34,6 @@ export function writeRetryBatch(entries: readonly RetryEntry[]): Uint8Array {
 /** What a retry is called in the id of its message. */
 export function retryName({ executionId, attempt }: RetryEntry): string {
   return `${executionId}:${attempt}`;
-}
-
-/** The same attempt may be parked again: under the same name the broker would take that for a repeat, and drop it. */
-export function parkedName(entry: RetryEntry): string {
-  return `${retryName(entry)}:${entry.notBeforeMs}`;
 }
 
 /** The same attempts make the same id: a retry that two executors publish is stored once, if they gathered it alike. */

@@ -16,6 +16,8 @@ export const streams = {
   jobs: "JOBS",
   due: "DUE",
   retry: "RETRY",
+  lanes: "LANES",
+  running: "RUNNING",
   results: "RESULTS",
   dead: "DEAD",
   ticks: "TICKS",
@@ -28,7 +30,8 @@ export const consumers = { due: "executor", retry: "executor-retry", results: "h
 // A take-over publishes what its predecessor may have published: within this
 // span the broker drops the repeats by message id.
 const dedupeWindowMs = 120_000;
-const weekMs = 7 * 24 * 3_600_000;
+const hourMs = 3_600_000;
+const weekMs = 7 * 24 * hourMs;
 // A ticker's last tick is its watermark and must never expire: bounded by number, not by age.
 const ticksKept = 3_600;
 const workAckWaitMs = 5_000;
@@ -64,6 +67,15 @@ const definitions: readonly Definition[] = [
   },
   { name: streams.due, subjects: [subjectsOfStream.due], retention: RetentionPolicy.Workqueue },
   { name: streams.retry, subjects: [subjectsOfStream.retry], retention: RetentionPolicy.Workqueue },
+  // Read through a consumer a subject, which executors make and remove.
+  {
+    name: streams.lanes,
+    subjects: [subjectsOfStream.lanes],
+    retention: RetentionPolicy.Workqueue,
+    // Brokers before 2.12 leave it out of their answer, and take one message at a time.
+    allow_atomic: true,
+  },
+  { name: streams.running, subjects: [subjectsOfStream.running], retention: RetentionPolicy.Workqueue },
   // A work queue rather than a log: at 15,000 executions a second a log of one
   // day is 140 GB, and history is the one that keeps them.
   { name: streams.results, subjects: [subjectsOfStream.results], retention: RetentionPolicy.Workqueue },
@@ -130,6 +142,20 @@ async function ensureStream(broker: Broker, definition: Definition, replicas: nu
     if (!isApiError(error, streamNameInUse)) throw error;
     await broker.jsm.streams.update(definition.name, config);
   }
+}
+
+/** The consumer of one subject of LANES or RUNNING; several executors may make it at the same time. */
+export async function ensureSubjectConsumer(
+  broker: Broker,
+  { stream, durable, subject }: { stream: string; durable: string; subject: string },
+): Promise<void> {
+  await ensureConsumer(broker, stream, {
+    durable_name: durable,
+    filter_subject: subject,
+    ack_wait: nanos(workAckWaitMs),
+    max_ack_pending: unlimited,
+    inactive_threshold: nanos(hourMs),
+  });
 }
 
 async function ensureConsumer(

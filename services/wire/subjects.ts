@@ -7,6 +7,8 @@ export const subjectsOfStream = {
   jobs: "carillon.jobs.*.*",
   due: "carillon.due.*",
   retry: "carillon.retry.*",
+  lanes: "carillon.lanes.*",
+  running: "carillon.running.*",
   results: "carillon.results.*",
   dead: "carillon.dead.*",
   ticks: "carillon.ticks.*",
@@ -21,6 +23,11 @@ export const subjects = {
   jobs: subjectsOfStream.jobs,
   due: (partition: number) => `carillon.due.${partition}`,
   retry: (partition: number) => `carillon.retry.${partition}`,
+  lane: (lane: string) => `carillon.lanes.${lane}`,
+  /** `run`: one start of one executor. */
+  running: (run: string) => `carillon.running.${run}`,
+  executorBeat: (run: string) => `carillon.executors.${run}`,
+  executorBeats: "carillon.executors.*",
   /** One lane: an executor's batches stay whole. */
   results: "carillon.results.0",
   dead: (partition: number) => `carillon.dead.${partition}`,
@@ -33,6 +40,11 @@ export const subjects = {
 /** The partition that a subject of jobs, due messages, retries or claims names: its third token. */
 export function partitionOfSubject(subject: string): number {
   return Number(subject.split(".")[2]);
+}
+
+/** The lane, or the run of an executor, that a subject names: its last token. */
+export function lastTokenOfSubject(subject: string): string {
+  return subject.slice(subject.lastIndexOf(".") + 1);
 }
 
 /** The job that a subject of JOBS names. */

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file carillon/v1/events.proto.
  */
 export const file_carillon_v1_events: GenFile = /*@__PURE__*/
-  fileDesc("ChhjYXJpbGxvbi92MS9ldmVudHMucHJvdG8SC2NhcmlsbG9uLnYxIq0BCghKb2JFdmVudBIOCgZqb2JfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoDRIPCgdkZWxldGVkGAMgASgIEh0KA2pvYhgEIAEoCzIQLmNhcmlsbG9uLnYxLkpvYhIZChF0aW1pbmdfZ2VuZXJhdGlvbhgFIAEoDRIZChFlZmZlY3RpdmVfZnJvbV9tcxgGIAEoAxIXCg90aW1pbmdfc2VxdWVuY2UYByABKAQiYQoIRHVlQmF0Y2gSDgoGc2Vjb25kGAEgASgDEhEKCXBhcnRpdGlvbhgCIAEoDRISCgptYXlfcmVwZWF0GAMgASgIEg0KBWVwb2NoGAQgASgEEg8KB2VudHJpZXMYBSADKAwi9wIKCER1ZUVudHJ5Eg4KBmpvYl9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgNEgsKA3VybBgDIAEoCRInCgZtZXRob2QYBCABKA4yFy5jYXJpbGxvbi52MS5IdHRwTWV0aG9kEjMKB2hlYWRlcnMYBSADKAsyIi5jYXJpbGxvbi52MS5EdWVFbnRyeS5IZWFkZXJzRW50cnkSDAoEYm9keRgGIAEoCRISCgp0aW1lb3V0X21zGAcgASgNEhQKDG1heF9hdHRlbXB0cxgIIAEoDRIWCg5taW5fYmFja29mZl9tcxgJIAEoDRIWCg5tYXhfYmFja29mZl9tcxgKIAEoDRIUCgxleGVjdXRpb25faWQYCyABKAkSLgoHdHJpZ2dlchgMIAEoDjIdLmNhcmlsbG9uLnYxLkV4ZWN1dGlvblRyaWdnZXIaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiNgoKUmV0cnlCYXRjaBIoCgdlbnRyaWVzGAEgAygLMhcuY2FyaWxsb24udjEuUmV0cnlFbnRyeSJpCgpSZXRyeUVudHJ5Eg0KBWVudHJ5GAEgASgMEhQKDGV4ZWN1dGlvbl9pZBgCIAEoCRIOCgZzZWNvbmQYAyABKAMSDwoHYXR0ZW1wdBgEIAEoDRIVCg1ub3RfYmVmb3JlX21zGAUgASgDIjoKC1Jlc3VsdEJhdGNoEisKB3Jlc3VsdHMYASADKAsyGi5jYXJpbGxvbi52MS5BdHRlbXB0UmVzdWx0IqICCg1BdHRlbXB0UmVzdWx0EhQKDGV4ZWN1dGlvbl9pZBgBIAEoCRIOCgZqb2JfaWQYAiABKAkSDgoGc2Vjb25kGAMgASgDEg8KB2F0dGVtcHQYBCABKA0SLAoGc3RhdHVzGAUgASgOMhwuY2FyaWxsb24udjEuRXhlY3V0aW9uU3RhdHVzEg0KBWZpbmFsGAYgASgIEhIKCnNlbnRfYXRfbXMYByABKAMSEwoLZHVyYXRpb25fbXMYCCABKA0SEwoLaHR0cF9zdGF0dXMYCSABKA0SDgoGcmVhc29uGAogASgJEg8KB21lc3NhZ2UYCyABKAkSLgoHdHJpZ2dlchgMIAEoDjIdLmNhcmlsbG9uLnYxLkV4ZWN1dGlvblRyaWdnZXIibQoKRGVhZExldHRlchINCgVlbnRyeRgBIAEoDBIUCgxleGVjdXRpb25faWQYAiABKAkSDgoGc2Vjb25kGAMgASgDEioKBnJlc3VsdBgEIAEoCzIaLmNhcmlsbG9uLnYxLkF0dGVtcHRSZXN1bHQiZAoEVGljaxIOCgZ0aWNrZXIYASABKAkSDgoGc2Vjb25kGAIgASgDEi4KCnBhcnRpdGlvbnMYAyADKAsyGi5jYXJpbGxvbi52MS5QYXJ0aXRpb25UaWNrEgwKBGxpdmUYBCABKAgiawoNUGFydGl0aW9uVGljaxIRCglwYXJ0aXRpb24YASABKA0SDQoFZXBvY2gYAiABKAQSDgoGc2Vjb25kGAMgASgDEhEKCXB1Ymxpc2hlZBgEIAEoDRIVCg1qb2JzX3NlcXVlbmNlGAUgASgEIlUKDlBhcnRpdGlvbkNsYWltEg0KBW93bmVyGAEgASgJEg0KBWVwb2NoGAIgASgEEg4KBnNlY29uZBgDIAEoAxIVCg1qb2JzX3NlcXVlbmNlGAQgASgEIiwKE0ZpbmRSZWNvcmRlZFJlcXVlc3QSFQoNZXhlY3V0aW9uX2lkcxgBIAMoCSItChRGaW5kUmVjb3JkZWRSZXNwb25zZRIVCg1leGVjdXRpb25faWRzGAEgAygJMmUKDkhpc3RvcnlTZXJ2aWNlElMKDEZpbmRSZWNvcmRlZBIgLmNhcmlsbG9uLnYxLkZpbmRSZWNvcmRlZFJlcXVlc3QaIS5jYXJpbGxvbi52MS5GaW5kUmVjb3JkZWRSZXNwb25zZWIGcHJvdG8z", [file_carillon_v1_execution, file_carillon_v1_job]);
+  fileDesc("ChhjYXJpbGxvbi92MS9ldmVudHMucHJvdG8SC2NhcmlsbG9uLnYxIq0BCghKb2JFdmVudBIOCgZqb2JfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoDRIPCgdkZWxldGVkGAMgASgIEh0KA2pvYhgEIAEoCzIQLmNhcmlsbG9uLnYxLkpvYhIZChF0aW1pbmdfZ2VuZXJhdGlvbhgFIAEoDRIZChFlZmZlY3RpdmVfZnJvbV9tcxgGIAEoAxIXCg90aW1pbmdfc2VxdWVuY2UYByABKAQiYQoIRHVlQmF0Y2gSDgoGc2Vjb25kGAEgASgDEhEKCXBhcnRpdGlvbhgCIAEoDRISCgptYXlfcmVwZWF0GAMgASgIEg0KBWVwb2NoGAQgASgEEg8KB2VudHJpZXMYBSADKAwijwMKCER1ZUVudHJ5Eg4KBmpvYl9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgNEgsKA3VybBgDIAEoCRInCgZtZXRob2QYBCABKA4yFy5jYXJpbGxvbi52MS5IdHRwTWV0aG9kEjMKB2hlYWRlcnMYBSADKAsyIi5jYXJpbGxvbi52MS5EdWVFbnRyeS5IZWFkZXJzRW50cnkSDAoEYm9keRgGIAEoCRISCgp0aW1lb3V0X21zGAcgASgNEhQKDG1heF9hdHRlbXB0cxgIIAEoDRIWCg5taW5fYmFja29mZl9tcxgJIAEoDRIWCg5tYXhfYmFja29mZl9tcxgKIAEoDRIUCgxleGVjdXRpb25faWQYCyABKAkSLgoHdHJpZ2dlchgMIAEoDjIdLmNhcmlsbG9uLnYxLkV4ZWN1dGlvblRyaWdnZXISFgoOZXhwaXJlX2FmdGVyX3MYDSABKA0aLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiNgoKUmV0cnlCYXRjaBIoCgdlbnRyaWVzGAEgAygLMhcuY2FyaWxsb24udjEuUmV0cnlFbnRyeSJpCgpSZXRyeUVudHJ5Eg0KBWVudHJ5GAEgASgMEhQKDGV4ZWN1dGlvbl9pZBgCIAEoCRIOCgZzZWNvbmQYAyABKAMSDwoHYXR0ZW1wdBgEIAEoDRIVCg1ub3RfYmVmb3JlX21zGAUgASgDIjMKDEV4ZWN1dG9yQmVhdBIMCgRsaXZlGAEgASgIEhUKDWpvYnNfc2VxdWVuY2UYAiABKAQiOgoLUmVzdWx0QmF0Y2gSKwoHcmVzdWx0cxgBIAMoCzIaLmNhcmlsbG9uLnYxLkF0dGVtcHRSZXN1bHQiogIKDUF0dGVtcHRSZXN1bHQSFAoMZXhlY3V0aW9uX2lkGAEgASgJEg4KBmpvYl9pZBgCIAEoCRIOCgZzZWNvbmQYAyABKAMSDwoHYXR0ZW1wdBgEIAEoDRIsCgZzdGF0dXMYBSABKA4yHC5jYXJpbGxvbi52MS5FeGVjdXRpb25TdGF0dXMSDQoFZmluYWwYBiABKAgSEgoKc2VudF9hdF9tcxgHIAEoAxITCgtkdXJhdGlvbl9tcxgIIAEoDRITCgtodHRwX3N0YXR1cxgJIAEoDRIOCgZyZWFzb24YCiABKAkSDwoHbWVzc2FnZRgLIAEoCRIuCgd0cmlnZ2VyGAwgASgOMh0uY2FyaWxsb24udjEuRXhlY3V0aW9uVHJpZ2dlciJtCgpEZWFkTGV0dGVyEg0KBWVudHJ5GAEgASgMEhQKDGV4ZWN1dGlvbl9pZBgCIAEoCRIOCgZzZWNvbmQYAyABKAMSKgoGcmVzdWx0GAQgASgLMhouY2FyaWxsb24udjEuQXR0ZW1wdFJlc3VsdCJkCgRUaWNrEg4KBnRpY2tlchgBIAEoCRIOCgZzZWNvbmQYAiABKAMSLgoKcGFydGl0aW9ucxgDIAMoCzIaLmNhcmlsbG9uLnYxLlBhcnRpdGlvblRpY2sSDAoEbGl2ZRgEIAEoCCJrCg1QYXJ0aXRpb25UaWNrEhEKCXBhcnRpdGlvbhgBIAEoDRINCgVlcG9jaBgCIAEoBBIOCgZzZWNvbmQYAyABKAMSEQoJcHVibGlzaGVkGAQgASgNEhUKDWpvYnNfc2VxdWVuY2UYBSABKAQiVQoOUGFydGl0aW9uQ2xhaW0SDQoFb3duZXIYASABKAkSDQoFZXBvY2gYAiABKAQSDgoGc2Vjb25kGAMgASgDEhUKDWpvYnNfc2VxdWVuY2UYBCABKAQiLAoTRmluZFJlY29yZGVkUmVxdWVzdBIVCg1leGVjdXRpb25faWRzGAEgAygJIi0KFEZpbmRSZWNvcmRlZFJlc3BvbnNlEhUKDWV4ZWN1dGlvbl9pZHMYASADKAkyZQoOSGlzdG9yeVNlcnZpY2USUwoMRmluZFJlY29yZGVkEiAuY2FyaWxsb24udjEuRmluZFJlY29yZGVkUmVxdWVzdBohLmNhcmlsbG9uLnYxLkZpbmRSZWNvcmRlZFJlc3BvbnNlYgZwcm90bzM", [file_carillon_v1_execution, file_carillon_v1_job]);
 
 /**
  * JOBS, carillon.jobs.<partition>.<job_id>: the last state of a job.
@@ -202,6 +202,13 @@ export type DueEntry = Message<"carillon.v1.DueEntry"> & {
    * @generated from field: carillon.v1.ExecutionTrigger trigger = 12;
    */
   trigger: ExecutionTrigger;
+
+  /**
+   * How late an attempt may start, counted from the second of its occurrence.
+   *
+   * @generated from field: uint32 expire_after_s = 13;
+   */
+  expireAfterS: number;
 };
 
 /**
@@ -212,9 +219,13 @@ export const DueEntrySchema: GenMessage<DueEntry> = /*@__PURE__*/
   messageDesc(file_carillon_v1_events, 2);
 
 /**
- * RETRY, carillon.retry.<partition>: attempts that wait, because the one before
- * failed or their target kept them waiting too long. Those of several partitions
- * share a message, on the subject of the first one's.
+ * RETRY, carillon.retry.<partition>: attempts that wait because the one before
+ * failed. Those of several partitions share a message, on the subject of the
+ * first one's.
+ * LANES, carillon.lanes.<lane>: attempts that wait for their target, all of one
+ * lane.
+ * RUNNING, carillon.running.<executor run>: attempts that are on the wire for
+ * long, to be made by others if their executor dies.
  *
  * @generated from message carillon.v1.RetryBatch
  */
@@ -254,14 +265,14 @@ export type RetryEntry = Message<"carillon.v1.RetryEntry"> & {
   second: bigint;
 
   /**
-   * The attempt to make, from 2; 1 when the first was parked.
+   * The attempt to make, from 1; in RETRY from 2.
    *
    * @generated from field: uint32 attempt = 4;
    */
   attempt: number;
 
   /**
-   * Not before this instant, unix milliseconds.
+   * Not before this instant, unix milliseconds; 0 in LANES and RUNNING.
    *
    * @generated from field: int64 not_before_ms = 5;
    */
@@ -274,6 +285,35 @@ export type RetryEntry = Message<"carillon.v1.RetryEntry"> & {
  */
 export const RetryEntrySchema: GenMessage<RetryEntry> = /*@__PURE__*/
   messageDesc(file_carillon_v1_events, 4);
+
+/**
+ * carillon.executors.<executor run>, without a stream: a sign of life of an
+ * executor, each second and after each change of a job that it has seen.
+ *
+ * @generated from message carillon.v1.ExecutorBeat
+ */
+export type ExecutorBeat = Message<"carillon.v1.ExecutorBeat"> & {
+  /**
+   * False as it stops: nobody need wait for it to fall silent.
+   *
+   * @generated from field: bool live = 1;
+   */
+  live: boolean;
+
+  /**
+   * The JOBS sequence up to which it has seen changes; 0 when it does not know.
+   *
+   * @generated from field: uint64 jobs_sequence = 2;
+   */
+  jobsSequence: bigint;
+};
+
+/**
+ * Describes the message carillon.v1.ExecutorBeat.
+ * Use `create(ExecutorBeatSchema)` to create a new message.
+ */
+export const ExecutorBeatSchema: GenMessage<ExecutorBeat> = /*@__PURE__*/
+  messageDesc(file_carillon_v1_events, 5);
 
 /**
  * RESULTS, carillon.results.0: what became of attempts, as one executor tells it.
@@ -292,7 +332,7 @@ export type ResultBatch = Message<"carillon.v1.ResultBatch"> & {
  * Use `create(ResultBatchSchema)` to create a new message.
  */
 export const ResultBatchSchema: GenMessage<ResultBatch> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_events, 5);
+  messageDesc(file_carillon_v1_events, 6);
 
 /**
  * @generated from message carillon.v1.AttemptResult
@@ -374,7 +414,7 @@ export type AttemptResult = Message<"carillon.v1.AttemptResult"> & {
  * Use `create(AttemptResultSchema)` to create a new message.
  */
 export const AttemptResultSchema: GenMessage<AttemptResult> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_events, 6);
+  messageDesc(file_carillon_v1_events, 7);
 
 /**
  * DEAD, carillon.dead.<partition>: an execution that used up its attempts.
@@ -414,7 +454,7 @@ export type DeadLetter = Message<"carillon.v1.DeadLetter"> & {
  * Use `create(DeadLetterSchema)` to create a new message.
  */
 export const DeadLetterSchema: GenMessage<DeadLetter> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_events, 7);
+  messageDesc(file_carillon_v1_events, 8);
 
 /**
  * TICKS, carillon.ticks.<ticker>: one finished second of one ticker.
@@ -450,7 +490,7 @@ export type Tick = Message<"carillon.v1.Tick"> & {
  * Use `create(TickSchema)` to create a new message.
  */
 export const TickSchema: GenMessage<Tick> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_events, 8);
+  messageDesc(file_carillon_v1_events, 9);
 
 /**
  * @generated from message carillon.v1.PartitionTick
@@ -495,7 +535,7 @@ export type PartitionTick = Message<"carillon.v1.PartitionTick"> & {
  * Use `create(PartitionTickSchema)` to create a new message.
  */
 export const PartitionTickSchema: GenMessage<PartitionTick> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_events, 9);
+  messageDesc(file_carillon_v1_events, 10);
 
 /**
  * KV carillon_partitions, key = partition number.
@@ -535,7 +575,7 @@ export type PartitionClaim = Message<"carillon.v1.PartitionClaim"> & {
  * Use `create(PartitionClaimSchema)` to create a new message.
  */
 export const PartitionClaimSchema: GenMessage<PartitionClaim> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_events, 10);
+  messageDesc(file_carillon_v1_events, 11);
 
 /**
  * @generated from message carillon.v1.FindRecordedRequest
@@ -552,7 +592,7 @@ export type FindRecordedRequest = Message<"carillon.v1.FindRecordedRequest"> & {
  * Use `create(FindRecordedRequestSchema)` to create a new message.
  */
 export const FindRecordedRequestSchema: GenMessage<FindRecordedRequest> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_events, 11);
+  messageDesc(file_carillon_v1_events, 12);
 
 /**
  * @generated from message carillon.v1.FindRecordedResponse
@@ -571,7 +611,7 @@ export type FindRecordedResponse = Message<"carillon.v1.FindRecordedResponse"> &
  * Use `create(FindRecordedResponseSchema)` to create a new message.
  */
 export const FindRecordedResponseSchema: GenMessage<FindRecordedResponse> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_events, 12);
+  messageDesc(file_carillon_v1_events, 13);
 
 /**
  * Served by history to executors.

@@ -1,6 +1,7 @@
 import { parseRetryAfterMs } from "../../domain/delivery/backoff.ts";
 import { isSuccessStatus, type Outcome, outcomeOfStatus } from "../../domain/delivery/outcome.ts";
 import type { Clock } from "../../platform/process/clock.ts";
+import type { LaneKind } from "../../wire/lane.ts";
 import type { Settlement } from "../settling/settlements.ts";
 import type { Call } from "./call.ts";
 import type { Connection } from "./connection.ts";
@@ -32,7 +33,10 @@ export class Attempt {
   readonly second: number;
   /** From 1. */
   readonly number: number;
-  readonly settlement: Settlement;
+  /** Changes hands while the call is on the wire: to the record of who runs it. */
+  settlement: Settlement;
+  /** The lane that its message lies in; undefined when it lies in none. */
+  lane: LaneKind | undefined;
 
   connection: Connection | undefined;
   /** Its place among those in flight. */
@@ -41,6 +45,8 @@ export class Attempt {
   queuedAtMs = 0;
   /** How many times its caller has found it in flight. */
   checks = 0;
+  /** Whether that was often enough for its scheduler to know. */
+  slow = false;
   /** When the request was handed to the socket; before that, to its connection. */
   sentAtMs = 0;
   durationMs = 0;
@@ -57,13 +63,22 @@ export class Attempt {
   #abort: ((error: Error) => void) | undefined;
   #ended = false;
 
-  constructor(caller: Caller, call: Call, executionId: string, second: number, number: number, settlement: Settlement) {
+  constructor(
+    caller: Caller,
+    call: Call,
+    executionId: string,
+    second: number,
+    number: number,
+    settlement: Settlement,
+    lane?: LaneKind,
+  ) {
     this.#caller = caller;
     this.call = call;
     this.executionId = executionId;
     this.second = second;
     this.number = number;
     this.settlement = settlement;
+    this.lane = lane;
   }
 
   /** Gives the call a connection. */

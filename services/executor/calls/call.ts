@@ -25,6 +25,8 @@ export interface Call extends BackoffPolicy {
   readonly body: Buffer | null;
   readonly timeoutMs: number;
   readonly maxAttempts: number;
+  /** How late an attempt may start, after the second of its occurrence. */
+  readonly expireAfterMs: number;
 }
 
 const userAgent = "carillon/0.1.0";
@@ -69,6 +71,7 @@ export function compileCall(due: DueEntry, entry: Uint8Array): Call {
     maxAttempts: due.maxAttempts || 1,
     minBackoffMs: due.minBackoffMs,
     maxBackoffMs: due.maxBackoffMs,
+    expireAfterMs: due.expireAfterS * 1000,
   };
 }
 

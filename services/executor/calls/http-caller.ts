@@ -2,19 +2,12 @@ import type { LookupFunction } from "node:net";
 import { failure, type Outcome } from "../../domain/delivery/outcome.ts";
 import type { Clock, Random } from "../../platform/process/clock.ts";
 import type { LoadMeter } from "../../platform/process/load-meter.ts";
+import type { LaneKind } from "../../wire/lane.ts";
 import type { Attempt, Caller } from "./attempt.ts";
-import { Origin, type Width } from "./origin.ts";
-import { isTimeout, timeoutOf } from "./timeout.ts";
+import { CallScheduler, type SchedulerLimits } from "./call-scheduler.ts";
+import { ConnectionPool } from "./connection-pool.ts";
+import { timeoutOf } from "./timeout.ts";
 import { createTraceIds } from "./trace-ids.ts";
-
-export interface HttpCallerOptions {
-  /** Calls in flight at once, over all origins. */
-  maxInFlight?: number;
-  /** Connections to one origin, each with at most one call. */
-  width?: Width;
-  /** Origins remembered; idle ones beyond that are forgotten first. */
-  maxOrigins?: number;
-}
 
 export interface HttpCaller extends Caller {
   /** Sends when its origin and the whole have room; until then it waits in the origin's queue. */
@@ -22,6 +15,8 @@ export interface HttpCaller extends Caller {
   inFlight(): number;
   /** Waiting for a connection. */
   waiting(): number;
+  /** How many more of an origin's lane would be of use here. */
+  wantedOfLane(origin: string, kind: LaneKind): number;
   /** Takes back all that was not sent yet. */
   takeWaiting(): Attempt[];
   /** Those on the wire. */
@@ -30,111 +25,60 @@ export interface HttpCaller extends Caller {
   close(): void;
 }
 
-const defaultMaxInFlight = 4_096;
-// Against one fast target 32, 64 and 128 cost the same CPU a call, within the noise of the
-// measurement, and 512 more. A target that takes a second to answer needs as many as it gets calls a second.
-// The few that each has in any case let a target that answers go on while others hang.
-const defaultWidth: Width = { least: 8, base: 64, most: 1_024 };
+export interface HttpCallerDeps {
+  clock: Clock;
+  random: Random;
+  /** Asked at the last moment; false when the attempt is not to be made, and somebody sees to its occurrence. */
+  admit: (attempt: Attempt) => boolean;
+  /** The attempt has its outcome. */
+  onEnd: (attempt: Attempt, outcome: Outcome) => void;
+  /** The attempt was not made: it has to wait for its target, and is to do so in a lane. */
+  move: (attempt: Attempt, kind: LaneKind) => void;
+  /** The attempt is in flight, and takes so long that its message should not wait for it. */
+  outlive: (attempt: Attempt) => void;
+  /** Whether it is too late to make the attempt, which waits in a lane's queue. */
+  isExpired: (attempt: Attempt, nowMs: number) => boolean;
+  load: LoadMeter;
+  /** Finds the addresses of a target's name. */
+  lookup: LookupFunction;
+}
+
 // A call that is found in flight so many times in a row is slow: some 50 ms. Not counted in
 // time: while this process itself is held up it does not look, and its target is not to blame.
 const slowAfterChecks = 5;
-// A burst on a fast target has gone out by then, or is held up by this process.
-const lateMs = 250;
+// In checks as well: some 3 s.
+const longAfterChecks = 300;
 const lookEveryMs = 250;
 // Busier than this it is this process that makes calls slow: more connections would make it slower.
 const saturatedAbove = 0.9;
-// What waits longer for a slow target waits in the broker: here it keeps its message from being acknowledged.
-const overdueAfterMs = 5_000;
-const parkedAtOnce = 2_000;
-const defaultMaxOrigins = 4_096;
 // How exactly a timeout is kept. One look over what is in flight costs less than a timer for each call.
-const deadlineCheckMs = 10;
-const idleSweepMs = 15_000;
-const idleOriginMs = 60_000;
+const checkEveryMs = 10;
+const sweepEveryMs = 15_000;
 
 const timedOut = new Error("the deadline of the attempt passed");
 const closing = new Error("the executor stops");
 
-/**
- * Makes HTTP calls, bounded over all and for each origin, so that a target that
- * hangs holds up nobody else: its calls wait in its own queue, and after a while
- * in the broker. Places that come free go to the origins in turn. A slow target
- * is given more connections while half of the places are free; one that answers
- * nothing keeps a few.
- */
-export function createHttpCaller(
-  deps: {
-    clock: Clock;
-    random: Random;
-    /** Asked at the last moment; false when the attempt is not to be made, and somebody sees to its occurrence. */
-    admit: (attempt: Attempt) => boolean;
-    /** The attempt has its outcome. */
-    onEnd: (attempt: Attempt, outcome: Outcome) => void;
-    /** The attempt was not made: its target is too slow, and waiting here it would hold up others. */
-    park: (attempt: Attempt) => void;
-    load: LoadMeter;
-    /** Finds the addresses of a target's name. */
-    lookup: LookupFunction;
-  },
-  options: HttpCallerOptions = {},
-): HttpCaller {
+/** Makes HTTP calls as its scheduler gives them places, and keeps their deadlines. */
+export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<SchedulerLimits> = {}): HttpCaller {
   const { clock } = deps;
-  const maxInFlight = options.maxInFlight ?? defaultMaxInFlight;
-  const width = options.width ?? defaultWidth;
-  const maxOrigins = options.maxOrigins ?? defaultMaxOrigins;
-  const origins = new Map<string, Origin>();
+  const scheduler = new CallScheduler<Attempt>(limits);
+  const pool = new ConnectionPool(deps.lookup);
   const inFlight: Attempt[] = [];
-  // Origins that have something to send and room to send it, in turn.
-  let turn: Origin[] = [];
-  let waiting = 0;
   let closed = false;
   let cancelCheck: (() => void) | undefined;
+  let checkingOften = false;
   let nextSweepMs = 0;
   let nextLookMs = 0;
   let saturated = false;
   let scheduledSecond = Number.NaN;
   let scheduledText = "";
 
-  const originOf = (key: string): Origin => {
-    let origin = origins.get(key);
-    if (!origin) {
-      if (origins.size >= maxOrigins) sweep(0);
-      origin = new Origin(key, width, deps.lookup);
-      origins.set(key, origin);
-    }
-    return origin;
-  };
-
-  const sweep = (unusedMs: number) => {
-    const now = clock.monotonicMs();
-    for (const origin of origins.values()) {
-      if (!origin.idle() || now - origin.lastUsedMs < unusedMs) continue;
-      origin.close();
-      origins.delete(origin.key);
-    }
-  };
-
-  /** Gives late origins more room while half of all places are free: those stay for origins at their base. */
-  const widen = () => {
-    if (saturated) return;
-    const lateSecond = (clock.nowMs() - lateMs) / 1000;
-    for (const origin of origins.values()) {
-      if (inFlight.length * 2 >= maxInFlight) return;
-      if (!origin.widen(lateSecond)) continue;
-      enrol(origin);
-      serve();
-    }
-  };
-
-  const lookAtOrigins = (now: number) => {
+  const look = (now: number) => {
     saturated = deps.load.utilisation() > saturatedAbove;
-    for (const origin of origins.values()) {
-      origin.look(now);
-      for (const attempt of origin.takeOverdue(now - overdueAfterMs, parkedAtOnce, saturated)) {
-        waiting--;
-        deps.park(attempt);
-      }
-    }
+    const nowMs = clock.nowMs();
+    // Whoever sees to what is expired does so when it is asked whether to make it.
+    for (const attempt of scheduler.takeLaned((one) => deps.isExpired(one, nowMs))) deps.admit(attempt);
+    scheduler.look(now, saturated, deps.move);
   };
 
   const check = () => {
@@ -143,100 +87,76 @@ export function createHttpCaller(
     for (let i = inFlight.length - 1; i >= 0; i--) {
       const attempt = inFlight[i];
       if (!attempt) continue;
+      attempt.checks++;
       if (attempt.deadlineMs <= now) attempt.end(timeoutOf(attempt), timedOut);
-      else if (++attempt.checks === slowAfterChecks) originOf(attempt.call.origin).slow++;
+      else if (attempt.checks === slowAfterChecks) {
+        attempt.slow = true;
+        scheduler.foundSlow(attempt);
+      }
+      if (attempt.checks === longAfterChecks && !attempt.outcome) deps.outlive(attempt);
     }
-    widen();
+    scheduler.check(clock.nowMs(), saturated);
     if (now >= nextLookMs) {
       nextLookMs = now + lookEveryMs;
-      lookAtOrigins(now);
+      look(now);
     }
     if (now >= nextSweepMs) {
-      nextSweepMs = now + idleSweepMs;
-      sweep(idleOriginMs);
-      for (const origin of origins.values()) origin.narrow(saturated);
+      nextSweepMs = now + sweepEveryMs;
+      for (const origin of scheduler.sweep(now, saturated)) pool.forget(origin);
     }
-    // At rest the timer only sweeps.
-    const delayMs = inFlight.length > 0 ? deadlineCheckMs : idleSweepMs;
-    cancelCheck = inFlight.length > 0 || origins.size > 0 ? clock.after(delayMs, check) : undefined;
-    checkingOften = delayMs === deadlineCheckMs;
+    serve();
+    schedule();
   };
-  let checkingOften = false;
+  /** At rest the timer only sweeps. */
+  const schedule = () => {
+    checkingOften = inFlight.length > 0 || scheduler.waiting() > 0;
+    const delayMs = checkingOften ? checkEveryMs : sweepEveryMs;
+    cancelCheck = scheduler.isEmpty() ? undefined : clock.after(delayMs, check);
+  };
   const ensureCheck = () => {
-    if (checkingOften) return;
+    if (checkingOften || closed) return;
     cancelCheck?.();
     checkingOften = true;
-    cancelCheck = clock.after(deadlineCheckMs, check);
+    cancelCheck = clock.after(checkEveryMs, check);
   };
 
-  const send = (origin: Origin, attempt: Attempt) => {
-    if (!deps.admit(attempt)) return;
-    if (attempt.call.origin !== origin.key) {
-      // The job has another target since.
-      submit(attempt);
-      return;
+  const send = (attempt: Attempt) => {
+    const { origin } = attempt.call;
+    if (!deps.admit(attempt)) return scheduler.declined(origin);
+    if (attempt.call.origin !== origin) {
+      // The job has another target since, whose lane it does not lie in.
+      scheduler.declined(origin);
+      attempt.lane = undefined;
+      return submit(attempt);
     }
     attempt.slot = inFlight.push(attempt) - 1;
-    ensureCheck();
-    attempt.start(origin.take(clock.monotonicMs()));
+    attempt.start(pool.take(origin));
   };
 
-  const serveInTurn = () => {
-    for (let sent = true; sent; ) {
-      const round = turn;
-      const full: Origin[] = [];
-      turn = [];
-      sent = false;
-      for (const origin of round) {
-        if (inFlight.length >= maxInFlight && origin.active >= width.least) {
-          full.push(origin);
-          continue;
-        }
-        origin.inTurn = false;
-        const attempt = origin.hasRoom() ? origin.next() : undefined;
-        if (!attempt) continue;
-        waiting--;
-        sent = true;
-        send(origin, attempt);
-        enrol(origin);
-      }
-      // First in the next round: those that came after them have had their turn.
-      if (full.length > 0) turn = [...full, ...turn];
-    }
-  };
   let serving = false;
   const serve = () => {
     // A call that fails at once releases its place from within send().
     if (serving) return;
     serving = true;
     try {
-      serveInTurn();
+      const now = clock.monotonicMs();
+      for (let attempt = scheduler.next(now); attempt; attempt = scheduler.next(now)) send(attempt);
     } finally {
       // Whatever is thrown on the way: the calls of others go on.
       serving = false;
     }
   };
-  const enrol = (origin: Origin) => {
-    if (origin.inTurn || !origin.hasRoom() || origin.queued() === 0) return;
-    origin.inTurn = true;
-    turn.push(origin);
-  };
 
   const submit = (attempt: Attempt) => {
-    const { call } = attempt;
-    if (call.origin === "") {
+    if (attempt.call.origin === "") {
       if (!deps.admit(attempt)) return;
       const outcome = failure("NETWORK_ERROR", "the URL of the job is not valid");
       attempt.reject(outcome);
       deps.onEnd(attempt, outcome);
       return;
     }
-    const origin = originOf(call.origin);
-    attempt.queuedAtMs = clock.monotonicMs();
-    origin.lastUsedMs = attempt.queuedAtMs;
-    origin.push(attempt);
-    waiting++;
-    enrol(origin);
+    if (!scheduler.submit(attempt, clock.monotonicMs())) return deps.move(attempt, "all");
+    ensureCheck();
     serve();
   };
 
@@ -258,37 +178,31 @@ export function createHttpCaller(
         inFlight[attempt.slot] = last;
         last.slot = attempt.slot;
       }
-      const origin = originOf(attempt.call.origin);
-      origin.active--;
-      if (attempt.checks >= slowAfterChecks) origin.slow--;
-      if (attempt.connection) origin.give(attempt.connection);
+      const { origin } = attempt.call;
+      if (attempt.connection) pool.give(origin, attempt.connection);
+      const answered = attempt.outcome !== undefined && wasAnswered(attempt.outcome);
+      scheduler.ended(attempt, origin, { slow: attempt.slow, answered });
       // What was cut off is no failure of the target: it comes again.
       if (closed) return;
-      if (attempt.outcome) {
-        if (!isTimeout(attempt.outcome)) origin.answered(clock.monotonicMs());
-        deps.onEnd(attempt, attempt.outcome);
-      }
-      enrol(origin);
+      if (attempt.outcome) deps.onEnd(attempt, attempt.outcome);
       serve();
     },
     inFlight: () => inFlight.length,
-    waiting: () => waiting,
-    takeWaiting() {
-      const taken: Attempt[] = [];
-      for (const origin of origins.values()) {
-        for (let attempt = origin.next(); attempt; attempt = origin.next()) taken.push(attempt);
-      }
-      waiting = 0;
-      return taken;
-    },
+    waiting: () => scheduler.waiting(),
+    wantedOfLane: (origin, kind) => scheduler.wantedOfLane(origin, kind),
+    takeWaiting: () => scheduler.takeAll(),
     sent: () => inFlight,
     close() {
       closed = true;
       cancelCheck?.();
       cancelCheck = undefined;
       for (const attempt of [...inFlight]) attempt.end(failure("NETWORK_ERROR", closing.message), closing);
-      for (const origin of origins.values()) origin.close();
-      origins.clear();
+      pool.close();
     },
   };
+}
+
+/** Whether somebody answered for the target, if only to refuse. What ends for want of an answer took its time. */
+function wasAnswered(outcome: Outcome): boolean {
+  return outcome.kind === "success" || (outcome.reason !== "TIMEOUT" && outcome.reason !== "DNS_ERROR");
 }

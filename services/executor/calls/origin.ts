@@ -1,13 +1,20 @@
-import type { LookupFunction } from "node:net";
-import type { Attempt } from "./attempt.ts";
-import { Connection, type Connector, createConnector } from "./connection.ts";
+import type { LaneKind } from "../../wire/lane.ts";
+import { Fifo } from "./fifo.ts";
+import { SlowJobs } from "./slow-jobs.ts";
 
-// Below this a shift() of the queue costs nothing worth saving.
-const compactAt = 1_024;
+/** What is asked of an item that waits for a place. */
+export interface Queueable {
+  readonly call: { readonly jobId: string; readonly origin: string };
+  readonly second: number;
+  /** The lane that its message lies in, where it may wait for as long as it takes; undefined when it lies in none. */
+  readonly lane: LaneKind | undefined;
+  /** When it began to wait; monotonic. */
+  queuedAtMs: number;
+}
 
 /** How many calls to one origin may be in flight at once. */
 export interface Width {
-  /** What each may have however many calls are in flight over all, and what a hanging one is cut down to. */
+  /** What a hanging one is cut down to, and what each may have in the last places that are free. */
   least: number;
   /** What a fast target gets: more connections would cost more CPU a call. */
   base: number;
@@ -15,59 +22,124 @@ export interface Width {
   most: number;
 }
 
-// A target that answered none of its calls for so long hangs: more calls would only hang as well.
-const hangingAfterMs = 5_000;
+/**
+ * What an origin has shown of itself:
+ * - unproven: it has not answered since it was first seen;
+ * - answering: it has answered lately, or has nothing to answer;
+ * - silent: it answered, and lets calls wait without any answer for a second;
+ * - hanging: for five seconds, or by letting several calls in a row run into their end. Only an answer changes that.
+ */
+export type Standing = "unproven" | "answering" | "silent" | "hanging";
 
-/** One scheme, host and port: its connections, and the calls that wait for one. */
-export class Origin {
+// In looks of the caller, four a second. Not in time: while this process itself is held up
+// nobody looks, and no target is to blame.
+const silentAfterLooks = 4;
+const hangingAfterLooks = 20;
+const hangingAfterUnanswered = 8;
+
+/** One scheme, host and port: what waits for it, how it answers, and how wide it is. Pure. */
+export class Origin<T extends Queueable> {
   readonly key: string;
   readonly #limits: Width;
+  readonly #slowJobs = new SlowJobs<T>();
+  /** What came on time, and what lay in a lane: they take turns, so that a backlog does not make the rest late as well. */
+  readonly #fresh = new Fifo<T>();
+  readonly #laned = new Fifo<T>();
+  #lanedNext = false;
   #width: number;
   /** The most calls in flight since the last narrowing. */
   #peak = 0;
-  readonly #connector: Connector;
-  // Last in, first out: the fewest connections stay warm, the others go idle and close.
-  readonly #free: Connection[] = [];
-  #queue: Attempt[] = [];
-  #head = 0;
-  /** Since when there are calls in flight and none of them was answered; monotonic. */
-  #silentSinceMs = 0;
-  #hanging = false;
-  /** Whether it answered since it last hung. */
-  #answers = false;
+  #silentLooks = 0;
+  #unansweredInARow = 0;
+  /** Set by its scheduler alone, which keeps account of it. */
+  standing: Standing = "unproven";
   /** Calls in flight. */
   active = 0;
   /** Of those, how many the caller has found to take long. */
   slow = 0;
   /** Whether it stands in line for a place. */
   inTurn = false;
+  /** Whether it may make one call beyond its room, to see whether it answers again. */
+  mayProbe = false;
   /** Monotonic. */
   lastUsedMs = 0;
+  lastSentMs = 0;
 
-  /** `lookup` finds the addresses of its name. */
-  constructor(key: string, limits: Width, lookup: LookupFunction) {
+  constructor(key: string, limits: Width) {
     this.key = key;
-    this.#connector = createConnector(lookup);
     this.#limits = limits;
     this.#width = limits.base;
   }
 
-  hasRoom(): boolean {
-    return this.active < (this.#hanging ? this.#limits.least : this.#width);
+  get width(): number {
+    return this.#width;
   }
 
-  /** Told of each call that ended with anything but a timeout. */
-  answered(nowMs: number): void {
-    this.#silentSinceMs = nowMs;
-    this.#hanging = false;
-    this.#answers = true;
+  push(item: T): void {
+    (item.lane ? this.#laned : this.#fresh).push(item);
   }
 
-  /** Asked again and again: finds out whether it hangs. */
-  look(nowMs: number): void {
-    if (this.active === 0 || nowMs - this.#silentSinceMs < hangingAfterMs) return;
-    this.#hanging = true;
-    this.#answers = false;
+  queued(): number {
+    return this.#fresh.length + this.#laned.length + this.#slowJobs.held();
+  }
+
+  /** Of those, the ones that came from a lane; those that are held since their job is slow count for the lane of slow jobs. */
+  lanedQueued(kind: LaneKind): number {
+    return kind === "all" ? this.#laned.length : this.#slowJobs.heldOfLane();
+  }
+
+  idle(): boolean {
+    return this.active === 0 && this.queued() === 0;
+  }
+
+  /**
+   * The next to be called. Jobs whose calls take long, at an origin that answers others at once, get
+   * half of its width: theirs are passed over while that is used up.
+   */
+  next(): T | undefined {
+    const slowAreFull = this.#slowAreFull();
+    for (let item = this.#shift(); item; item = this.#shift()) {
+      if (!slowAreFull || !this.#slowJobs.has(item.call.jobId)) return item;
+      this.#slowJobs.hold(item);
+    }
+    return slowAreFull ? undefined : this.#slowJobs.release();
+  }
+
+  /** Whether next() has something to give. */
+  hasNext(): boolean {
+    return this.#fresh.length + this.#laned.length > 0 || (this.#slowJobs.held() > 0 && !this.#slowAreFull());
+  }
+
+  took(nowMs: number): void {
+    if (this.active === 0 && this.standing !== "hanging") this.#silentLooks = 0;
+    this.active++;
+    this.#peak = Math.max(this.#peak, this.active);
+    this.lastSentMs = nowMs;
+    this.mayProbe = false;
+  }
+
+  /** Told when a call is found to take long, while it is in flight. */
+  foundSlow({ call }: T): void {
+    this.slow++;
+    this.#slowJobs.add(call.jobId);
+  }
+
+  /** Told of the end of each call; `answered`: by the target, or at once by its machine. */
+  ended({ call }: T, wasSlow: boolean, answered: boolean): void {
+    this.active--;
+    if (wasSlow) this.slow--;
+    this.#slowJobs.ended(call.jobId, wasSlow);
+    this.#silentLooks = answered ? 0 : this.#silentLooks;
+    this.#unansweredInARow = answered ? 0 : this.#unansweredInARow + 1;
+  }
+
+  /** Called at each look: what its standing is by now, if nothing is answered. */
+  look(): Standing {
+    if (this.active > 0) this.#silentLooks++;
+    if (this.standing === "hanging" || this.#unansweredInARow >= hangingAfterUnanswered) return "hanging";
+    if (this.active === 0 || this.#silentLooks < silentAfterLooks) return this.standing;
+    if (this.#silentLooks >= hangingAfterLooks) return "hanging";
+    return this.standing === "answering" ? "silent" : this.standing;
   }
 
   /**
@@ -76,8 +148,8 @@ export class Origin {
    * width divided by the time it takes. Returns whether there is more room now.
    */
   widen(lateSecond: number): boolean {
-    const first = this.#queue[this.#head];
-    const due = this.#answers && this.#isSlow() && this.#width < this.#limits.most;
+    const first = this.#fresh.peek() ?? this.#laned.peek() ?? this.#slowJobs.peek();
+    const due = this.standing === "answering" && this.#isSlow() && this.#width < this.#limits.most;
     if (!due || !first || first.second > lateSecond) return false;
     this.#width = Math.min(this.#width * 2, this.#limits.most);
     return true;
@@ -87,68 +159,57 @@ export class Origin {
   narrow(useless: boolean): void {
     if (useless || this.#peak * 2 <= this.#width) this.#width = Math.max(Math.ceil(this.#width / 2), this.#limits.base);
     this.#peak = this.active;
+    this.#slowJobs.forget();
   }
 
-  /**
-   * Takes out calls that have waited since before an instant for a slow target.
-   * With `onlyHanging` only when the target hangs: one that answers is not to
-   * blame while this process is slow itself.
-   */
-  takeOverdue(queuedBeforeMs: number, limit: number, onlyHanging: boolean): Attempt[] {
-    const taken: Attempt[] = [];
-    if (this.hasRoom() || !this.#isSlow() || (onlyHanging && !this.#hanging)) return taken;
+  /** Takes out what has waited since before an instant and lies in no lane. */
+  takeOverdue(queuedBeforeMs: number, limit: number): T[] {
+    const taken: T[] = [];
     while (taken.length < limit) {
-      const first = this.#queue[this.#head];
+      const first = this.#fresh.peek();
       if (!first || first.queuedAtMs >= queuedBeforeMs) break;
       taken.push(first);
-      this.next();
+      this.#fresh.shift();
     }
     return taken;
   }
 
-  queued(): number {
-    return this.#queue.length - this.#head;
+  /** Takes out what has been held since before an instant because its job is slow, and does not lie in their lane. */
+  takeOverdueOfSlowJobs(queuedBeforeMs: number, limit: number): T[] {
+    return this.#slowJobs.takeOverdue(queuedBeforeMs, limit);
   }
 
-  idle(): boolean {
-    return this.active === 0 && this.queued() === 0;
-  }
-
-  push(attempt: Attempt): void {
-    this.#queue.push(attempt);
-  }
-
-  next(): Attempt | undefined {
-    const attempt = this.#queue[this.#head];
-    if (!attempt) return undefined;
-    this.#head++;
-    if (this.#head === this.#queue.length) {
-      this.#queue = [];
-      this.#head = 0;
-    } else if (this.#head >= compactAt && this.#head * 2 >= this.#queue.length) {
-      this.#queue = this.#queue.slice(this.#head);
-      this.#head = 0;
+  /** Takes out those from its lane that come first, as long as they meet the condition. */
+  takeLaned(condition: (item: T) => boolean, limit: number): T[] {
+    const taken: T[] = [];
+    for (
+      let first = this.#laned.peek();
+      first && taken.length < limit && condition(first);
+      first = this.#laned.peek()
+    ) {
+      taken.push(first);
+      this.#laned.shift();
     }
-    return attempt;
+    return taken;
   }
 
-  /** A connection for one more call; new ones are made while there is room. */
-  take(nowMs: number): Connection {
-    if (this.active === 0) this.#silentSinceMs = nowMs;
-    this.active++;
-    this.#peak = Math.max(this.#peak, this.active);
-    return this.#free.pop() ?? new Connection(this.key, this.#connector);
+  takeAll(): T[] {
+    const taken = this.#slowJobs.takeAll();
+    for (let item = this.#shift(); item; item = this.#shift()) taken.push(item);
+    return taken;
   }
 
-  give(connection: Connection): void {
-    if (connection.usable) this.#free.push(connection);
-  }
-
-  close(): void {
-    for (const connection of this.#free.splice(0)) connection.close();
+  #shift(): T | undefined {
+    this.#lanedNext = !this.#lanedNext;
+    if (this.#lanedNext) return this.#laned.shift() ?? this.#fresh.shift();
+    return this.#fresh.shift() ?? this.#laned.shift();
   }
 
   #isSlow(): boolean {
     return this.slow * 2 >= Math.min(this.active, this.#width);
+  }
+
+  #slowAreFull(): boolean {
+    return this.slow * 2 >= this.#width && this.#slowJobs.areFew();
   }
 }

@@ -12,29 +12,17 @@ interface HeldBatch {
   settlement: Settlement;
 }
 
-// What due batches may take in memory. Past it they are given back for a while:
-// this process does not keep up. Not a short one, since each return costs as
-// much as some calls.
-const maxHeldOccurrences = 400_000;
-const overloadedDelayMs = 5_000;
-const maxPostponed = 50_000;
+// What due batches may take in memory. Past it nothing is asked for: this process does not keep up, and
+// others may.
+const mostHeld = 400_000;
+const mostMessages = 500;
+const mostBytes = 128 * 1024 * 1024;
 
 /** Takes in due batches, holds them until their second, and has their calls made. */
 export function createDueIntake(deps: IntakeDeps): Intake {
   const { clock, log, caller, states, settlements } = deps;
   let heldOccurrences = 0;
   let stopped = false;
-
-  /** Messages that were given back untouched, with how often they had been delivered by then. */
-  const postponed = new Map<number, number>();
-
-  /** Whether only this executor has had the message, and postponed it: then history need not be asked. */
-  const isOnlyPostponed = ({ seq, deliveryCount }: WorkMessage) => {
-    const known = postponed.get(seq);
-    postponed.delete(seq);
-    if (postponed.size > maxPostponed) postponed.clear();
-    return known === deliveryCount - 1;
-  };
 
   const fire = (batch: HeldBatch) => {
     heldOccurrences -= batch.calls.length;
@@ -79,18 +67,17 @@ export function createDueIntake(deps: IntakeDeps): Intake {
 
   return {
     held: () => heldOccurrences,
+    room: () => ({
+      messages: heldOccurrences + caller.waiting() < mostHeld ? mostMessages : 0,
+      bytes: mostBytes - settlements.bytes(),
+    }),
     onMessage(message) {
       if (stopped) {
         settlements.postpone(message, 0);
         return;
       }
-      const redelivered = message.redelivered && !isOnlyPostponed(message);
+      const { redelivered } = message;
       if (redelivered) deps.metrics.redelivered();
-      if (heldOccurrences + caller.waiting() > maxHeldOccurrences) {
-        if (!redelivered) postponed.set(message.seq, message.deliveryCount);
-        settlements.postpone(message, overloadedDelayMs);
-        return;
-      }
       const decoded = decode(message);
       if (!decoded) {
         settlements.reject(message);

@@ -21,8 +21,10 @@ export interface HistoryLookup extends Startable {
 
 // Both kinds of question, for all messages together.
 const maxQuestions = 32;
+// Whoever does not answer is left alone for so long: all that waits would wait for it in turn.
+const leftAloneMs = 5_000;
 
-const none: ReadonlySet<string> = new Set();
+const none = new Set<string>();
 
 export function createHistoryLookup(
   /** `timeoutMs` of one question. */
@@ -32,30 +34,38 @@ export function createHistoryLookup(
   const history = createGrpcClient(HistoryService, target, deps);
   const executions = createGrpcClient(ExecutionService, target, deps);
   const limit = pLimit(maxQuestions);
+  let silentUntilMs = 0;
+
+  /** The answer, or `otherwise` where there is none. */
+  const ask = <T>(question: () => Promise<T>, otherwise: T): Promise<T> =>
+    limit(async () => {
+      if (deps.clock.monotonicMs() < silentUntilMs) return otherwise;
+      try {
+        return await question();
+      } catch (error) {
+        if (deps.clock.monotonicMs() >= silentUntilMs) {
+          const reason = error instanceof Error ? error.message : String(error);
+          deps.log.warn({ event: "history_not_asked", reason, askedAgainInMs: leftAloneMs });
+        }
+        silentUntilMs = deps.clock.monotonicMs() + leftAloneMs;
+        return otherwise;
+      }
+    });
+
   return {
     findRecorded: (executionIds) =>
-      limit(async () => {
-        try {
-          const answer = await history.findRecorded({ executionIds: [...executionIds] });
-          return new Set(answer.executionIds);
-        } catch (error) {
-          deps.log.warn({ event: "history_not_asked", executions: executionIds.length, err: error });
-          return none;
-        }
-      }),
+      ask(async () => new Set((await history.findRecorded({ executionIds: [...executionIds] })).executionIds), none),
     hasAttempt: (executionId, attempt) =>
-      limit(async () => {
+      ask(async () => {
         try {
           const execution = await executions.getExecution({ executionId });
           const retrying = execution.status === ExecutionStatus.RETRYING;
           return !retrying || execution.attempts.some((one) => one.attempt >= attempt);
         } catch (error) {
-          if (!(error instanceof RpcError) || error.code !== "NOT_FOUND") {
-            deps.log.warn({ event: "history_not_asked", executionId, err: error });
-          }
-          return false;
+          if (error instanceof RpcError && error.code === "NOT_FOUND") return false;
+          throw error;
         }
-      }),
+      }, false),
     async start() {},
     async stop() {
       history.close();

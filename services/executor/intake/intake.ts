@@ -1,4 +1,5 @@
 import { executionIdAt } from "../../domain/identity/position.ts";
+import type { Room } from "../../platform/jetstream/consumer-loop.ts";
 import type { WorkMessage } from "../../platform/jetstream/work-message.ts";
 import type { Clock } from "../../platform/process/clock.ts";
 import type { Log } from "../../platform/process/log.ts";
@@ -14,6 +15,8 @@ import type { HistoryLookup } from "./history-lookup.ts";
 /** Takes in the messages of one consumer, holds what is in them until its time, and has the calls made. */
 export interface Intake {
   onMessage(message: WorkMessage): void;
+  /** How much may come now. */
+  room(): Room;
   /** Occurrences held until their time. */
   held(): number;
   /** Fires nothing more. Held due batches are given back here; held retries go back with their message. */

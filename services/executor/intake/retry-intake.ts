@@ -1,30 +1,33 @@
 import type { WorkMessage } from "../../platform/jetstream/work-message.ts";
-import { type RetryEntry, readRetryBatch } from "../../wire/retry-batch.ts";
 import { Attempt } from "../calls/attempt.ts";
-import type { Call } from "../calls/call.ts";
 import type { Settlement } from "../settling/settlements.ts";
 import { createHold } from "./hold.ts";
-import { type Intake, type IntakeDeps, idOf, readable } from "./intake.ts";
+import type { Intake, IntakeDeps } from "./intake.ts";
+import { createStoredAttempts, type StoredAttempt } from "./stored-attempts.ts";
 
-interface HeldRetry {
-  entry: RetryEntry;
-  call: Call;
+interface HeldRetry extends StoredAttempt {
   settlement: Settlement;
 }
 
 // A retry that is due sooner waits in memory, one that is due later in the broker.
-const heldAheadMs = 10_000;
+const heldAheadMs = 3_000;
 // The broker forgets how long a message was to wait when it restarts: it is looked at this often.
 const longestPostponementMs = 10 * 60_000;
 // Retries of one instant share a timer.
 const grainMs = 10;
-const maxHeldRetries = 200_000;
-const overloadedDelayMs = 2_000;
+
+// A message may have a hundred attempts, and each may be a question to history: those of a backlog are
+// looked at a few at a time, so that they do not take this process away from what is due now.
+const mostMessages = 16;
+const mostBytes = 48 * 1024 * 1024;
 
 /** Takes in what is to be tried later, holds it until then, and has the calls made. */
 export function createRetryIntake(deps: IntakeDeps): Intake {
-  const { clock, log, caller, states, settlements } = deps;
+  const { clock, caller, settlements } = deps;
+  const stored = createStoredAttempts(deps);
   let held = 0;
+  /** Messages of which history is asked. */
+  let checking = 0;
   let stopped = false;
 
   const hold = createHold<HeldRetry>(clock, (retries) => {
@@ -36,97 +39,39 @@ export function createRetryIntake(deps: IntakeDeps): Intake {
     }
   });
 
-  const keep = (retry: HeldRetry) => {
-    held++;
-    hold.add(Math.ceil(retry.entry.notBeforeMs / grainMs) * grainMs, retry);
-  };
-
-  const keepUnrecorded = async (retry: HeldRetry) => {
-    const { executionId, attempt } = retry.entry;
-    const recorded = await deps.history.hasAttempt(executionId, attempt);
+  const keepOpen = async (retries: readonly StoredAttempt[], message: WorkMessage, settlement: Settlement) => {
+    checking++;
+    const open = await stored.unrecorded(retries, message, settlement);
+    checking--;
     if (stopped) return;
-    if (recorded) retry.settlement.done();
-    else keep(retry);
-  };
-
-  /**
-   * Keeps first attempts that were parked, those that history has not recorded. Their due message may
-   * have come again before it was acknowledged: then another made them meanwhile.
-   */
-  const keepParked = async (parked: readonly HeldRetry[]) => {
-    const recorded = await deps.history.findRecorded(parked.map(({ entry }) => entry.executionId));
-    if (stopped) return;
-    for (const retry of parked) {
-      if (recorded.has(retry.entry.executionId)) retry.settlement.done();
-      else keep(retry);
-    }
-  };
-
-  const callOf = ({ entry, executionId, second }: RetryEntry): Call => {
-    const call = deps.calls.get(entry);
-    // The call makes the id of its result: history would be asked about one execution, and told of another.
-    if (executionId !== idOf(call, second)) throw new Error(`${executionId} is no execution of the call with it`);
-    return call;
-  };
-
-  const decode = (message: WorkMessage): Omit<HeldRetry, "settlement">[] | undefined => {
-    try {
-      const batch = readRetryBatch(message.data);
-      for (const why of batch.refused) log.error({ event: "entry_malformed", sequence: message.seq, why });
-      return batch.entries.flatMap((entry) => {
-        const call = readable(log, message.seq, () => callOf(entry));
-        return call ? [{ entry, call }] : [];
-      });
-    } catch (error) {
-      log.error({ event: "retry_batch_malformed", sequence: message.seq, err: error });
-      return undefined;
-    }
-  };
-
-  const keepAll = async (retries: readonly HeldRetry[], redelivered: boolean, old: boolean) => {
-    if (old) await deps.lookup.learn(retries.map(({ call }) => call.jobId));
-    if (stopped) return;
-    const parked = retries.filter(({ entry }) => entry.attempt === 1);
-    if (parked.length > 0) void keepParked(parked);
-    for (const retry of retries) {
-      if (retry.entry.attempt === 1) continue;
-      if (redelivered) void keepUnrecorded(retry);
-      else keep(retry);
+    for (const retry of open) {
+      held++;
+      hold.add(Math.ceil(retry.entry.notBeforeMs / grainMs) * grainMs, { ...retry, settlement });
     }
   };
 
   return {
     held: () => held,
+    room: () => ({ messages: mostMessages - checking, bytes: mostBytes - settlements.bytes() }),
     onMessage(message) {
       if (stopped) {
         settlements.postpone(message, 0);
         return;
       }
-      const { redelivered } = message;
-      if (redelivered) deps.metrics.redelivered();
-      if (held > maxHeldRetries) {
-        settlements.postpone(message, overloadedDelayMs);
-        return;
-      }
-      const entries = decode(message);
-      if (!entries || entries.length === 0) {
+      if (message.redelivered) deps.metrics.redelivered();
+      const retries = stored.decode(message);
+      if (!retries || retries.length === 0) {
         settlements.reject(message);
         return;
       }
-      const earliestMs = Math.min(...entries.map(({ entry }) => entry.notBeforeMs));
+      const earliestMs = Math.min(...retries.map(({ entry }) => entry.notBeforeMs));
       const waitMs = earliestMs - clock.nowMs();
       if (waitMs > heldAheadMs) {
         settlements.postpone(message, Math.min(waitMs - heldAheadMs / 2, longestPostponementMs));
         return;
       }
-      const settlement = settlements.take(message, entries.length);
-      if (!settlement) return;
-      const old = message.storedAtNanos / 1e6 < states.completeSinceMs();
-      void keepAll(
-        entries.map((one) => ({ ...one, settlement })),
-        redelivered,
-        old,
-      );
+      const settlement = settlements.take(message, retries.length);
+      if (settlement) void keepOpen(retries, message, settlement);
     },
     stop() {
       stopped = true;

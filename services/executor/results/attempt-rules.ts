@@ -4,8 +4,11 @@ import type { Outcome } from "../../domain/delivery/outcome.ts";
 import type { SkipReason } from "../../domain/delivery/skip-reason.ts";
 import type { Clock, Random } from "../../platform/process/clock.ts";
 import type { AttemptResult } from "../../wire/attempt-result.ts";
+import type { LaneKind } from "../../wire/lane.ts";
 import type { Attempt } from "../calls/attempt.ts";
 import type { ExecutorMetrics } from "../executor-metrics.ts";
+import type { LanePublisher } from "../lanes/lane-publisher.ts";
+import type { RunningRecords } from "../lanes/running-records.ts";
 import type { JobStates } from "../verdict/job-states.ts";
 import type { DeadLetters } from "./dead-letters.ts";
 import type { ResultPublisher } from "./result-publisher.ts";
@@ -16,20 +19,26 @@ export interface AttemptRules {
   /** False when the job's newest state forbids the call: its skip is recorded then. */
   admit(attempt: Attempt): boolean;
   ended(attempt: Attempt, outcome: Outcome): void;
-  /** Moves an attempt that was not made to the RETRY lane: its target keeps it waiting too long. */
-  park(attempt: Attempt): void;
+  /** Whether it is too late to make it. */
+  isExpired(attempt: Attempt, nowMs: number): boolean;
+  /** Moves an attempt that was not made to a lane: its target keeps it waiting too long. */
+  move(attempt: Attempt, kind: LaneKind): void;
+  /** Lets the message of an attempt go that is on the wire for long. */
+  outlive(attempt: Attempt): void;
 }
-
-// A parked attempt waits half of its lateness, so that a target that stays away for hours
-// costs little.
-const parkedOfLateness = 0.5;
-const shortestParkedMs = 5_000;
-const longestParkedMs = 10 * 60_000;
 
 const skipMessages: Readonly<Record<SkipReason, string>> = {
   JOB_PAUSED: "the job was paused before it started",
   JOB_DELETED: "the job was deleted before it started",
   JOB_CHANGED: "the schedule was changed before it started",
+  EXPIRED: "it could not start within expire_after of its second",
+};
+
+const skipStatuses: Readonly<Record<SkipReason, ExecutionStatus>> = {
+  JOB_PAUSED: ExecutionStatus.SKIPPED_PAUSED,
+  JOB_DELETED: ExecutionStatus.SKIPPED_PAUSED,
+  JOB_CHANGED: ExecutionStatus.SKIPPED_SUPERSEDED,
+  EXPIRED: ExecutionStatus.SKIPPED_EXPIRED,
 };
 
 export function createAttemptRules(deps: {
@@ -38,6 +47,8 @@ export function createAttemptRules(deps: {
   states: JobStates;
   results: ResultPublisher;
   retries: RetryPublisher;
+  lanes: LanePublisher;
+  running: RunningRecords;
   dead: DeadLetters;
   metrics: ExecutorMetrics;
 }): AttemptRules {
@@ -45,13 +56,12 @@ export function createAttemptRules(deps: {
 
   const skip = (attempt: Attempt, reason: SkipReason) => {
     metrics.skipped();
-    const status = reason === "JOB_CHANGED" ? ExecutionStatus.SKIPPED_SUPERSEDED : ExecutionStatus.SKIPPED_PAUSED;
     const result: AttemptResult = {
       jobId: attempt.call.jobId,
       second: attempt.second,
       run: attempt.call.run,
       attempt: 0,
-      status,
+      status: skipStatuses[reason],
       final: true,
       sentAtMs: clock.nowMs(),
       durationMs: 0,
@@ -86,28 +96,33 @@ export function createAttemptRules(deps: {
     else attempt.settlement.refused();
   };
 
+  const isExpired = ({ call, second }: Attempt, nowMs: number) => nowMs > second * 1000 + call.expireAfterMs;
+
   return {
+    isExpired,
     admit(attempt) {
-      if (states.empty()) return true;
-      const verdict = states.judge({ call: attempt.call, second: attempt.second, started: attempt.number > 1 });
-      switch (verdict.kind) {
-        case "fire":
-          attempt.call = verdict.call;
-          return true;
-        case "skip":
+      if (!states.empty()) {
+        const verdict = states.judge({ call: attempt.call, second: attempt.second, started: attempt.number > 1 });
+        if (verdict.kind === "skip") {
           skip(attempt, verdict.reason);
           return false;
+        }
+        attempt.call = verdict.call;
       }
+      if (!isExpired(attempt, clock.nowMs())) return true;
+      skip(attempt, "EXPIRED");
+      return false;
     },
-    park(attempt) {
-      metrics.parked();
-      const nowMs = clock.nowMs();
-      const latenessMs = nowMs - attempt.second * 1000;
-      const waitMs = Math.min(Math.max(latenessMs * parkedOfLateness, shortestParkedMs), longestParkedMs);
-      retries.park(attempt, Math.round(nowMs + waitMs), (stored) => {
+    move(attempt, kind) {
+      metrics.moved();
+      deps.lanes.add(attempt, kind, (stored) => {
         if (stored) attempt.settlement.done();
         else attempt.settlement.refused();
       });
+    },
+    outlive(attempt) {
+      // In a lane its message is in nobody's way, and is the record of who runs it.
+      if (attempt.lane === undefined) deps.running.add(attempt);
     },
     ended(attempt, outcome) {
       const { call, number } = attempt;

@@ -3,16 +3,14 @@ import type { Publisher } from "../../platform/jetstream/publisher.ts";
 import type { Clock } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
-import { parkedName, type RetryEntry, retryBatchId, retryName, writeRetryBatch } from "../../wire/retry-batch.ts";
+import { type RetryEntry, retryBatchId, retryName, writeRetryBatch } from "../../wire/retry-batch.ts";
 import { subjects } from "../../wire/subjects.ts";
 import type { Attempt } from "../calls/attempt.ts";
 
-/** Moves to the RETRY lane what is to be tried later. */
+/** Puts into RETRY what is to be tried later. */
 export interface RetryPublisher extends Startable {
   /** The attempt after one that failed. `onStored(true)` once the broker keeps it; false when it refused it. */
   add(attempt: Attempt, notBeforeMs: number, onStored: (stored: boolean) => void): void;
-  /** The attempt itself, which was not made. */
-  park(attempt: Attempt, notBeforeMs: number, onStored: (stored: boolean) => void): void;
   /** Retries that the broker has not stored yet. */
   pending(): number;
   flush(): void;
@@ -85,12 +83,9 @@ export function createRetryPublisher(publisher: Publisher, deps: { clock: Clock;
 
   return {
     add(attempt, notBeforeMs, onStored) {
-      const entry = entryOf(attempt, attempt.number + 1, notBeforeMs);
-      gather({ jobId: attempt.call.jobId, entry, name: retryName(entry), onStored });
-    },
-    park(attempt, notBeforeMs, onStored) {
-      const entry = entryOf(attempt, attempt.number, notBeforeMs);
-      gather({ jobId: attempt.call.jobId, entry, name: parkedName(entry), onStored });
+      const { call, executionId, second, number } = attempt;
+      const entry = { entry: call.entry, executionId, second, attempt: number + 1, notBeforeMs };
+      gather({ jobId: call.jobId, entry, name: retryName(entry), onStored });
     },
     pending: () => unstored,
     flush,
@@ -99,8 +94,4 @@ export function createRetryPublisher(publisher: Publisher, deps: { clock: Clock;
       flush();
     },
   };
-}
-
-function entryOf({ call, executionId, second }: Attempt, attempt: number, notBeforeMs: number): RetryEntry {
-  return { entry: call.entry, executionId, second, attempt, notBeforeMs };
 }

@@ -9,6 +9,7 @@ function messageOf(seq: number, options: { redelivered?: boolean; storedAtNanos?
   const calls: string[] = [];
   const message = {
     seq,
+    data: new Uint8Array(10),
     redelivered: options.redelivered === true,
     storedAtNanos: options.storedAtNanos ?? 1,
     stream: "DUE",
@@ -77,5 +78,16 @@ describe("settlements", () => {
     first?.done();
     second?.done();
     expect([one.calls, all.calls]).toEqual([["nak"], ["nak"]]);
+  });
+
+  it("count what their messages take in memory, until each is settled or given back", () => {
+    const settlements = create();
+    const [first, second] = [1, 2, 3].map((seq) => settlements.take(messageOf(seq).message, 1));
+    expect(settlements.bytes()).toBe(30);
+    first?.done();
+    second?.giveBack();
+    expect(settlements.bytes()).toBe(10);
+    settlements.giveBack();
+    expect(settlements.bytes()).toBe(0);
   });
 });

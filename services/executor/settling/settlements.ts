@@ -31,6 +31,8 @@ export interface Settlements extends Startable {
   reject(message: WorkMessage): void;
   /** Messages in work. */
   pending(): number;
+  /** What they take in memory. */
+  bytes(): number;
   /** Gives all that is in work back to the consumer, for others to do. */
   giveBack(): number;
 }
@@ -53,8 +55,20 @@ export function createSettlements(deps: { clock: Clock; log: Log }): Settlements
   const inWork = new Map<number, Work>();
   // Places whose acknowledgement was sent, with the stored time: a stream that was made anew counts from 1 again.
   const acknowledged = new Map<number, number>();
+  let bytes = 0;
   let cancelTimer: (() => void) | undefined;
   let stopped = false;
+
+  const add = (work: Work) => {
+    inWork.set(work.message.seq, work);
+    bytes += work.message.data.length;
+  };
+  /** False when it was given back, or its stream made anew meanwhile: somebody else acknowledges it. */
+  const remove = (work: Work) => {
+    if (inWork.get(work.message.seq) !== work) return false;
+    bytes -= work.message.data.length;
+    return inWork.delete(work.message.seq);
+  };
 
   const remember = (message: WorkMessage) => {
     acknowledged.set(message.seq, message.storedAtNanos);
@@ -70,9 +84,7 @@ export function createSettlements(deps: { clock: Clock; log: Log }): Settlements
     let refused = 0;
     const close = (work: Work) => {
       if (--open > 0) return;
-      // Given back meanwhile: somebody else acknowledges it.
-      if (inWork.get(work.message.seq) !== work) return;
-      inWork.delete(work.message.seq);
+      if (!remove(work)) return;
       if (refused > 0) {
         log.warn({
           event: "message_not_settled",
@@ -97,9 +109,7 @@ export function createSettlements(deps: { clock: Clock; log: Log }): Settlements
         close(this);
       },
       giveBack() {
-        if (inWork.get(this.message.seq) !== this) return;
-        inWork.delete(this.message.seq);
-        this.message.nak();
+        if (remove(this)) this.message.nak();
       },
     };
   };
@@ -121,7 +131,7 @@ export function createSettlements(deps: { clock: Clock; log: Log }): Settlements
           return undefined;
         }
         // The stream was made anew: the old message is gone.
-        inWork.delete(seq);
+        remove(known);
       }
       if (message.redelivered && acknowledged.get(seq) === message.storedAtNanos) {
         message.ack();
@@ -136,16 +146,18 @@ export function createSettlements(deps: { clock: Clock; log: Log }): Settlements
         return undefined;
       }
       const work = createWork(message, occurrences);
-      inWork.set(seq, work);
+      add(work);
       return work;
     },
     postpone: (message, delayMs) => message.nak(delayMs),
     reject: (message) => message.term("malformed"),
     pending: () => inWork.size,
+    bytes: () => bytes,
     giveBack() {
       const given = inWork.size;
       for (const work of inWork.values()) work.message.nak();
       inWork.clear();
+      bytes = 0;
       return given;
     },
     async start() {

@@ -128,18 +128,20 @@ export function createConsumerLoop(
 
   const onDelivery = (error: Error | null, message: Msg) => {
     if (error) return;
-    const token = message.subject.slice(inbox.length);
     const code = message.headers?.code ?? 0;
-    if (code !== 0) return onStatus(token, code, message.headers?.description ?? "");
-    const pull = pulls.get(token);
-    if (pull) {
+    if (code !== 0) return onStatus(message.subject.slice(inbox.length), code, message.headers?.description ?? "");
+    // A delivery bears the subject that it was stored under, and does not say for which pull it is: the
+    // broker serves them in their order.
+    const [first] = pulls;
+    if (first) {
+      const [, pull] = first;
       pull.heardAtMs = clock.monotonicMs();
       pull.messages--;
       pull.bytes = Math.max(0, pull.bytes - message.data.length);
     }
     options.onMessage(new WorkMessage(broker.nc, message));
     // The broker says nothing of a pull that it has filled.
-    if (pull?.messages === 0) end(token);
+    if (first?.[1].messages === 0) end(first[0]);
     else ask();
   };
 

@@ -15,6 +15,7 @@ import { secondNotBefore } from "../../wire/job-schedule.ts";
 
 const defaultTimeoutSeconds = 30n;
 const defaultMaxAttempts = 2;
+const defaultExpireAfterSeconds = 86_400n;
 const defaultMinBackoffSeconds = 1n;
 const defaultMaxBackoffSeconds = 300n;
 const nanosPerSecond = 1_000_000_000n;
@@ -43,6 +44,7 @@ export function defineJob(given: Job): Job {
     overlapPolicy: given.overlapPolicy || OverlapPolicy.ALLOW,
     ...set("catchUp", given.catchUp),
     dstPolicy: given.dstPolicy || DstPolicy.ONCE,
+    expireAfter: given.expireAfter ?? seconds(defaultExpireAfterSeconds),
   });
 }
 

@@ -75,7 +75,9 @@ describe("a connection to a target", () => {
       random: systemRandom,
       admit: () => true,
       onEnd: (attempt, outcome) => ended.get(attempt)?.(outcome),
-      park: () => undefined,
+      move: () => undefined,
+      outlive: () => undefined,
+      isExpired: () => false,
       load: { utilisation: () => 0 },
       lookup: systemLookup(),
     });

@@ -1,0 +1,238 @@
+import { describe, expect, it } from "vitest";
+import type { LaneKind } from "../../wire/lane.ts";
+import { CallScheduler } from "./call-scheduler.ts";
+
+interface Item {
+  call: { jobId: string; origin: string };
+  second: number;
+  lane: LaneKind | undefined;
+  queuedAtMs: number;
+}
+
+const maxInFlight = 64;
+const width = { least: 2, base: 8, most: 32 };
+const lookEveryMs = 250;
+
+/** A scheduler under a clock of its own, and all that is in flight by origin. */
+function createRig(limits: ConstructorParameters<typeof CallScheduler>[0] = {}) {
+  const scheduler = new CallScheduler<Item>({ maxInFlight, width, ...limits });
+  const inFlight: Item[] = [];
+  const moved: { item: Item; kind: LaneKind }[] = [];
+  let nowMs = 0;
+  const itemOf = (origin: string, jobId: string, lane?: LaneKind): Item => ({
+    call: { jobId, origin },
+    second: 0,
+    lane,
+    queuedAtMs: 0,
+  });
+  const rig = {
+    scheduler,
+    moved,
+    inFlight,
+    of: (origin: string) => inFlight.filter(({ call }) => call.origin === origin),
+    /** Submits so many calls; those that are refused count as moved. */
+    submit(origin: string, count: number, options: { job?: string; lane?: LaneKind } = {}) {
+      for (let i = 0; i < count; i++) {
+        const item = itemOf(origin, options.job ?? `${origin}-${i}`, options.lane);
+        if (!scheduler.submit(item, nowMs)) moved.push({ item, kind: "all" });
+      }
+      rig.serve();
+    },
+    serve() {
+      for (let item = scheduler.next(nowMs); item; item = scheduler.next(nowMs)) inFlight.push(item);
+    },
+    end(item: Item | undefined, answered = true, slow = false) {
+      if (!item) throw new Error("nothing is in flight");
+      inFlight.splice(inFlight.indexOf(item), 1);
+      scheduler.ended(item, item.call.origin, { slow, answered });
+      rig.serve();
+    },
+    /** Has an origin answer one call. */
+    prove(origin: string) {
+      rig.submit(origin, 1);
+      rig.end(rig.of(origin)[0]);
+    },
+    /** Time passes. What is in flight stays there. */
+    pass(ms: number, saturated = false) {
+      for (const until = nowMs + ms; nowMs < until; nowMs += lookEveryMs) {
+        scheduler.look(nowMs, saturated, (item, kind) => moved.push({ item, kind }));
+        scheduler.check(nowMs, saturated);
+        rig.serve();
+      }
+    },
+  };
+  return rig;
+}
+
+describe("the call scheduler", () => {
+  it("never has more in flight than it may, whatever is asked of it", () => {
+    const rig = createRig();
+    for (let i = 0; i < 40; i++) rig.prove(`p${i}`);
+    for (let i = 0; i < 40; i++) rig.submit(`o${i}`, 20);
+    for (let i = 0; i < 40; i++) rig.submit(`p${i}`, 20);
+    rig.pass(60_000);
+    expect(rig.inFlight.length).toBeLessThanOrEqual(maxInFlight);
+    expect(rig.scheduler.inFlight()).toBe(rig.inFlight.length);
+  });
+
+  it("gives places to origins in turn", () => {
+    const rig = createRig({ maxInFlight: 16 });
+    for (const origin of ["a", "b"]) rig.prove(origin);
+    rig.submit("a", 50);
+    rig.submit("b", 50);
+    for (let i = 0; i < 20; i++) rig.end(rig.inFlight[0]);
+    expect(Math.abs(rig.of("a").length - rig.of("b").length)).toBeLessThanOrEqual(width.least);
+  });
+
+  it("keeps room for an origin that nobody knows while others never answer, as many as half of its places", () => {
+    const rig = createRig();
+    // Each cohort is found to hang, and another one comes.
+    for (let cohort = 0; cohort < 4; cohort++) {
+      for (let i = 0; i < maxInFlight / 8; i++) rig.submit(`hanging-${cohort}-${i}`, 30);
+      rig.pass(6_000);
+    }
+    rig.submit("new", 1);
+    rig.pass(250);
+    expect(rig.of("new")).toHaveLength(1);
+    rig.end(rig.of("new")[0]);
+    rig.submit("new", 20);
+    expect(rig.of("new").length).toBeGreaterThanOrEqual(width.least);
+  });
+
+  it("leaves origins that answer a quarter of all places, whatever hangs", () => {
+    const rig = createRig();
+    for (let i = 0; i < 200; i++) rig.submit(`hanging-${i}`, 5);
+    rig.pass(60_000);
+    expect(rig.inFlight.length).toBeLessThanOrEqual((maxInFlight * 7) / 8);
+    for (const origin of ["a", "b", "c", "d"]) rig.prove(origin);
+    for (const origin of ["a", "b", "c", "d"]) rig.submit(origin, 20);
+    expect(["a", "b", "c", "d"].every((origin) => rig.of(origin).length >= width.least)).toBe(true);
+  });
+
+  it("moves what waits for an origin that hangs, keeps a few calls on it, and gives it all its room once it answers", () => {
+    const rig = createRig();
+    rig.prove("a");
+    rig.submit("a", 30);
+    expect(rig.of("a")).toHaveLength(width.base);
+    rig.pass(6_000);
+    expect(rig.moved).toHaveLength(30 - width.base);
+    // Nothing more is taken into its queue from elsewhere.
+    rig.submit("a", 5);
+    expect(rig.moved).toHaveLength(35 - width.base);
+    rig.end(rig.of("a")[0]);
+    rig.submit("a", 5);
+    expect(rig.of("a")).toHaveLength(width.base);
+  });
+
+  it("tries an origin that hangs again and again, though all its calls still hang", () => {
+    const rig = createRig();
+    rig.submit("a", 4);
+    rig.pass(6_000);
+    const before = rig.of("a").length;
+    rig.submit("a", 4, { lane: "all" });
+    rig.pass(11_000);
+    expect(rig.of("a").length).toBeGreaterThan(before);
+    expect(rig.of("a").length).toBeLessThanOrEqual(before + 3);
+  });
+
+  it("takes an origin for hanging whose calls all run into their end, however short that is", () => {
+    const rig = createRig();
+    rig.prove("a");
+    for (let i = 0; i < 10; i++) {
+      rig.submit("a", 1);
+      rig.end(rig.of("a")[0], false);
+      rig.pass(250);
+    }
+    rig.submit("a", 10);
+    expect(rig.of("a").length).toBeLessThanOrEqual(width.least);
+  });
+
+  it("moves nothing that waits for an origin that answers while this process is what is slow", () => {
+    const rig = createRig();
+    rig.prove("a");
+    rig.submit("a", 30);
+    for (let i = 0; i < 40; i++) {
+      rig.pass(250, true);
+      const [item] = rig.of("a");
+      if (i % 2 === 0 && item) rig.end(item);
+    }
+    expect(rig.moved).toEqual([]);
+  });
+
+  it("moves what waits for three seconds for an origin that is too slow", () => {
+    const rig = createRig();
+    rig.prove("a");
+    rig.submit("a", 100);
+    for (let i = 0; i < 20; i++) {
+      rig.pass(250);
+      rig.end(rig.of("a")[0]);
+    }
+    expect(rig.moved.length).toBeGreaterThan(0);
+    expect(rig.moved.every(({ kind }) => kind === "all")).toBe(true);
+  });
+
+  it("lets what lies in a lane wait for as long as it takes, and takes turns between it and what is on time", () => {
+    const rig = createRig();
+    rig.prove("a");
+    rig.submit("a", 8);
+    rig.submit("a", 20, { lane: "all" });
+    rig.submit("a", 20);
+    const order: (LaneKind | undefined)[] = [];
+    for (let i = 0; i < 10; i++) {
+      rig.end(rig.of("a")[0]);
+      order.push(rig.of("a").at(-1)?.lane);
+    }
+    expect(order.filter((lane) => lane === "all").length).toBe(5);
+    rig.pass(30_000);
+    expect(rig.moved.every(({ item }) => item.lane === undefined)).toBe(true);
+  });
+
+  it("keeps half of an origin for the jobs that it answers at once, however many of others hang", () => {
+    const rig = createRig({ maxInFlight: 32 });
+    for (let i = 0; i < 50; i++) rig.prove("a");
+    // Known to be slow from their first calls.
+    for (let i = 0; i < 4; i++) {
+      rig.submit("a", 1, { job: `slow-${i}` });
+      const item = rig.of("a").at(-1);
+      if (item) rig.scheduler.foundSlow(item);
+    }
+    rig.submit("a", 40, { job: "slow-0" });
+    expect(rig.of("a")).toHaveLength(4);
+    rig.submit("a", 4);
+    expect(rig.of("a")).toHaveLength(8);
+    rig.pass(4_000);
+    const kinds = new Set(rig.moved.map(({ kind }) => kind));
+    expect(kinds).toEqual(new Set(["slow"]));
+  });
+
+  it("gives the whole origin to slow jobs where all are slow", () => {
+    const rig = createRig();
+    rig.prove("a");
+    for (let i = 0; i < 6; i++) {
+      rig.submit("a", 1, { job: `slow-${i}` });
+      const item = rig.of("a").at(-1);
+      if (item) rig.scheduler.foundSlow(item);
+    }
+    for (let i = 0; i < 4; i++) rig.end(rig.of("a")[0], true, true);
+    rig.submit("a", 20, { job: "slow-0" });
+    expect(rig.of("a").length).toBeGreaterThanOrEqual(width.base);
+  });
+
+  it("wants of a lane what its origin can take, and one to try a lane of an origin that nobody knows", () => {
+    const rig = createRig();
+    expect(rig.scheduler.wantedOfLane("a", "all")).toBe(1);
+    rig.prove("a");
+    expect(rig.scheduler.wantedOfLane("a", "all")).toBe(width.base * 2);
+    rig.submit("a", 8 + 5, { lane: "all" });
+    expect(rig.scheduler.wantedOfLane("a", "all")).toBe(width.base * 2 - 5);
+    rig.pass(6_000);
+    expect(rig.scheduler.wantedOfLane("a", "all")).toBe(0);
+  });
+
+  it("forgets origins that have nothing to do", () => {
+    const rig = createRig();
+    rig.prove("a");
+    rig.submit("b", 1);
+    expect(rig.scheduler.sweep(120_000, false)).toEqual(["a"]);
+  });
+});

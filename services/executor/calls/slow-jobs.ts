@@ -1,0 +1,109 @@
+import { Fifo } from "./fifo.ts";
+import type { Queueable } from "./origin.ts";
+
+interface SlowJob {
+  /** Calls of it that were found slow and are in flight. */
+  inFlight: number;
+  /** Whether one was found slow since the last forgetting. */
+  recent: boolean;
+}
+
+// Of one origin; a job that is not remembered is treated like all others.
+const mostJobs = 10_000;
+
+/**
+ * The jobs of one origin whose calls take long, though the origin answers others
+ * at once: on a host that many share, one of them must not take the places of all.
+ */
+export class SlowJobs<T extends Queueable> {
+  readonly #jobs = new Map<string, SlowJob>();
+  readonly #held = new Fifo<T>();
+  #heldOfLane = 0;
+  // Of the last calls; halved again and again.
+  #fastEnds = 0;
+  #slowEnds = 0;
+
+  has(jobId: string): boolean {
+    return this.#jobs.size > 0 && this.#jobs.has(jobId);
+  }
+
+  /** Whether the origin answers most of its calls at once. Where all are slow there is nobody to protect. */
+  areFew(): boolean {
+    return this.#jobs.size > 0 && this.#fastEnds > this.#slowEnds;
+  }
+
+  add(jobId: string): void {
+    const known = this.#jobs.get(jobId);
+    if (known) {
+      known.inFlight++;
+      known.recent = true;
+    } else if (this.#jobs.size < mostJobs) {
+      this.#jobs.set(jobId, { inFlight: 1, recent: true });
+    }
+  }
+
+  ended(jobId: string, wasSlow: boolean): void {
+    if (!wasSlow) {
+      this.#fastEnds++;
+      // It answers at once again.
+      if (this.#jobs.size > 0 && this.#jobs.get(jobId)?.inFlight === 0) this.#jobs.delete(jobId);
+      return;
+    }
+    this.#slowEnds++;
+    const job = this.#jobs.get(jobId);
+    if (job) job.inFlight = Math.max(0, job.inFlight - 1);
+  }
+
+  /** Called now and then: jobs that nothing was heard of since the last time are jobs like all others. */
+  forget(): void {
+    this.#fastEnds /= 2;
+    this.#slowEnds /= 2;
+    for (const [jobId, job] of this.#jobs) {
+      if (job.inFlight === 0 && !job.recent) this.#jobs.delete(jobId);
+      job.recent = false;
+    }
+  }
+
+  hold(item: T): void {
+    this.#held.push(item);
+    if (item.lane === "slow") this.#heldOfLane++;
+  }
+
+  held(): number {
+    return this.#held.length;
+  }
+
+  /** Of those, the ones that lie in the lane of slow jobs. */
+  heldOfLane(): number {
+    return this.#heldOfLane;
+  }
+
+  peek(): T | undefined {
+    return this.#held.peek();
+  }
+
+  release(): T | undefined {
+    const item = this.#held.shift();
+    if (item?.lane === "slow") this.#heldOfLane--;
+    return item;
+  }
+
+  /** Takes out what has waited since before an instant and does not lie in the lane of slow jobs. */
+  takeOverdue(queuedBeforeMs: number, limit: number): T[] {
+    const taken: T[] = [];
+    if (this.#held.length === this.#heldOfLane) return taken;
+    for (let left = this.#held.length; left > 0 && taken.length < limit; left--) {
+      const item = this.release();
+      if (!item) break;
+      if (item.lane !== "slow" && item.queuedAtMs < queuedBeforeMs) taken.push(item);
+      else this.hold(item);
+    }
+    return taken;
+  }
+
+  takeAll(): T[] {
+    const taken: T[] = [];
+    for (let item = this.release(); item; item = this.release()) taken.push(item);
+    return taken;
+  }
+}

@@ -1,0 +1,50 @@
+import type { WorkMessage } from "../../platform/jetstream/work-message.ts";
+import type { LaneKind } from "../../wire/lane.ts";
+import { Attempt } from "../calls/attempt.ts";
+import type { IntakeDeps } from "./intake.ts";
+import { createStoredAttempts } from "./stored-attempts.ts";
+
+/** Takes in what waited in a lane, or was left behind by an executor that died. */
+export interface LaneIntake {
+  /**
+   * Resolves when the attempts of the message wait for their target here, or are done with; with the
+   * origin of the first. `kindOf` tells which lane of a call's origin the message lies in.
+   */
+  take(message: WorkMessage, kindOf: (origin: string) => LaneKind | undefined): Promise<string | undefined>;
+  /** Takes in nothing more. */
+  stop(): void;
+}
+
+export function createLaneIntake(deps: IntakeDeps): LaneIntake {
+  const { caller, settlements } = deps;
+  const stored = createStoredAttempts(deps);
+  let stopped = false;
+  return {
+    async take(message, kindOf) {
+      if (stopped) {
+        settlements.postpone(message, 0);
+        return undefined;
+      }
+      if (message.redelivered) deps.metrics.redelivered();
+      const attempts = stored.decode(message);
+      const origin = attempts?.[0]?.call.origin;
+      if (!attempts || origin === undefined) {
+        settlements.reject(message);
+        return undefined;
+      }
+      const settlement = settlements.take(message, attempts.length);
+      if (!settlement) return origin;
+      const open = await stored.unrecorded(attempts, message, settlement);
+      // At a stop the message goes back as a whole.
+      if (stopped) return undefined;
+      for (const { entry, call } of open) {
+        const { executionId, second, attempt } = entry;
+        caller.submit(new Attempt(caller, call, executionId, second, attempt, settlement, kindOf(call.origin)));
+      }
+      return origin;
+    },
+    stop() {
+      stopped = true;
+    },
+  };
+}

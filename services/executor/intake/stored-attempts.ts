@@ -1,0 +1,78 @@
+import type { WorkMessage } from "../../platform/jetstream/work-message.ts";
+import { type RetryEntry, readRetryBatch } from "../../wire/retry-batch.ts";
+import type { Call } from "../calls/call.ts";
+import type { Settlement } from "../settling/settlements.ts";
+import { type IntakeDeps, idOf, readable } from "./intake.ts";
+
+/** An attempt as it lay in the broker, to be made now or later. */
+export interface StoredAttempt {
+  entry: RetryEntry;
+  call: Call;
+}
+
+/** Reads the attempts of a message of RETRY, LANES or RUNNING, and finds out which are still to be made. */
+export interface StoredAttempts {
+  /** Undefined when the message cannot be read; what can be is given. */
+  decode(message: WorkMessage): StoredAttempt[] | undefined;
+  /** Those that history has not recorded; the others are settled. */
+  unrecorded(
+    attempts: readonly StoredAttempt[],
+    message: WorkMessage,
+    settlement: Settlement,
+  ): Promise<readonly StoredAttempt[]>;
+}
+
+export function createStoredAttempts(
+  deps: Pick<IntakeDeps, "log" | "calls" | "states" | "lookup" | "history">,
+): StoredAttempts {
+  const { log, history } = deps;
+
+  const callOf = ({ entry, executionId, second }: RetryEntry): Call => {
+    const call = deps.calls.get(entry);
+    // The call makes the id of its result: history would be asked about one execution, and told of another.
+    if (executionId !== idOf(call, second)) throw new Error(`${executionId} is no execution of the call with it`);
+    return call;
+  };
+
+  /**
+   * Of first attempts always: the due message that they were moved from may have come again before it was
+   * acknowledged, and another made them meanwhile. Of later ones only when the message comes again.
+   */
+  const findMade = async (attempts: readonly StoredAttempt[], redelivered: boolean): Promise<ReadonlySet<string>> => {
+    const firsts = attempts.filter(({ entry }) => entry.attempt === 1).map(({ entry }) => entry.executionId);
+    const later = redelivered ? attempts.filter(({ entry }) => entry.attempt > 1) : [];
+    const [recorded, ...made] = await Promise.all([
+      firsts.length > 0 ? history.findRecorded(firsts) : new Set<string>(),
+      ...later.map(({ entry }) => history.hasAttempt(entry.executionId, entry.attempt)),
+    ]);
+    if (later.length === 0) return recorded;
+    return new Set([...recorded, ...later.filter((_, i) => made[i]).map(({ entry }) => entry.executionId)]);
+  };
+
+  return {
+    decode(message) {
+      try {
+        const batch = readRetryBatch(message.data);
+        for (const why of batch.refused) log.error({ event: "entry_malformed", sequence: message.seq, why });
+        return batch.entries.flatMap((entry) => {
+          const call = readable(log, message.seq, () => callOf(entry));
+          return call ? [{ entry, call }] : [];
+        });
+      } catch (error) {
+        log.error({ event: "batch_malformed", stream: message.stream, sequence: message.seq, err: error });
+        return undefined;
+      }
+    },
+    async unrecorded(attempts, message, settlement) {
+      const old = message.storedAtNanos / 1e6 < deps.states.completeSinceMs();
+      const [made] = await Promise.all([
+        findMade(attempts, message.redelivered),
+        old ? deps.lookup.learn(attempts.map(({ call }) => call.jobId)) : undefined,
+      ]);
+      if (made.size === 0) return attempts;
+      const open = attempts.filter(({ entry }) => !made.has(entry.executionId));
+      for (let i = open.length; i < attempts.length; i++) settlement.done();
+      return open;
+    },
+  };
+}

@@ -1,0 +1,75 @@
+import type { StreamInfo } from "nats";
+import type { Broker } from "../../platform/jetstream/broker.ts";
+import { type Clock, sleep } from "../../platform/process/clock.ts";
+import type { Startable } from "../../platform/process/lifecycle.ts";
+import type { Log } from "../../platform/process/log.ts";
+import { allowsAtomicBatches, streams } from "../../wire/streams.ts";
+import { lastTokenOfSubject } from "../../wire/subjects.ts";
+
+/** Where attempts wait, as the broker last told: messages by lane, and by run of an executor. */
+export interface Waiting {
+  lanes: ReadonlyMap<string, number>;
+  runs: ReadonlyMap<string, number>;
+}
+
+/** Asks the broker, once a second, which lanes have something in them, and who has calls on the wire for long. */
+export interface LaneDirectory extends Startable {
+  /** Whether LANES takes batches that are stored as one. */
+  atomic(): boolean;
+}
+
+const everyMs = 1_000;
+
+export function createLaneDirectory(
+  broker: Broker,
+  deps: { clock: Clock; log: Log; onWaiting: (waiting: Waiting) => void },
+): LaneDirectory {
+  const { clock, log } = deps;
+  const stopping = new AbortController();
+  let atomic = false;
+  let started = false;
+
+  const ask = async () => {
+    const options = { subjects_filter: ">" };
+    const [lanes, running] = await Promise.all([
+      broker.jsm.streams.info(streams.lanes, options),
+      broker.jsm.streams.info(streams.running, options),
+    ]);
+    atomic = allowsAtomicBatches(lanes.config);
+    if (!stopping.signal.aborted) deps.onWaiting({ lanes: bySubject(lanes), runs: bySubject(running) });
+  };
+
+  return {
+    atomic: () => atomic,
+    async start() {
+      if (started) return;
+      started = true;
+      void (async () => {
+        let failed = false;
+        while (!stopping.signal.aborted) {
+          if (broker.connected()) {
+            const error: unknown = await ask().then(
+              () => undefined,
+              (reason) => reason,
+            );
+            // Asked again in a second: said once.
+            if (error !== undefined && !failed) log.warn({ event: "lanes_not_listed", err: error });
+            failed = error !== undefined;
+          }
+          await sleep(clock, everyMs, stopping.signal);
+        }
+      })();
+    },
+    async stop() {
+      stopping.abort();
+    },
+  };
+}
+
+function bySubject({ state }: StreamInfo): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const [subject, messages] of Object.entries(state.subjects ?? {})) {
+    counts.set(lastTokenOfSubject(subject), messages);
+  }
+  return counts;
+}
