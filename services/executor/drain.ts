@@ -2,6 +2,7 @@ import { type Clock, sleep } from "../platform/process/clock.ts";
 import type { Log } from "../platform/process/log.ts";
 import type { HttpCaller } from "./calls/http-caller.ts";
 import type { LanePublisher } from "./lanes/lane-publisher.ts";
+import type { DeadLetters } from "./results/dead-letters.ts";
 import type { ResultPublisher } from "./results/result-publisher.ts";
 import type { RetryPublisher } from "./results/retry-publisher.ts";
 import type { Settlements } from "./settling/settlements.ts";
@@ -29,9 +30,9 @@ export async function drain(deps: {
   results: ResultPublisher;
   retries: RetryPublisher;
   lanes: LanePublisher;
-  deadPending: () => number;
+  dead: DeadLetters;
 }): Promise<void> {
-  const { clock, log, caller, results, retries, lanes } = deps;
+  const { clock, log, caller, results, retries, lanes, dead } = deps;
   const until = async (done: () => boolean, spanMs: number) => {
     const deadlineMs = clock.monotonicMs() + spanMs;
     while (!done() && clock.monotonicMs() < deadlineMs) await sleep(clock, pollMs);
@@ -44,7 +45,8 @@ export async function drain(deps: {
     retries.flush();
     results.flush();
     lanes.flush();
-    return retries.pending() + results.pending() + lanes.pending() + deps.deadPending() === 0;
+    dead.flush();
+    return retries.pending() + results.pending() + lanes.pending() + dead.pending() === 0;
   }, flushMs);
   let given = 0;
   for (const settlements of deps.settlements) given += settlements.giveBack();

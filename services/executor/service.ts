@@ -45,7 +45,7 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
   const broker = createBroker({ url: config.natsUrl, name: `carillon-executor-${config.executorId}` }, deps);
   const keeper = createStreamKeeper(broker, deps, { replicas: config.replicas });
   const publisher = createPublisher(broker, deps);
-  // Dead letters are one a message: they must not fill the window in front of the results.
+  // Dead letters must not fill the window in front of the results.
   const deadPublisher = createPublisher(broker, deps);
   const states = createJobStates(deps);
   const lookup = createJobLookup(broker, states, log);
@@ -78,6 +78,8 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
     atomic: () => directory.atomic(),
   });
 
+  const dead = createDeadLetters(deadPublisher, { ...deps, atomic: () => directory.atomic() });
+
   const metrics = createExecutorMetrics(registry, {
     inFlight: () => caller.inFlight(),
     waiting: () => caller.waiting(),
@@ -94,7 +96,7 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
     retries,
     lanes,
     running,
-    dead: createDeadLetters(deadPublisher, log),
+    dead,
     metrics,
   });
   const caller: HttpCaller = createHttpCaller({
@@ -151,7 +153,7 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
         results,
         retries,
         lanes,
-        deadPending: () => deadPublisher.pending(),
+        dead,
       }),
   };
   const dueLoop = createConsumerLoop(broker, deps, {
@@ -187,6 +189,7 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
     results,
     retries,
     lanes,
+    dead,
     running,
     // What this run leaves behind is others' business from its last word on.
     beats,

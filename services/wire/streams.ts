@@ -79,7 +79,7 @@ const definitions: readonly Definition[] = [
   // A work queue rather than a log: at 15,000 executions a second a log of one
   // day is 140 GB, and history is the one that keeps them.
   { name: streams.results, subjects: [subjectsOfStream.results], retention: RetentionPolicy.Workqueue },
-  { name: streams.dead, subjects: [subjectsOfStream.dead], max_age: nanos(weekMs) },
+  { name: streams.dead, subjects: [subjectsOfStream.dead], max_age: nanos(weekMs), allow_atomic: true },
   { name: streams.ticks, subjects: [subjectsOfStream.ticks], max_msgs_per_subject: ticksKept, allow_direct: true },
   // The shape of a NATS KV bucket, so that `nats kv` reads it.
   {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { jobNamed } from "../../test/support/job-ids.ts";
 import { streams } from "./streams.ts";
-import { jobIdOfSubject, lastMessageOf, subjects, subjectsOfStream } from "./subjects.ts";
+import { jobIdOfSubject, lastMessageOf, lastTokenOfSubject, subjects, subjectsOfStream } from "./subjects.ts";
 
 /** Whether a filter of NATS takes a subject in. */
 const takes = (filter: string, subject: string) => {
@@ -15,7 +15,9 @@ const published = {
   due: subjects.due(63),
   retry: subjects.retry(63),
   results: subjects.results,
-  dead: subjects.dead(63),
+  lanes: subjects.lane("a-b"),
+  running: subjects.running("run-1"),
+  dead: subjects.dead(63, jobNamed("a")),
   ticks: subjects.tick("t1"),
   claims: subjects.claim(63),
 };
@@ -27,7 +29,9 @@ describe("subjects", () => {
       due: "carillon.due.63",
       retry: "carillon.retry.63",
       results: "carillon.results.0",
-      dead: "carillon.dead.63",
+      lanes: "carillon.lanes.a-b",
+      running: "carillon.running.run-1",
+      dead: `carillon.dead.63.${jobNamed("a")}`,
       ticks: "carillon.ticks.t1",
       claims: "$KV.carillon_partitions.63",
     });
@@ -51,6 +55,7 @@ describe("subjects", () => {
 
   it("tell their job, and where their last message is asked for", () => {
     expect(jobIdOfSubject(published.jobs)).toBe(jobNamed("a"));
+    expect(lastTokenOfSubject(published.lanes)).toBe("a-b");
     expect(lastMessageOf(streams.jobs, published.jobs)).toBe(`$JS.API.DIRECT.GET.JOBS.${published.jobs}`);
   });
 });

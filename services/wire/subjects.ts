@@ -10,7 +10,7 @@ export const subjectsOfStream = {
   lanes: "carillon.lanes.*",
   running: "carillon.running.*",
   results: "carillon.results.*",
-  dead: "carillon.dead.*",
+  dead: "carillon.dead.*.*",
   ticks: "carillon.ticks.*",
   /** As a NATS KV bucket has it. */
   claims: `$KV.${claimsBucket}.>`,
@@ -30,7 +30,7 @@ export const subjects = {
   executorBeats: "carillon.executors.*",
   /** One lane: an executor's batches stay whole. */
   results: "carillon.results.0",
-  dead: (partition: number) => `carillon.dead.${partition}`,
+  dead: (partition: number, jobId: string) => `carillon.dead.${partition}.${jobId}`,
   tick: (ticker: string) => `carillon.ticks.${ticker}`,
   ticks: subjectsOfStream.ticks,
   claim: (partition: number) => `$KV.${claimsBucket}.${partition}`,

@@ -244,7 +244,9 @@ export async function startExecutorRig(options: { nats?: Nats; collectResults?: 
     async drained(): Promise<void> {
       for (;;) {
         const left = await Promise.all(
-          [streams.due, streams.retry, streams.lanes, streams.running].map(async (name) => (await broker.jsm.streams.info(name)).state.messages),
+          [streams.due, streams.retry, streams.lanes, streams.running].map(
+            async (name) => (await broker.jsm.streams.info(name)).state.messages,
+          ),
         );
         if (left.every((messages) => messages === 0)) return;
       }

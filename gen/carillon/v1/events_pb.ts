@@ -417,7 +417,7 @@ export const AttemptResultSchema: GenMessage<AttemptResult> = /*@__PURE__*/
   messageDesc(file_carillon_v1_events, 7);
 
 /**
- * DEAD, carillon.dead.<partition>: an execution that used up its attempts.
+ * DEAD, carillon.dead.<partition>.<job_id>: an execution that used up its attempts.
  *
  * @generated from message carillon.v1.DeadLetter
  */

@@ -1,6 +1,7 @@
 import type { LaneKind } from "../../wire/lane.ts";
 import { Fifo } from "./fifo.ts";
-import { Origin, type Queueable, type Standing, type Width } from "./origin.ts";
+import { Origin, type Standing, type Width } from "./origin.ts";
+import type { Queueable } from "./queueable.ts";
 
 export interface SchedulerLimits {
   /** Calls in flight at once, over all origins. */
@@ -13,7 +14,7 @@ export interface SchedulerLimits {
 // Against one fast target 32, 64 and 128 connections cost the same CPU a call, within the noise of the
 // measurement, and 512 more. A target that takes a second to answer needs as many as it gets calls a second.
 // The few at least let a target that answers go on while others hang.
-export const defaultLimits: SchedulerLimits = {
+const defaultLimits: SchedulerLimits = {
   maxInFlight: 4_096,
   width: { least: 8, base: 64, most: 1_024 },
   maxOrigins: 4_096,

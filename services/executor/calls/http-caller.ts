@@ -6,7 +6,7 @@ import type { LaneKind } from "../../wire/lane.ts";
 import type { Attempt, Caller } from "./attempt.ts";
 import { CallScheduler, type SchedulerLimits } from "./call-scheduler.ts";
 import { ConnectionPool } from "./connection-pool.ts";
-import { timeoutOf } from "./timeout.ts";
+import { timeoutOf, wasAnswered } from "./timeout.ts";
 import { createTraceIds } from "./trace-ids.ts";
 
 export interface HttpCaller extends Caller {
@@ -200,9 +200,4 @@ export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<Scheduler
       pool.close();
     },
   };
-}
-
-/** Whether somebody answered for the target, if only to refuse. What ends for want of an answer took its time. */
-function wasAnswered(outcome: Outcome): boolean {
-  return outcome.kind === "success" || (outcome.reason !== "TIMEOUT" && outcome.reason !== "DNS_ERROR");
 }

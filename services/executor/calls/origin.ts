@@ -1,16 +1,7 @@
 import type { LaneKind } from "../../wire/lane.ts";
 import { Fifo } from "./fifo.ts";
+import type { Queueable } from "./queueable.ts";
 import { SlowJobs } from "./slow-jobs.ts";
-
-/** What is asked of an item that waits for a place. */
-export interface Queueable {
-  readonly call: { readonly jobId: string; readonly origin: string };
-  readonly second: number;
-  /** The lane that its message lies in, where it may wait for as long as it takes; undefined when it lies in none. */
-  readonly lane: LaneKind | undefined;
-  /** When it began to wait; monotonic. */
-  queuedAtMs: number;
-}
 
 /** How many calls to one origin may be in flight at once. */
 export interface Width {

@@ -1,5 +1,5 @@
 import { Fifo } from "./fifo.ts";
-import type { Queueable } from "./origin.ts";
+import type { Queueable } from "./queueable.ts";
 
 interface SlowJob {
   /** Calls of it that were found slow and are in flight. */

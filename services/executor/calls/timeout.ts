@@ -1,8 +1,9 @@
 import { failure, type Outcome } from "../../domain/delivery/outcome.ts";
 import type { Attempt } from "./attempt.ts";
 
-export function isTimeout(outcome: Outcome): boolean {
-  return outcome.kind === "failure" && outcome.reason === "TIMEOUT";
+/** Whether somebody answered for the target, if only to refuse. What ends for want of an answer took its time. */
+export function wasAnswered(outcome: Outcome): boolean {
+  return outcome.kind === "success" || (outcome.reason !== "TIMEOUT" && outcome.reason !== "DNS_ERROR");
 }
 
 /** The outcome of an attempt whose deadline has passed. */

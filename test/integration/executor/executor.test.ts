@@ -88,7 +88,7 @@ describe("an executor", () => {
     expect([first?.attempt, again?.attempt]).toEqual([1, 2]);
     expect(again?.headers["idempotency-key"]).toBe(first?.headers["idempotency-key"]);
     const dead = await rig.broker.jsm.streams.getMessage(streams.dead, {
-      last_by_subj: subjects.dead(partitionOf(jobId)),
+      last_by_subj: subjects.dead(partitionOf(jobId), jobId),
     });
     expect(readDeadLetter(dead.data)).toMatchObject({ result: { attempt: 2, httpStatus: 500 } });
   });

@@ -57,8 +57,8 @@ describe("JetStream", () => {
   it("stores a repeated message id once", async () => {
     const publisher = createPublisher(broker, deps);
     await publisher.start();
-    const first = await publisher.publish(subjects.dead(0), bytes("a"), { messageId: "same" });
-    const second = await publisher.publish(subjects.dead(0), bytes("a"), { messageId: "same" });
+    const first = await publisher.publish(subjects.dead(0, "j"), bytes("a"), { messageId: "same" });
+    const second = await publisher.publish(subjects.dead(0, "j"), bytes("a"), { messageId: "same" });
     expect(first).toMatchObject({ kind: "stored", duplicate: false });
     expect(second).toMatchObject({ kind: "stored", duplicate: true });
     await publisher.stop();
@@ -199,7 +199,7 @@ describe("JetStream", () => {
     });
 
     it("go one by one to a stream that takes no batches", async () => {
-      const sequences = await publishAll(messages("single", 60, () => subjects.dead(7)));
+      const sequences = await publishAll(messages("single", 60, () => subjects.dead(7, "j")));
       expect(new Set(sequences).size).toBe(60);
       expect(sequences.every((sequence) => typeof sequence === "number")).toBe(true);
     });

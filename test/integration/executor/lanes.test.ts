@@ -1,0 +1,146 @@
+import { once } from "node:events";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { ExecutionStatus } from "../../../gen/carillon/v1/execution_pb.ts";
+import { executionIdOf } from "../../../services/domain/identity/execution-id.ts";
+import { streams } from "../../../services/wire/streams.ts";
+import { dueEntry, type ExecutorRig, nextSecond, startExecutorRig } from "../../support/executor-rig.ts";
+import { jobNamed, jobsNamed } from "../../support/job-ids.ts";
+import { eventually } from "../../support/rest.ts";
+import { startTarget, type Target } from "../../support/target.ts";
+
+describe("lanes", { timeout: 120_000 }, () => {
+  let rig: ExecutorRig;
+  let hanging: Target;
+  let quick: Target;
+
+  beforeEach(async () => {
+    hanging = await startTarget();
+    quick = await startTarget();
+    rig = await startExecutorRig();
+  });
+  afterEach(async () => {
+    await rig.stop();
+    await hanging.stop();
+    await quick.stop();
+  });
+
+  const messagesIn = async (stream: string) => (await rig.broker.jsm.streams.info(stream)).state.messages;
+  const empties = (stream: string) =>
+    eventually(
+      () => messagesIn(stream),
+      (messages) => messages === 0,
+    );
+  const fills = (stream: string) =>
+    eventually(
+      () => messagesIn(stream),
+      (messages) => messages > 0,
+    );
+  const timesCalled = (target: Target, jobId: string, second: number) =>
+    target.arrivals().filter(({ executionId }) => executionId === executionIdOf(jobId, second)).length;
+
+  it("let go of the due message of a call that takes long, and call it once", async () => {
+    await rig.startExecutor();
+    const answers = Promise.withResolvers<void>();
+    hanging.on("/", { after: answers.promise });
+    const second = nextSecond();
+    const jobId = jobNamed("long");
+    await rig.due(second, [dueEntry({ jobId, url: hanging.url("/") })]);
+    await hanging.until(() => hanging.arrivals().length === 1);
+    await empties(streams.due);
+    expect(await messagesIn(streams.running)).toBe(1);
+    expect(rig.results).toEqual([]);
+    answers.resolve();
+    expect(await rig.settled(jobId, second)).toMatchObject([{ attempt: 1, status: ExecutionStatus.SUCCESS }]);
+    await rig.drained();
+    expect(timesCalled(hanging, jobId, second)).toBe(1);
+  });
+
+  it("have the long calls of an executor that was killed made by another, and none of one that lives", async () => {
+    hanging.on("/", { hang: true });
+    const second = nextSecond();
+    const [lost = "", living = ""] = jobsNamed("l", 2);
+    const doomed = await rig.spawnExecutor();
+    await rig.due(second, [dueEntry({ jobId: lost, url: hanging.url("/") })]);
+    await hanging.until(() => hanging.arrivals().length === 1);
+    await empties(streams.due);
+    await rig.startExecutor();
+    doomed.kill("SIGSTOP");
+    // The other one gets it, since the first takes nothing any more.
+    await rig.due(second, [dueEntry({ jobId: living, url: hanging.url("/living") })]);
+    hanging.on("/living", { hang: true });
+    const exited = once(doomed, "exit");
+    doomed.kill("SIGKILL");
+    await exited;
+    hanging.on("/", {});
+    await rig.settled(lost, second);
+    expect(timesCalled(hanging, lost, second)).toBe(2);
+    expect(timesCalled(hanging, living, second)).toBeLessThanOrEqual(1);
+  });
+
+  it("have the long calls of an executor that stops made by others at once", async () => {
+    hanging.on("/", { hang: true });
+    const second = nextSecond();
+    const jobId = jobNamed("stop");
+    const first = await rig.startExecutor({ executorId: "first" });
+    await rig.due(second, [dueEntry({ jobId, url: hanging.url("/") })]);
+    await hanging.until(() => hanging.arrivals().length === 1);
+    await empties(streams.due);
+    await fills(streams.running);
+    await rig.startExecutor({ executorId: "second" });
+    hanging.on("/", {});
+    await first.stop();
+    await rig.settled(jobId, second);
+    await rig.drained();
+    expect(timesCalled(hanging, jobId, second)).toBe(2);
+  });
+
+  it("take what is due for a target that hangs out of the way at once, and drain oldest first when it answers", async () => {
+    await rig.startExecutor();
+    const answers = Promise.withResolvers<void>();
+    hanging.on("/", { after: answers.promise });
+    const second = nextSecond();
+    const entries = (jobs: readonly string[]) =>
+      jobs.map((jobId) => dueEntry({ jobId, url: hanging.url("/"), timeoutMs: 60_000 }));
+    await rig.due(second, entries(jobsNamed("h", 70)));
+    await hanging.until(() => hanging.arrivals().length > 0);
+    await fills(streams.lanes);
+    const moved = [jobsNamed("i", 50), jobsNamed("j", 50)];
+    for (const [i, jobs] of moved.entries()) await rig.due(second + 10 + i, entries(jobs));
+    const quicks = jobsNamed("q", 100);
+    const quickSecond = nextSecond();
+    await rig.due(
+      quickSecond,
+      quicks.map((jobId) => dueEntry({ jobId, url: quick.url("/") })),
+    );
+    for (const jobId of quicks) await rig.settled(jobId, quickSecond);
+    await empties(streams.due);
+    hanging.on("/", {});
+    answers.resolve();
+    for (const [i, jobs] of moved.entries()) {
+      for (const jobId of jobs) await rig.settled(jobId, second + 10 + i);
+    }
+    await rig.drained();
+    for (const [i, jobs] of moved.entries()) {
+      for (const jobId of jobs) expect(timesCalled(hanging, jobId, second + 10 + i)).toBe(1);
+    }
+  });
+
+  it("record what could not start within expire_after as expired, without a call", async () => {
+    await rig.startExecutor();
+    hanging.on("/", { hang: true });
+    const second = nextSecond();
+    const jobs = jobsNamed("e", 100);
+    await rig.due(
+      second,
+      jobs.map((jobId) => dueEntry({ jobId, url: hanging.url("/"), timeoutMs: 90_000, expireAfterS: 6 })),
+    );
+    await rig.until(
+      (results) => results.filter(({ status }) => status === ExecutionStatus.SKIPPED_EXPIRED).length > 20,
+    );
+    const expired = rig.results.filter(({ status }) => status === ExecutionStatus.SKIPPED_EXPIRED);
+    for (const { jobId, reason, attempt } of expired) {
+      expect({ reason, attempt }).toEqual({ reason: "EXPIRED", attempt: 0 });
+      expect(timesCalled(hanging, jobId, second)).toBe(0);
+    }
+  });
+});
