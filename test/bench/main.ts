@@ -1,5 +1,6 @@
 import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
+import { measureNeighbours, neighbours } from "./neighbours.ts";
 import { startRig } from "./rig.ts";
 import {
   type CreatesResult,
@@ -16,11 +17,18 @@ import {
  *
  *   npm run bench                       everything, about 6 minutes
  *   npm run bench -- --only lateness    one part: lateness, burst, creates, sustained (repeatable)
+ *   npm run bench -- --only neighbours  what bad neighbours take from others; not part of everything, about 15 minutes
+ *           --neighbour NAME            one of them (repeatable); --seconds N: how long each stays (60)
  *   npm run bench -- --json FILE        writes the JSON there as well
  */
-const parts = ["lateness", "burst", "creates", "sustained"] as const;
+const parts = ["lateness", "burst", "creates", "sustained", "neighbours"] as const;
 const { values } = parseArgs({
-  options: { only: { type: "string", multiple: true, default: [...parts] }, json: { type: "string" } },
+  options: {
+    only: { type: "string", multiple: true, default: parts.filter((part) => part !== "neighbours") },
+    neighbour: { type: "string", multiple: true, default: Object.keys(neighbours) },
+    seconds: { type: "string", default: "60" },
+    json: { type: "string" },
+  },
 });
 const unknown = values.only.filter((part) => !parts.some((known) => known === part));
 if (unknown.length > 0) {
@@ -35,6 +43,16 @@ const callers = 256;
 // Before it is measured: a registry that has just started compiles its hot path.
 const createWarmUpSeconds = 3;
 const farSchedule = "0 0 0 1 1 *";
+
+if (wants("neighbours")) {
+  const rows = await measureNeighbours(values.neighbour, Number(values.seconds), log);
+  console.table(rows.map(({ rssMb, ...row }) => row));
+  console.table(Object.fromEntries(rows.map(({ neighbour, rssMb }) => [neighbour, rssMb])));
+  const json = JSON.stringify(rows, null, 2);
+  console.log(json);
+  if (values.json) await writeFile(values.json, `${json}\n`);
+  process.exit(0);
+}
 
 const rig = await startRig();
 const results: Record<string, unknown> = { node: process.version };

@@ -1,6 +1,6 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { Client, credentials } from "@grpc/grpc-js";
 import {
   BatchCreateJobsRequestSchema,
@@ -18,8 +18,16 @@ import type { Report } from "./target-process.ts";
 
 /** The system under measure, its target and a client, each a process of its own but the client. */
 export interface Rig {
-  /** Creates jobs through BatchCreateJobs and answers with their ids. */
-  createJobs(count: number, schedule: string): Promise<string[]>;
+  /** Creates jobs through BatchCreateJobs and answers with their ids. `define` gives what differs from a plain call of the target. */
+  createJobs(
+    count: number,
+    schedule: string,
+    define?: (index: number) => MessageInitShape<typeof JobSchema>,
+  ): Promise<string[]>;
+  /** A URL of the target, under one of some thousand origins that it has. */
+  url(origin: number): string;
+  /** The running system. */
+  readonly system: System;
   /** Calls that are encoded once and whose answers are not decoded, so that the client takes little of the machine. Each answers how many jobs it created. */
   creates(schedule: string): { unary(): Promise<number>; batch(): Promise<number> };
   deleteJobs(jobIds: readonly string[]): Promise<void>;
@@ -35,29 +43,40 @@ export interface Rig {
 
 const jobService = "/carillon.v1.JobService/";
 const batchSize = 1_000;
+const batchBytes = 2_000_000;
 const deletesAtOnce = 64;
 const services = ["registry", "ticker", "executor", "history", "nats-server"] as const;
 
-export async function startRig(): Promise<Rig> {
+export async function startRig(env: Record<string, string> = {}): Promise<Rig> {
   const target = fork(new URL("./target-process.ts", import.meta.url), { stdio: "inherit" });
   const [{ port }] = (await once(target, "message")) as [{ port: number }];
-  const system = await startSystem({ env: { CARILLON_LOG_LEVEL: "warn" } }).catch((error) => {
+  const system = await startSystem({ env: { CARILLON_LOG_LEVEL: "warn", ...env } }).catch((error) => {
     target.kill();
     throw error;
   });
   const client = new Client(system.grpcAddr, credentials.createInsecure());
   const load = createGrpcLoad(system.grpcAddr);
-  const job = (schedule: string) =>
-    create(JobSchema, { schedule, apiEndpoint: `http://127.0.0.1:${port}/hook`, type: JobType.ATLEAST_ONCE });
+  const url = (origin: number) => loopbackUrl(origin, port);
+  const job = (schedule: string, fields: MessageInitShape<typeof JobSchema> = {}) =>
+    create(JobSchema, { schedule, apiEndpoint: url(0), type: JobType.ATLEAST_ONCE, ...fields });
   const gauge = async (sample: RegExp) => {
     const metrics = await (await fetch(`${system.httpUrl}/metrics`)).text();
     return Number(sample.exec(metrics)?.[1]);
   };
   return {
-    async createJobs(count, schedule) {
+    url,
+    system,
+    async createJobs(count, schedule, define = () => ({})) {
       const ids: string[] = [];
-      for (let done = 0; done < count; done += batchSize) {
-        const bytes = batchOf(job(schedule), Math.min(batchSize, count - done));
+      for (let done = 0; done < count; ) {
+        const jobs: Job[] = [];
+        let bytesSoFar = 0;
+        while (done < count && jobs.length < batchSize && bytesSoFar < batchBytes) {
+          const one = job(schedule, define(done++));
+          bytesSoFar += one.http?.body?.length ?? 0;
+          jobs.push(one);
+        }
+        const bytes = batchOf(jobs);
         const answer = fromBinary(BatchCreateJobsResponseSchema, await call(client, "BatchCreateJobs", bytes));
         ids.push(...answer.jobs.map(({ jobId }) => jobId));
       }
@@ -65,7 +84,7 @@ export async function startRig(): Promise<Rig> {
     },
     creates(schedule) {
       const one = toBinary(CreateJobRequestSchema, create(CreateJobRequestSchema, { job: job(schedule) }));
-      const many = batchOf(job(schedule), batchSize);
+      const many = batchOf(Array.from({ length: batchSize }, () => job(schedule)));
       return {
         unary: () => load.call(`${jobService}CreateJob`, one).then(() => 1),
         batch: () => load.call(`${jobService}BatchCreateJobs`, many).then(() => batchSize),
@@ -108,8 +127,13 @@ async function stop(system: System, client: Client, target: ChildProcess): Promi
   await once(target, "exit");
 }
 
-function batchOf(job: Job, count: number): Uint8Array {
-  const requests = Array.from({ length: count }, () => create(CreateJobRequestSchema, { job }));
+/** Each loopback address is an origin of its own, and one listener has them all. */
+export function loopbackUrl(origin: number, port: number): string {
+  return `http://127.0.${Math.floor(origin / 250)}.${(origin % 250) + 1}:${port}/hook`;
+}
+
+function batchOf(jobs: readonly Job[]): Uint8Array {
+  const requests = jobs.map((job) => create(CreateJobRequestSchema, { job }));
   return toBinary(BatchCreateJobsRequestSchema, create(BatchCreateJobsRequestSchema, { requests }));
 }
 

@@ -95,7 +95,8 @@ process.on("message", (message: { reset?: boolean; report?: number; to?: number 
 });
 process.on("disconnect", () => process.exit(0));
 
-const server = createServer(serve).listen(0, "127.0.0.1", 1024, () => {
+// All loopback addresses: each is an origin of its own.
+const server = createServer(serve).listen(0, "0.0.0.0", 1024, () => {
   const address = server.address();
   process.send?.({ port: typeof address === "object" && address ? address.port : 0 });
 });
