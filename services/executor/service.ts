@@ -44,15 +44,20 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
   const { clock, log } = deps;
   const broker = createBroker({ url: config.natsUrl, name: `carillon-executor-${config.executorId}` }, deps);
   const keeper = createStreamKeeper(broker, deps, { replicas: config.replicas });
-  const publisher = createPublisher(broker, deps);
-  // Dead letters must not fill the window in front of the results.
-  const deadPublisher = createPublisher(broker, deps);
+  // One for each stream: what a full one keeps waiting must not stand in the window in front of the others.
+  const publishers = {
+    results: createPublisher(broker, deps),
+    retries: createPublisher(broker, deps),
+    lanes: createPublisher(broker, deps),
+    running: createPublisher(broker, deps),
+    dead: createPublisher(broker, deps),
+  };
   const states = createJobStates(deps);
   const lookup = createJobLookup(broker, states, log);
   /** This start of this executor, also as a token of subjects. */
   const run = `${config.executorId.replaceAll(/[^\w-]/g, "_")}-${clock.nowMs().toString(36)}`;
-  const results = createResultPublisher(publisher, deps, run);
-  const retries = createRetryPublisher(publisher, deps);
+  const results = createResultPublisher(publishers.results, deps, run);
+  const retries = createRetryPublisher(publishers.retries, deps);
   const history = createHistoryLookup(
     {
       address: config.historyAddress,
@@ -70,15 +75,15 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
   const sum = (read: (one: Settlements) => number) => settlements.reduce((total, one) => total + read(one), 0);
 
   const beats = createExecutorBeats(broker, deps, run);
-  const running = createRunningRecords(broker, publisher, deps, run);
+  const running = createRunningRecords(broker, publishers.running, deps, run);
   const directory = createLaneDirectory(broker, { ...deps, onWaiting: (waiting) => reader.update(waiting) });
-  const lanes = createLanePublisher(publisher, {
+  const lanes = createLanePublisher(publishers.lanes, {
     ...deps,
     onMoved: (lane) => reader.moved(lane),
     atomic: () => directory.atomic(),
   });
 
-  const dead = createDeadLetters(deadPublisher, { ...deps, atomic: () => directory.atomic() });
+  const dead = createDeadLetters(publishers.dead, { ...deps, atomic: () => directory.atomic() });
 
   const metrics = createExecutorMetrics(registry, {
     inFlight: () => caller.inFlight(),
@@ -98,6 +103,7 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
     running,
     dead,
     metrics,
+    mayFill: directory.mayFill,
   });
   const caller: HttpCaller = createHttpCaller({
     ...deps,
@@ -180,8 +186,7 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
     ops,
     broker,
     keeper,
-    publisher,
-    deadPublisher,
+    ...Object.values(publishers),
     history,
     changes,
     // Stopped before what their acknowledgements need, after what makes results.

@@ -89,7 +89,8 @@ export type Execution = Message<"carillon.v1.Execution"> & {
   /**
    * Why it did not succeed, for programs; empty on success. One of
    * HTTP_STATUS, TIMEOUT, CONNECTION_REFUSED, CONNECTION_RESET, DNS_ERROR,
-   * TLS_ERROR, NETWORK_ERROR, JOB_PAUSED, JOB_DELETED, JOB_CHANGED.
+   * TLS_ERROR, NETWORK_ERROR, JOB_PAUSED, JOB_DELETED, JOB_CHANGED, EXPIRED,
+   * BACKLOG_FULL.
    *
    * @generated from field: string reason = 10;
    */
@@ -382,7 +383,8 @@ export const ExecutionStatus = {
   SKIPPED_PAUSED: 5,
 
   /**
-   * It could not be started in time.
+   * It could not be started within expire_after, or more waited for its target
+   * than there is room for.
    *
    * @generated from enum value: EXECUTION_STATUS_SKIPPED_EXPIRED = 6;
    */

@@ -3,6 +3,7 @@ import type { Broker } from "../../platform/jetstream/broker.ts";
 import { type Clock, sleep } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
+import { type LaneKind, laneOf } from "../../wire/lane.ts";
 import { allowsAtomicBatches, streams } from "../../wire/streams.ts";
 import { lastTokenOfSubject } from "../../wire/subjects.ts";
 
@@ -16,9 +17,15 @@ export interface Waiting {
 export interface LaneDirectory extends Startable {
   /** Whether LANES takes batches that are stored as one. */
   atomic(): boolean;
+  /**
+   * Whether more may be put into a lane. Once LANES is four fifths full not into those that have
+   * more than their share of it: what their targets leave waiting must not take the room of others.
+   */
+  mayFill(origin: string, kind: LaneKind): boolean;
 }
 
 const everyMs = 1_000;
+const nearlyFull = 0.8;
 
 export function createLaneDirectory(
   broker: Broker,
@@ -28,6 +35,8 @@ export function createLaneDirectory(
   const stopping = new AbortController();
   let atomic = false;
   let started = false;
+  /** Lanes that have more than their share of a stream that is nearly full. */
+  let crowded: ReadonlySet<string> = new Set();
 
   const ask = async () => {
     const options = { subjects_filter: ">" };
@@ -36,11 +45,15 @@ export function createLaneDirectory(
       broker.jsm.streams.info(streams.running, options),
     ]);
     atomic = allowsAtomicBatches(lanes.config);
-    if (!stopping.signal.aborted) deps.onWaiting({ lanes: bySubject(lanes), runs: bySubject(running) });
+    const messages = bySubject(lanes);
+    const isNearlyFull = lanes.config.max_bytes > 0 && lanes.state.bytes > lanes.config.max_bytes * nearlyFull;
+    crowded = isNearlyFull ? crowdedOf(messages) : new Set();
+    if (!stopping.signal.aborted) deps.onWaiting({ lanes: messages, runs: bySubject(running) });
   };
 
   return {
     atomic: () => atomic,
+    mayFill: (origin, kind) => crowded.size === 0 || !crowded.has(laneOf(origin, kind)),
     async start() {
       if (started) return;
       started = true;
@@ -72,4 +85,11 @@ function bySubject({ state }: StreamInfo): Map<string, number> {
     counts.set(lastTokenOfSubject(subject), messages);
   }
   return counts;
+}
+
+function crowdedOf(messages: ReadonlyMap<string, number>): Set<string> {
+  let sum = 0;
+  for (const count of messages.values()) sum += count;
+  const share = sum / Math.max(messages.size, 1);
+  return new Set([...messages].filter(([, count]) => count >= share).map(([lane]) => lane));
 }

@@ -32,6 +32,7 @@ const skipMessages: Readonly<Record<SkipReason, string>> = {
   JOB_DELETED: "the job was deleted before it started",
   JOB_CHANGED: "the schedule was changed before it started",
   EXPIRED: "it could not start within expire_after of its second",
+  BACKLOG_FULL: "more waits for its target already than there is room for",
 };
 
 const skipStatuses: Readonly<Record<SkipReason, ExecutionStatus>> = {
@@ -39,6 +40,7 @@ const skipStatuses: Readonly<Record<SkipReason, ExecutionStatus>> = {
   JOB_DELETED: ExecutionStatus.SKIPPED_PAUSED,
   JOB_CHANGED: ExecutionStatus.SKIPPED_SUPERSEDED,
   EXPIRED: ExecutionStatus.SKIPPED_EXPIRED,
+  BACKLOG_FULL: ExecutionStatus.SKIPPED_EXPIRED,
 };
 
 export function createAttemptRules(deps: {
@@ -51,6 +53,8 @@ export function createAttemptRules(deps: {
   running: RunningRecords;
   dead: DeadLetters;
   metrics: ExecutorMetrics;
+  /** Whether there is room in a lane. */
+  mayFill: (origin: string, kind: LaneKind) => boolean;
 }): AttemptRules {
   const { clock, states, results, retries, metrics } = deps;
 
@@ -114,6 +118,7 @@ export function createAttemptRules(deps: {
       return false;
     },
     move(attempt, kind) {
+      if (!deps.mayFill(attempt.call.origin, kind)) return skip(attempt, "BACKLOG_FULL");
       metrics.moved();
       deps.lanes.add(attempt, kind, (stored) => {
         if (stored) attempt.settlement.done();
