@@ -37,7 +37,7 @@ const bufferedMessages = 500;
 export function createExecutor(config: ExecutorConfig, { metrics: registry, ...deps }: ServiceDeps): Service {
   const { clock, log } = deps;
   const broker = createBroker({ url: config.natsUrl, name: `carillon-executor-${config.executorId}` }, deps);
-  const keeper = createStreamKeeper(broker, deps, { replicas: config.replicas });
+  const keeper = createStreamKeeper(broker, deps, config);
   const publisher = createPublisher(broker, deps);
   // Dead letters are one a message: they must not fill the window in front of the results.
   const deadPublisher = createPublisher(broker, deps);

@@ -33,7 +33,7 @@ export function createRegistry(config: RegistryConfig, deps: ServiceDeps): Regis
   const { clock, random, log, metrics } = deps;
   const store = createSqliteRegistryStore({ dataDir: config.dataDir });
   const broker = createBroker({ url: config.natsUrl, name: "carillon-registry" }, deps);
-  const keeper = createStreamKeeper(broker, { clock, log }, { replicas: config.replicas });
+  const keeper = createStreamKeeper(broker, { clock, log }, config);
   const publisher = createPublisher(broker, { clock, log });
   const wait = createPublicationWait({ clock, publishing: () => link.up() });
   const relay = createRelay(store, publisher, wait, { clock, log });

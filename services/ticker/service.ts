@@ -30,7 +30,7 @@ const readyAheadMs = 5_000;
 export function createTicker(config: TickerConfig, deps: ServiceDeps): Service {
   const { clock, log } = deps;
   const broker = createBroker({ url: config.natsUrl, name: `carillon-ticker-${config.tickerId}` }, deps);
-  const keeper = createStreamKeeper(broker, deps, { replicas: config.replicas });
+  const keeper = createStreamKeeper(broker, deps, config);
   const duePublisher = createPublisher(broker, deps, { window: defaultTickerSettings.maxOutstanding });
   const controlPublisher = createPublisher(broker, deps, { window: controlWindow, ackTimeoutMs: controlAckTimeoutMs });
   const limits = { entries: maxBatchEntries, bytes: maxBatchBytes };

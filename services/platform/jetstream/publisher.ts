@@ -76,10 +76,13 @@ interface AckBody {
 const defaultWindow = 512;
 const defaultAckTimeoutMs = 5_000;
 const resendCheckMs = 250;
+// A stream that is full refuses whatever is sent to it, again and again: that is said once in a while.
+const deferredLogMs = 10_000;
 // What the broker cannot take now and may take later, beside what it marks so itself (`passingStatuses`).
 // All other codes of nats-server's errors.json say something about the message or the stream's definition.
 const passingCodes: ReadonlySet<number> = new Set([
   10_002, // The account's storage is full: consumers empty it, or an operator makes room.
+  10_077, // The stream is full: its consumers empty it. Or its store fails, until the disk has room.
   10_009, // No leader yet.
   10_028, // No memory.
   10_047, // No disk.
@@ -110,6 +113,8 @@ export function createPublisher(
   let cancelCheck: (() => void) | undefined;
   let endReconnect: (() => void) | undefined;
   let stopped = false;
+  let deferred = 0;
+  let deferredToldMs = Number.NEGATIVE_INFINITY;
 
   const writeOne = (subject: string, payload: Uint8Array, options: PublishOptions, reply: string) => {
     const { messageId, ttlSeconds, expectLastSubjectSequence } = options;
@@ -196,12 +201,19 @@ export function createPublisher(
     }
     const code = body.error.err_code ?? body.error.code;
     if (passingCodes.has(code) || passingStatuses.has(body.error.code)) {
-      const { description } = body.error;
-      if (code !== duplicateInProcess)
-        log.warn({ event: "publish_deferred", subject: message.subject, code, description });
+      if (code !== duplicateInProcess) tellDeferred(message.subject, code, body.error.description);
       return;
     }
     answered(message, { kind: "refused", code, description: body.error.description });
+  };
+
+  const tellDeferred = (subject: string, code: number, description: string) => {
+    deferred++;
+    const nowMs = clock.monotonicMs();
+    if (nowMs - deferredToldMs < deferredLogMs) return;
+    log.warn({ event: "publish_deferred", subject, code, description, times: deferred });
+    deferred = 0;
+    deferredToldMs = nowMs;
   };
 
   const resendAll = (olderThanMs: number) => {
