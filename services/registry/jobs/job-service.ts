@@ -27,8 +27,10 @@ export function createJobService(deps: {
   clock: Clock;
   random: Random;
   afterPublication: AfterPublication;
+  /** Why nothing fires at this moment, in words; undefined when all is well. What is stored meanwhile waits, and is not lost. */
+  whyNotFiring: () => string | undefined;
 }): ServiceHandlers<typeof JobService> {
-  const { store, clock, random, afterPublication } = deps;
+  const { store, clock, random, afterPublication, whyNotFiring } = deps;
   const nextJobId = createJobIds({ nowMs: clock.nowMs, random });
   const creation = createJobCreation({ store, clock, nextJobId });
   const changes = createJobChanges({ store, clock, afterPublication });
@@ -49,10 +51,15 @@ export function createJobService(deps: {
     });
   };
 
+  const warned = <T extends { warning?: string | undefined }>(answer: T): T => {
+    const warning = whyNotFiring();
+    return warning === undefined ? answer : { ...answer, warning };
+  };
+
   return {
-    createJob: (request) => written(creation.one(request)),
+    createJob: async (request) => warned(await written(creation.one(request))),
     async batchCreateJobs({ requests }) {
-      return create(BatchCreateJobsResponseSchema, { jobs: await written(creation.batch(requests)) });
+      return warned(create(BatchCreateJobsResponseSchema, { jobs: await written(creation.batch(requests)) }));
     },
     async getJob({ jobId }) {
       const row = await store.findJob(jobId);
@@ -67,7 +74,7 @@ export function createJobService(deps: {
     },
     pauseJob: ({ jobId }) => written(changes.pause(jobId)),
     resumeJob: ({ jobId }) => written(changes.resume(jobId)),
-    runJob: (request) => written(run(request)),
+    runJob: async (request) => warned(await written(run(request))),
     backfillJob() {
       throw rpcNotImplemented("BackfillJob");
     },
