@@ -43,7 +43,7 @@ const laneBytes = 128 * 1024 * 1024;
 export function createExecutor(config: ExecutorConfig, { metrics: registry, ...deps }: ServiceDeps): Service {
   const { clock, log } = deps;
   const broker = createBroker({ url: config.natsUrl, name: `carillon-executor-${config.executorId}` }, deps);
-  const keeper = createStreamKeeper(broker, deps, { replicas: config.replicas });
+  const keeper = createStreamKeeper(broker, deps, config);
   // One for each stream: what a full one keeps waiting must not stand in the window in front of the others.
   const publishers = {
     results: createPublisher(broker, deps),

@@ -48,7 +48,7 @@ export function createHistory(config: HistoryConfig, deps: ServiceDeps): Service
     },
   );
   const broker = createBroker({ url: config.natsUrl, name: "carillon-history" }, deps);
-  const keeper = createStreamKeeper(broker, deps, { replicas: config.replicas });
+  const keeper = createStreamKeeper(broker, deps, config);
   const recorder = createRecorder({ broker, store, metrics, clock, log, onEnded: watchers.announce });
   let recording = false;
   const ops = createOpsServer({

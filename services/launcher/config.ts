@@ -1,5 +1,11 @@
 import { resolve } from "node:path";
-import { readDataDir, readFrontDoor, readInternalToken, readReplicas } from "../platform/process/common-settings.ts";
+import {
+  readBrokerMaxBytes,
+  readDataDir,
+  readFrontDoor,
+  readInternalToken,
+  readReplicas,
+} from "../platform/process/common-settings.ts";
 import {
   type Address,
   type Environment,
@@ -23,6 +29,8 @@ export interface LauncherConfig {
   external: ReadonlySet<ServiceName>;
   /** A broker that runs already; without one the launcher starts its own. */
   natsUrl: string | undefined;
+  /** What all streams together may take; undefined: what the disk can give. */
+  brokerMaxBytes: number | undefined;
   /** Where to look for nats-server. */
   searchPath: string;
   /** What each child inherits. */
@@ -54,6 +62,7 @@ export function readLauncherConfig(env: Environment, cwd: string): LauncherConfi
     pinned: { ...(ticker && { ticker }), ...(executor && { executor }), ...(history && { history }) },
     external: new Set(serviceNames.filter((name) => external.includes(name))),
     natsUrl: read.natsUrl(),
+    brokerMaxBytes: readBrokerMaxBytes(read),
     searchPath: env.PATH ?? "",
     inherited: env,
     guarded,

@@ -2,8 +2,9 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pino } from "pino";
 import { type Clock, systemSecret } from "../platform/process/clock.ts";
-import { type Address, type Environment, parseNatsUrl } from "../platform/process/environment.ts";
+import { type Address, type Environment, formatAddress, parseNatsUrl } from "../platform/process/environment.ts";
 import { exitCodes } from "../platform/process/exit-codes.ts";
+import type { Startable } from "../platform/process/lifecycle.ts";
 import type { Log } from "../platform/process/log.ts";
 import { type AddressPlan, planAddresses } from "./children/addresses.ts";
 import { type Child, type ChildSpec, createChild } from "./children/child.ts";
@@ -21,8 +22,10 @@ import {
 } from "./children/services.ts";
 import type { LauncherConfig } from "./config.ts";
 import { type DataDir, openDataDir } from "./data-dir.ts";
+import { createBrokerCare } from "./nats/broker-care.ts";
 import { isNatsWarning, natsConfig, natsReady } from "./nats/nats-server.ts";
 import { findNatsServer } from "./nats/nats-server-binary.ts";
+import { storeRoom } from "./nats/store-room.ts";
 import { stopInOrder } from "./stop-in-order.ts";
 
 export interface LauncherDeps {
@@ -66,7 +69,17 @@ export function createLauncher(config: LauncherConfig, deps: LauncherDeps): Laun
   const children = new Map<string, Child>();
   let dataDir: DataDir | undefined;
   let plan: AddressPlan | undefined;
+  let care: Startable | undefined;
   let stopping: Promise<boolean> | undefined;
+
+  const notePid = (data: DataDir, name: string, pid: number) => {
+    try {
+      data.writePid(name, pid);
+    } catch (error) {
+      // On a full disk. It is there for the next start, and must not end this one.
+      log.warn({ event: "pid_not_noted", child: name, pid, err: error });
+    }
+  };
 
   /** Starts a child; resolves true when `ready` does, false on stop. Rejects when it keeps dying before. */
   const launch = async (data: DataDir, spec: ChildSpec, ready: (signal: AbortSignal) => Promise<unknown>) => {
@@ -78,7 +91,7 @@ export function createLauncher(config: LauncherConfig, deps: LauncherDeps): Laun
       log,
       write: deps.write,
       prefix: prefixOf(spec.name),
-      onSpawn: (pid) => data.writePid(spec.name, pid),
+      onSpawn: (pid) => notePid(data, spec.name, pid),
       onGone: () => data.removePid(spec.name),
       onDeath: (deaths) => {
         if (deaths >= mostTries) hopeless.abort();
@@ -120,15 +133,22 @@ export function createLauncher(config: LauncherConfig, deps: LauncherDeps): Laun
     found.abort();
   };
 
-  const startNats = async (data: DataDir, { nats }: AddressPlan) => {
-    if (!nats) return waitForBrokers();
+  /** Resolves with what its streams may take, where a broker is started here. */
+  const startNats = async (data: DataDir, { nats }: AddressPlan): Promise<number | undefined> => {
+    if (!nats) {
+      await waitForBrokers();
+      return undefined;
+    }
     const binary = await findNatsServer({
       searchPath: `${config.searchPath}:${sharedBinDir}`,
       binDir: data.binDir,
       say: (line) => deps.write(`${line}\n`),
     });
     await mkdir(data.natsStoreDir, { recursive: true });
-    await writeFile(data.natsConfigFile, natsConfig({ ...nats, storeDir: data.natsStoreDir, sync: "always" }));
+    const storeDir = data.natsStoreDir;
+    const { streamsBytes, serverBytes } = await storeRoom(storeDir, config.brokerMaxBytes);
+    const settings = natsConfig({ ...nats, storeDir, sync: "always", maxStoreBytes: serverBytes });
+    await writeFile(data.natsConfigFile, settings);
     const spec: ChildSpec = {
       name: "nats-server",
       command: binary,
@@ -140,14 +160,19 @@ export function createLauncher(config: LauncherConfig, deps: LauncherDeps): Laun
       ...(log.isLevelEnabled("debug") ? {} : { keepLine: isNatsWarning }),
     };
     await launch(data, spec, (signal) => natsReady(nats.host, nats.port, clock, signal));
+    if (aborted.signal.aborted) return streamsBytes;
+    const healthUrl = `http://${formatAddress({ host: nats.host, port: nats.monitorPort })}/healthz`;
+    care = createBrokerCare({ storeDir, healthUrl, restart: () => children.get(spec.name)?.restart() }, { clock, log });
+    await care.start();
+    return streamsBytes;
   };
 
-  const startServices = (data: DataDir, { addresses }: AddressPlan) => {
+  const startServices = (data: DataDir, { addresses }: AddressPlan, brokerMaxBytes: number | undefined) => {
     // Where the front door is locked, history's own port must not stand open beside it.
     const internalToken = config.needsInternalToken ? systemSecret(internalTokenBytes) : undefined;
     return Promise.all(
       serviceNames.map((name) => {
-        const env = serviceEnvironment(name, config.inherited, data.path, addresses, internalToken);
+        const env = serviceEnvironment(name, config.inherited, data.path, addresses, { internalToken, brokerMaxBytes });
         if (config.external.has(name)) return waitForExternal(name, env, addresses.ops[name]);
         const spec: ChildSpec = {
           name,
@@ -169,14 +194,15 @@ export function createLauncher(config: LauncherConfig, deps: LauncherDeps): Laun
     data.writePid("launcher", process.pid);
     await endLeftovers(data, clock, log);
     plan = await planAddresses(config);
-    await startNats(data, plan);
-    await startServices(data, plan);
+    const brokerMaxBytes = await startNats(data, plan);
+    await startServices(data, plan, brokerMaxBytes);
     if (!aborted.signal.aborted) data.writeAddresses(plan.addresses);
     return plan.addresses;
   };
 
   const end = async (): Promise<boolean> => {
     aborted.abort();
+    await care?.stop();
     const steps = [...stopOrder, "nats-server" as const].flatMap((name) => {
       const child = children.get(name);
       return child ? [{ child, untilMs: stopUntilMs[name] }] : [];

@@ -13,11 +13,14 @@ import { createStreamKeeper } from "../wire/stream-keeper.ts";
 import type { RegistryConfig } from "./config.ts";
 import { createApiDocs } from "./front-door/api-docs.ts";
 import { createExecutionProxy } from "./front-door/execution-proxy.ts";
+import { firingConditions, reasonNotToFire } from "./front-door/firing-conditions.ts";
+import { historyAnswers } from "./front-door/history-answers.ts";
 import { createMergedMetrics } from "./front-door/merged-metrics.ts";
+import { createSystemWatch } from "./front-door/system-watch.ts";
 import { createJobService } from "./jobs/job-service.ts";
 import { createRequestSweeper } from "./jobs/request-sweeper.ts";
 import { createRegistryMetrics } from "./registry-metrics.ts";
-import { createBrokerLink } from "./relay/broker-link.ts";
+import { createBrokerLink, type StreamFill } from "./relay/broker-link.ts";
 import { createPublicationWait } from "./relay/publication-wait.ts";
 import { createRelay } from "./relay/relay.ts";
 import { createSqliteRegistryStore } from "./store/sqlite/sqlite-registry-store.ts";
@@ -33,15 +36,25 @@ export function createRegistry(config: RegistryConfig, deps: ServiceDeps): Regis
   const { clock, random, log, metrics } = deps;
   const store = createSqliteRegistryStore({ dataDir: config.dataDir });
   const broker = createBroker({ url: config.natsUrl, name: "carillon-registry" }, deps);
-  const keeper = createStreamKeeper(broker, { clock, log }, { replicas: config.replicas });
+  const keeper = createStreamKeeper(broker, { clock, log }, config);
   const publisher = createPublisher(broker, { clock, log });
   const wait = createPublicationWait({ clock, publishing: () => link.up() });
   const relay = createRelay(store, publisher, wait, { clock, log });
-  const link = createBrokerLink(
+  const gauges = createRegistryMetrics(metrics, store);
+  const watch = createSystemWatch({
     broker,
-    { keeper, publisher, relay, onBacklog: createRegistryMetrics(metrics, store).setBacklog },
-    { clock, log },
-  );
+    dataDir: config.dataDir,
+    askHistory: () => historyAnswers(history),
+    clock,
+    log,
+  });
+  const onStream = (stream: StreamFill) => {
+    gauges.setBacklog(stream.name, stream.messages);
+    watch.noteStream(stream);
+  };
+  const link = createBrokerLink(broker, { keeper, publisher, relay, onStream, watch }, { clock, log });
+  const seen = () => ({ ...watch.seen(), linked: link.up(), relayStuckForMs: relay.stuckForMs() });
+  const conditions = () => firingConditions(seen());
   const history = createGrpcClient(
     ExecutionService,
     { address: config.historyAddress, ...(config.internalToken !== undefined && { token: config.internalToken }) },
@@ -52,24 +65,39 @@ export function createRegistry(config: RegistryConfig, deps: ServiceDeps): Regis
   const services = [
     bindService(
       JobService,
-      createJobService({ store, clock, random, afterPublication: wait.afterPublication }),
+      createJobService({
+        store,
+        clock,
+        random,
+        afterPublication: wait.afterPublication,
+        whyNotFiring: () => reasonNotToFire(seen()),
+      }),
       pipeline,
     ),
     bindService(ExecutionService, createExecutionProxy({ store, clock, history }), pipeline),
   ];
-  const ready = () => link.up();
   const merged = createMergedMetrics(metrics, config.metricsPeers);
   const http = createHttpServer(
     {
       address: config.httpAddress,
       maxBodyBytesOf: { "carillon.v1.JobService.BatchCreateJobs": maxBatchRequestBytes },
     },
-    { services, pipeline, probes: { ready, metrics: merged.metrics }, faces: [createApiDocs(services)], log, clock },
+    {
+      services,
+      pipeline,
+      probes: { conditions, metrics: merged.metrics },
+      faces: [createApiDocs(services)],
+      log,
+      clock,
+    },
   );
   const grpc = createGrpcServer(
     { address: config.grpcAddress, maxRequestBytes: maxBatchRequestBytes },
     { services, log, clock },
   );
+  // Its own work. Whether the whole system does its work the front door says.
+  const own = ["broker", "relay", "disk"];
+  const ready = () => conditions().filter(({ name }) => own.includes(name));
   const ops = createOpsServer({ address: config.opsAddress, metrics, ready, log });
 
   // Stopped in reverse: the front door takes no more calls and ends those in

@@ -1,6 +1,7 @@
 import { partitionCount } from "../domain/identity/partition.ts";
 import { createBroker } from "../platform/jetstream/broker.ts";
 import { createPublisher } from "../platform/jetstream/publisher.ts";
+import type { Condition } from "../platform/process/conditions.ts";
 import { startInOrder } from "../platform/process/lifecycle.ts";
 import { createOpsServer } from "../platform/process/ops-server.ts";
 import type { Service, ServiceDeps } from "../platform/process/service.ts";
@@ -30,7 +31,7 @@ const readyAheadMs = 5_000;
 export function createTicker(config: TickerConfig, deps: ServiceDeps): Service {
   const { clock, log } = deps;
   const broker = createBroker({ url: config.natsUrl, name: `carillon-ticker-${config.tickerId}` }, deps);
-  const keeper = createStreamKeeper(broker, deps, { replicas: config.replicas });
+  const keeper = createStreamKeeper(broker, deps, config);
   const duePublisher = createPublisher(broker, deps, { window: defaultTickerSettings.maxOutstanding });
   const controlPublisher = createPublisher(broker, deps, { window: controlWindow, ackTimeoutMs: controlAckTimeoutMs });
   const limits = { entries: maxBatchEntries, bytes: maxBatchBytes };
@@ -55,10 +56,34 @@ export function createTicker(config: TickerConfig, deps: ServiceDeps): Service {
       const { informed, fenced, highestSecond } = driver.status();
       // After the wall clock was set back nothing is due until it has caught up.
       const aheadMs = (highestSecond ?? 0) * 1000 - clock.nowMs();
-      return broker.connected() && informed && !fenced && aheadMs <= defaultTickerSettings.leadMs + readyAheadMs;
+      return [
+        condition("broker", broker.connected(), "connected", "not connected to the broker"),
+        condition(
+          "informed",
+          informed,
+          "knows claims, tickers and jobs",
+          "does not know yet the claims, the other tickers, or all jobs of its partitions",
+        ),
+        condition(
+          "publishing",
+          !fenced,
+          "its ticks are acknowledged",
+          "publishes nothing: its ticks are not acknowledged in time, and others may have taken over",
+        ),
+        condition(
+          "clock",
+          aheadMs <= defaultTickerSettings.leadMs + readyAheadMs,
+          "the wall clock is with the timetable",
+          "the wall clock was set back: nothing is due until it has caught up",
+        ),
+      ];
     },
     log,
   });
   const parts = startInOrder([ops, broker, keeper, duePublisher, controlPublisher, driver, grpc]);
   return { ...parts, addresses: () => ({ grpc: grpc.address(), ops: ops.address() }) };
+}
+
+function condition(name: string, ok: boolean, holds: string, fails: string): Condition {
+  return { name, ok, message: ok ? holds : fails };
 }

@@ -27,12 +27,19 @@ export function createStreamKeeper(
   const stopping = new AbortController();
   let ensuring: Promise<void> | undefined;
   let endReconnect: (() => void) | undefined;
+  /** What the broker had room for the last time. */
+  let bytes: number | undefined;
   let interrupt: (() => void) | undefined;
 
   const pass = () => {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     interrupt = () => reject(interrupted);
-    ensureStreams(broker, options).then(resolve, reject);
+    ensureStreams(broker, options, bytes).then((found) => {
+      // The broker has less room than was asked for.
+      if (found.bytes < found.askedBytes) log.warn({ event: "streams_limited", ...found });
+      bytes = found.bytes;
+      resolve();
+    }, reject);
     return promise;
   };
   const untilTheyStand = async () => {

@@ -8,8 +8,11 @@ import {
   RetentionPolicy,
   StorageType,
   type StreamConfig,
+  type StreamInfo,
 } from "nats";
 import type { Broker } from "../platform/jetstream/broker.ts";
+import { leastBrokerBytes } from "../platform/process/common-settings.ts";
+import { type BoundedStream, brokerBytes, shareOf } from "./stream-limits.ts";
 import { subjectsOfStream } from "./subjects.ts";
 
 export const streams = {
@@ -52,11 +55,15 @@ interface NewerOptions {
   allow_msg_ttl?: boolean;
 }
 
-type Definition = Pick<StreamConfig, "name" | "subjects"> & Partial<StreamConfig> & NewerOptions;
+type Config = Pick<StreamConfig, "name" | "subjects"> & Partial<StreamConfig> & NewerOptions;
+type Definition = Config & { share: BoundedStream };
 
+// Full, a stream refuses what is new: whoever publishes keeps it, and tries again. Two drop their oldest instead: dead
+// letters, which nobody waits for, and ticks, of which the last one counts.
 const definitions: readonly Definition[] = [
   {
     name: streams.jobs,
+    share: "jobs",
     subjects: [subjectsOfStream.jobs],
     max_msgs_per_subject: 1,
     allow_direct: true,
@@ -65,28 +72,53 @@ const definitions: readonly Definition[] = [
     // Tombstones expire; brokers before 2.11 keep them.
     allow_msg_ttl: true,
   },
-  { name: streams.due, subjects: [subjectsOfStream.due], retention: RetentionPolicy.Workqueue },
-  { name: streams.retry, subjects: [subjectsOfStream.retry], retention: RetentionPolicy.Workqueue },
+  { name: streams.due, share: "due", subjects: [subjectsOfStream.due], retention: RetentionPolicy.Workqueue },
+  { name: streams.retry, share: "retry", subjects: [subjectsOfStream.retry], retention: RetentionPolicy.Workqueue },
   // Read through a consumer a subject, which executors make and remove.
   {
     name: streams.lanes,
+    share: "lanes",
     subjects: [subjectsOfStream.lanes],
     retention: RetentionPolicy.Workqueue,
     // Brokers before 2.12 leave it out of their answer, and take one message at a time.
     allow_atomic: true,
   },
-  { name: streams.running, subjects: [subjectsOfStream.running], retention: RetentionPolicy.Workqueue },
+  {
+    name: streams.running,
+    share: "running",
+    subjects: [subjectsOfStream.running],
+    retention: RetentionPolicy.Workqueue,
+  },
   // A work queue rather than a log: at 15,000 executions a second a log of one
   // day is 140 GB, and history is the one that keeps them.
-  { name: streams.results, subjects: [subjectsOfStream.results], retention: RetentionPolicy.Workqueue },
-  { name: streams.dead, subjects: [subjectsOfStream.dead], max_age: nanos(weekMs), allow_atomic: true },
-  { name: streams.ticks, subjects: [subjectsOfStream.ticks], max_msgs_per_subject: ticksKept, allow_direct: true },
+  {
+    name: streams.results,
+    share: "results",
+    subjects: [subjectsOfStream.results],
+    retention: RetentionPolicy.Workqueue,
+  },
+  {
+    name: streams.dead,
+    share: "dead",
+    subjects: [subjectsOfStream.dead],
+    max_age: nanos(weekMs),
+    allow_atomic: true,
+    discard: DiscardPolicy.Old,
+  },
+  {
+    name: streams.ticks,
+    share: "ticks",
+    subjects: [subjectsOfStream.ticks],
+    max_msgs_per_subject: ticksKept,
+    allow_direct: true,
+    discard: DiscardPolicy.Old,
+  },
   // The shape of a NATS KV bucket, so that `nats kv` reads it.
   {
     name: streams.claims,
+    share: "claims",
     subjects: [subjectsOfStream.claims],
     max_msgs_per_subject: 1,
-    discard: DiscardPolicy.New,
     allow_rollup_hdrs: true,
     deny_delete: true,
     allow_direct: true,
@@ -115,32 +147,78 @@ const durables: readonly { stream: string; config: Partial<ConsumerConfig> & { d
 export interface StreamOptions {
   /** Copies of each stream in a cluster: 1, 3 or 5. */
   replicas: number;
+  /** What all streams together may take on one server; without it the account's limit says so. */
+  brokerMaxBytes?: number | undefined;
 }
 
 /**
  * Makes sure, in one pass, that every stream and durable consumer stands with its
  * current definition. Throws while the broker's JetStream is not up; a stream
  * keeper (stream-keeper.ts) tries again.
+ *
+ * Where the broker has less room than the streams are to have (`mostBytes`, or else
+ * what the options say), they get half of it, and half of that.
  */
-export async function ensureStreams(broker: Broker, { replicas }: StreamOptions): Promise<void> {
-  for (const definition of definitions) await ensureStream(broker, definition, replicas);
+export async function ensureStreams(
+  broker: Broker,
+  { replicas, brokerMaxBytes }: StreamOptions,
+  mostBytes?: number,
+): Promise<{ askedBytes: number; bytes: number }> {
+  const askedBytes = mostBytes ?? brokerBytes(brokerMaxBytes, await broker.jsm.getAccountInfo(), replicas);
+  let bytes = askedBytes;
+  for (;;) {
+    try {
+      for (const definition of definitions) await ensureStream(broker, definition, replicas, bytes);
+      break;
+    } catch (error) {
+      if (!isApiError(error, ...noRoom) || bytes <= leastBrokerBytes) throw error;
+      bytes = Math.max(leastBrokerBytes, Math.floor(bytes / 2));
+    }
+  }
   for (const { stream, config } of durables) await ensureConsumer(broker, stream, config);
+  return { askedBytes, bytes };
 }
 
-async function ensureStream(broker: Broker, definition: Definition, replicas: number): Promise<void> {
+async function ensureStream(
+  broker: Broker,
+  { share, ...definition }: Definition,
+  replicas: number,
+  bytes: number,
+): Promise<void> {
   const config = {
     retention: RetentionPolicy.Limits,
     storage: StorageType.File,
     num_replicas: replicas,
     duplicate_window: nanos(dedupeWindowMs),
+    discard: DiscardPolicy.New,
+    max_bytes: shareOf(share, bytes),
     ...definition,
   };
   try {
     await broker.jsm.streams.add(config);
   } catch (error) {
-    // It stands with another definition, of an older version or another number of replicas.
-    if (!isApiError(error, streamNameInUse)) throw error;
-    await broker.jsm.streams.update(definition.name, config);
+    // It may stand with another definition: of an older version, another number of replicas, or other limits.
+    if (!isApiError(error, streamNameInUse, ...noRoom)) throw error;
+    const stream = await broker.jsm.streams.info(definition.name).catch((reason: unknown) => {
+      throw isApiError(reason, streamNotFound) ? error : reason;
+    });
+    await updateStream(broker, stream, config);
+  }
+}
+
+async function updateStream(
+  broker: Broker,
+  { state, config: before }: StreamInfo,
+  config: Config & { max_bytes: number },
+): Promise<void> {
+  // What is in it stays in it: it gets its share once it has come down to that.
+  const inItBytes = config.discard === DiscardPolicy.Old ? 0 : state.bytes;
+  const maxBytes = Math.max(config.max_bytes, inItBytes);
+  try {
+    await broker.jsm.streams.update(config.name, { ...config, max_bytes: maxBytes });
+  } catch (error) {
+    // A broker that has promised more than it has by now refuses to promise less as well: the stream keeps its limit.
+    if (!isApiError(error, ...noRoom) || before.max_bytes < maxBytes) throw error;
   }
 }
 
@@ -177,9 +255,12 @@ export function allowsAtomicBatches(config: StreamConfig & NewerOptions): boolea
   return config.allow_atomic === true;
 }
 
+/** The account's storage, the storage of each server of a cluster, the server's resources, its storage. */
+const noRoom = [10_002, 10_005, 10_023, 10_047] as const;
+const streamNotFound = 10_059;
 const streamNameInUse = 10_058;
 const consumerExists = 10_148;
 
-function isApiError(error: unknown, code: number): boolean {
-  return error instanceof NatsError && error.api_error?.err_code === code;
+function isApiError(error: unknown, ...codes: readonly number[]): boolean {
+  return error instanceof NatsError && codes.includes(error.api_error?.err_code ?? 0);
 }

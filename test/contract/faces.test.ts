@@ -24,7 +24,7 @@ beforeAll(async () => {
   const { services, pipeline } = backend;
   const metrics = async () => ({ contentType: "text/plain", body: await backend.metrics.metrics() });
   grpc = createGrpcServer({ address }, { services, ...common });
-  http = createHttpServer({ address }, { services, pipeline, probes: { ready: () => true, metrics }, ...common });
+  http = createHttpServer({ address }, { services, pipeline, probes: { conditions: () => [], metrics }, ...common });
   await grpc.start();
   await http.start();
 });

@@ -138,6 +138,7 @@ export async function startExecutorRig(options: { nats?: Nats; collectResults?: 
     nameServers: [],
     internalToken: undefined,
     replicas: 1,
+    brokerMaxBytes: undefined,
   };
   const started: Startable[] = [];
   const children: ChildProcess[] = [];

@@ -28,7 +28,11 @@ export async function startFrontDoor(
   const backend = createFakeBackend(options);
   const { services, pipeline } = backend;
   const metrics = async () => ({ contentType: backend.metrics.contentType, body: await backend.metrics.metrics() });
-  const probes = { ready: options.ready ?? (() => true), metrics };
+  const ready = options.ready ?? (() => true);
+  const probes = {
+    conditions: async () => [{ name: "told", ok: await ready(), message: "as the test says" }],
+    metrics,
+  };
   const server = createHttpServer(
     { address: { host: "127.0.0.1", port: 0 }, maxBodyBytes: 300_000 },
     { services, pipeline, probes, log: pino({ level: "silent" }), clock: options.clock ?? systemClock },

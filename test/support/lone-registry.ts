@@ -9,7 +9,7 @@ export interface LoneRegistry {
   shiftMs: number;
   /** Stops it, and starts another one over the same data. */
   restart(): Promise<void>;
-  /** Creates the smallest job, with what is given. */
+  /** Creates the smallest job, with what is given. Its answer is without the warning that there is no broker. */
   create(job?: Record<string, unknown>): ReturnType<Registry["jobs"]["createJob"]>;
 }
 
@@ -41,7 +41,11 @@ export function useLoneRegistry(): LoneRegistry {
       await registry.stop();
       await start();
     },
-    create: (job = {}) => registry.jobs.createJob({ job: { ...everyHour, ...job } }),
+    async create(job = {}) {
+      const created = await registry.jobs.createJob({ job: { ...everyHour, ...job } });
+      delete created.warning;
+      return created;
+    },
   };
   return rig;
 }

@@ -20,6 +20,8 @@ export interface NatsOptions {
   sync?: "always" | "default";
   /** Default: true. Without JetStream it takes clients and keeps nothing. */
   jetStream?: boolean;
+  /** What its streams may take. Default: three quarters of the free disk. */
+  maxStoreBytes?: number;
 }
 
 export interface Nats {
@@ -31,7 +33,7 @@ export interface Nats {
   /** Resolves when the process is gone. */
   kill(signal?: NodeJS.Signals): Promise<void>;
   /** Starts it again, on the same port and store, after stopping it when it still runs. */
-  restart(): Promise<void>;
+  restart(changed?: Pick<NatsOptions, "maxStoreBytes">): Promise<void>;
   /** Idempotent; removes the temporary folder. */
   stop(): Promise<void>;
 }
@@ -50,7 +52,11 @@ export async function startNats(options: NatsOptions = {}): Promise<Nats> {
   const port = options.port ?? ports?.take() ?? 0;
   const host = "127.0.0.1";
   const configFile = join(workDir, "nats.conf");
-  await writeFile(configFile, natsConfig({ host, port, storeDir, sync: options.sync ?? "default" }));
+  const configure = ({ maxStoreBytes }: Pick<NatsOptions, "maxStoreBytes">) => {
+    const limit = maxStoreBytes === undefined ? {} : { maxStoreBytes };
+    return writeFile(configFile, natsConfig({ host, port, storeDir, sync: options.sync ?? "default", ...limit }));
+  };
+  await configure(options);
 
   let child: ChildProcess;
   let stderr = "";
@@ -94,8 +100,9 @@ export async function startNats(options: NatsOptions = {}): Promise<Nats> {
       return child.pid ?? 0;
     },
     kill,
-    async restart() {
+    async restart(changed) {
       await kill("SIGTERM");
+      if (changed) await configure(changed);
       await launch();
     },
     stop() {

@@ -51,6 +51,7 @@ export async function startRegistry(
       internalToken: undefined,
       metricsPeers: [],
       replicas: 1,
+      brokerMaxBytes: undefined,
       ...config,
     },
     { clock, random: systemRandom, log, metrics: createMetrics("registry") },

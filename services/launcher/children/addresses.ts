@@ -7,7 +7,7 @@ import type { Addresses } from "./services.ts";
 export interface AddressPlan {
   addresses: Addresses;
   /** Where to start a broker; undefined when one was named. */
-  nats: Address | undefined;
+  nats: (Address & { monitorPort: number }) | undefined;
   block: PortBlock;
 }
 
@@ -44,7 +44,7 @@ export async function planAddresses(config: LauncherConfig): Promise<AddressPlan
     address && address.port !== 0 ? address : { host: address?.host ?? loopback, port: block.take() };
   const picked = () => concrete(undefined);
   // Always in this order: an instance then gives each of them the same port at each start.
-  const nats = config.natsUrl === undefined ? picked() : undefined;
+  const broker = config.natsUrl === undefined ? picked() : undefined;
   const ops = { registry: picked(), ticker: picked(), executor: picked(), history: picked() };
   const grpc = {
     registry: concrete(config.grpc),
@@ -52,6 +52,7 @@ export async function planAddresses(config: LauncherConfig): Promise<AddressPlan
     executor: concrete(config.pinned.executor),
     history: concrete(config.pinned.history),
   };
-  const natsUrl = nats ? `nats://${formatAddress(nats)}` : (config.natsUrl ?? "");
-  return { addresses: { http: concrete(config.http), natsUrl, grpc, ops }, nats, block };
+  const natsUrl = broker ? `nats://${formatAddress(broker)}` : (config.natsUrl ?? "");
+  const addresses = { http: concrete(config.http), natsUrl, grpc, ops };
+  return { addresses, nats: broker && { ...broker, monitorPort: block.take() }, block };
 }

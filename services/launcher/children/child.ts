@@ -36,6 +36,8 @@ export interface ChildDeps {
 
 export interface Child {
   start(): void;
+  /** Asks it to end, and kills it when it does not; it is then started again as after any death. */
+  restart(): void;
   /** Asks it to end, kills it at the deadline. Resolves when it is gone. Idempotent: later calls share the first one's answer. */
   stop(deadline: AbortSignal): Promise<HowStopped>;
 }
@@ -48,6 +50,7 @@ interface Exit {
   signal: NodeJS.Signals | null;
 }
 
+const restartDeadlineMs = 5_000;
 const firstBackoffMs = 100;
 const longestBackoffMs = 5_000;
 /** A child that lived this long starts again with the shortest backoff. */
@@ -153,6 +156,13 @@ export function createChild(spec: ChildSpec, deps: ChildDeps): Child {
   return {
     start() {
       if (!running && !cancelRestart && !stopping) launch();
+    },
+    restart() {
+      const child = running?.process;
+      if (!child || stopping) return;
+      child.kill(spec.stopSignal);
+      const cancel = clock.after(restartDeadlineMs, () => void child.kill("SIGKILL"));
+      child.once("exit", cancel);
     },
     stop(deadline) {
       stopping ??= end(deadline);

@@ -32,12 +32,17 @@ export function serviceEnvironment(
   inherited: Environment,
   dataDir: string,
   addresses: Addresses,
-  internalToken: string | undefined,
+  made: {
+    internalToken: string | undefined;
+    /** What the streams of a broker that was started here may take. */
+    brokerMaxBytes: number | undefined;
+  },
 ): Environment {
   const { grpc, ops } = addresses;
   return {
     ...inherited,
-    ...(internalToken !== undefined && { CARILLON_INTERNAL_TOKEN: internalToken }),
+    ...(made.internalToken !== undefined && { CARILLON_INTERNAL_TOKEN: made.internalToken }),
+    ...(made.brokerMaxBytes !== undefined && { CARILLON_BROKER_MAX_BYTES: String(made.brokerMaxBytes) }),
     NATS_URL: addresses.natsUrl,
     CARILLON_DATA_DIR: dataDir,
     CARILLON_HTTP_ADDR: formatAddress(addresses.http),

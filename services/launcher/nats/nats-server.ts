@@ -8,19 +8,22 @@ export interface NatsServerOptions {
   storeDir: string;
   /** `always`: an acknowledged message survives a power cut. `default`: the broker flushes every two minutes. */
   sync: "always" | "default";
+  /** What all streams together may take. Left out, it is three quarters of the disk that is free at the start. */
+  maxStoreBytes?: number;
+  /** Where it tells of its health over HTTP, on the same host. */
+  monitorPort?: number;
 }
 
-/**
- * The configuration file of an embedded nats-server. JetStream's own bounds
- * hold otherwise: three quarters of the free disk and of the memory.
- */
+/** The configuration file of an embedded nats-server. */
 export function natsConfig(options: NatsServerOptions): string {
   return [
     `host: ${JSON.stringify(options.host)}`,
     `port: ${options.port}`,
+    ...(options.monitorPort === undefined ? [] : [`http: "${options.host}:${options.monitorPort}"`]),
     "max_payload: 1MB",
     "jetstream {",
     `  store_dir: ${JSON.stringify(options.storeDir)}`,
+    ...(options.maxStoreBytes === undefined ? [] : [`  max_file_store: ${options.maxStoreBytes}`]),
     ...(options.sync === "always" ? ["  sync_interval: always"] : []),
     "}",
     "",

@@ -22,6 +22,7 @@ describe("the settings that several services share", () => {
     expect(readCommonSettings(read, { opsPort: 9199 })).toEqual({
       natsUrl: "nats://127.0.0.1:4222",
       replicas: 1,
+      brokerMaxBytes: undefined,
       opsAddress: loopback(9199),
       logLevel: "info",
     });
@@ -35,6 +36,7 @@ describe("the settings that several services share", () => {
     const read = readEnvironment({
       NATS_URL: "nats://a:1,nats://b:2",
       CARILLON_REPLICAS: "3",
+      CARILLON_BROKER_MAX_BYTES: "8388608",
       CARILLON_OPS_ADDR: ":1",
       CARILLON_LOG_LEVEL: "warn",
       CARILLON_HISTORY_ADDR: "history:9093",
@@ -44,6 +46,7 @@ describe("the settings that several services share", () => {
     expect(readCommonSettings(read, { opsPort: 9199 })).toEqual({
       natsUrl: "nats://a:1,nats://b:2",
       replicas: 3,
+      brokerMaxBytes: 8_388_608,
       opsAddress: { host: "0.0.0.0", port: 1 },
       logLevel: "warn",
     });

@@ -8,7 +8,9 @@ export interface CommonSettings {
   natsUrl: string;
   /** Copies of each stream in a cluster of brokers. */
   replicas: number;
-  /** The service's own /metrics, /healthz and /readyz. */
+  /** What all streams together may take on one broker; undefined: what the broker's account may. */
+  brokerMaxBytes: number | undefined;
+  /** The service's own /metrics, /livez and /readyz. */
   opsAddress: Address;
   logLevel: LogLevel;
 }
@@ -17,6 +19,7 @@ export function readCommonSettings(read: EnvironmentReader, defaults: { opsPort:
   return {
     natsUrl: read.natsUrl() ?? "nats://127.0.0.1:4222",
     replicas: readReplicas(read),
+    brokerMaxBytes: readBrokerMaxBytes(read),
     opsAddress: read.address("CARILLON_OPS_ADDR", `127.0.0.1:${defaults.opsPort}`),
     logLevel: read.logLevel(),
   };
@@ -24,6 +27,16 @@ export function readCommonSettings(read: EnvironmentReader, defaults: { opsPort:
 
 export function readReplicas(read: EnvironmentReader): number {
   return read.integer("CARILLON_REPLICAS", 1, 1, 5);
+}
+
+/** Enough for a few of the largest messages in the smallest stream. */
+export const leastBrokerBytes = 8 * 1024 ** 2;
+const mostBrokerBytes = 2 ** 50;
+
+export function readBrokerMaxBytes(read: EnvironmentReader): number | undefined {
+  const name = "CARILLON_BROKER_MAX_BYTES";
+  if (read.optional(name) === undefined) return undefined;
+  return read.integer(name, leastBrokerBytes, leastBrokerBytes, mostBrokerBytes);
 }
 
 /** The folder that everything is kept in. */

@@ -4,6 +4,7 @@ import { type LogLevel, logLevels } from "./log.ts";
 /** Every variable that some part of Carillon reads; any other CARILLON_* is a mistake. */
 const knownVariables = [
   "CARILLON_API_TOKENS",
+  "CARILLON_BROKER_MAX_BYTES",
   "CARILLON_DATA_DIR",
   "CARILLON_EXECUTOR_GRPC_ADDR",
   "CARILLON_EXECUTOR_ID",

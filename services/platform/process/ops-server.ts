@@ -1,6 +1,7 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Registry } from "prom-client";
+import { type Condition, readinessOf } from "./conditions.ts";
 import { type Address, formatAddress } from "./environment.ts";
 import type { Startable } from "./lifecycle.ts";
 import type { Log } from "./log.ts";
@@ -8,8 +9,8 @@ import type { Log } from "./log.ts";
 export interface OpsServerOptions {
   address: Address;
   metrics: Registry;
-  /** Whether the service does its work at this moment. */
-  ready: () => boolean | Promise<boolean>;
+  /** Whether the service does its work at this moment: each condition that it depends on, or yes or no. */
+  ready: () => readonly Condition[] | boolean;
   log: Log;
 }
 
@@ -18,7 +19,10 @@ export interface OpsServer extends Startable {
   address(): Address;
 }
 
-/** A service's own port for operators: /metrics (Prometheus text), /healthz (the process answers), /readyz (it does its work). */
+/**
+ * A service's own port for operators: /metrics (Prometheus text), /livez and /healthz (the process answers, whatever
+ * else is away), /readyz (it does its work; JSON, with each condition in words).
+ */
 export function createOpsServer(options: OpsServerOptions): OpsServer {
   const { address, metrics, log } = options;
   let server: Server | undefined;
@@ -29,14 +33,17 @@ export function createOpsServer(options: OpsServerOptions): OpsServer {
     switch (path) {
       case "/metrics":
         return { status: 200, type: metrics.contentType, body: await metrics.metrics() };
+      case "/livez":
       case "/healthz":
         return { status: 200, type: plain, body: "ok\n" };
-      case "/readyz":
-        return (await options.ready())
-          ? { status: 200, type: plain, body: "ready\n" }
-          : { status: 503, type: plain, body: "not ready\n" };
+      case "/readyz": {
+        const ready = options.ready();
+        const { status, conditions } = readinessOf(typeof ready === "boolean" ? [conditionOf(ready)] : ready);
+        const body = `${JSON.stringify({ status, conditions })}\n`;
+        return { status: status === "ready" ? 200 : 503, type: "application/json", body };
+      }
       default:
-        return { status: 404, type: plain, body: "not found: /metrics, /healthz and /readyz are here\n" };
+        return { status: 404, type: plain, body: "not found: /metrics, /livez, /healthz and /readyz are here\n" };
     }
   };
 
@@ -70,4 +77,8 @@ export function createOpsServer(options: OpsServerOptions): OpsServer {
       });
     },
   };
+}
+
+function conditionOf(ok: boolean): Condition {
+  return { name: "working", ok, message: ok ? "does its work" : "does not do its work" };
 }

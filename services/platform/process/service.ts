@@ -8,7 +8,7 @@ import type { Log } from "./log.ts";
 export interface ServiceAddresses {
   /** Health and reflection, beside the service's own calls. */
   grpc: Address;
-  /** /metrics, /healthz and /readyz. */
+  /** /metrics, /livez and /readyz. */
   ops: Address;
   /** REST and Connect; the registry alone has it. */
   http?: Address;

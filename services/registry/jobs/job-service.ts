@@ -10,13 +10,13 @@ import { createJobIds } from "../../domain/identity/job-id.ts";
 import type { Clock, Random } from "../../platform/process/clock.ts";
 import type { ServiceHandlers } from "../../platform/rpc/call-context.ts";
 import { invalidField } from "../../platform/rpc/errors/rpc-error.ts";
-import type { RegistryStore } from "../store/contract.ts";
+import { type RegistryStore, StoreFull } from "../store/contract.ts";
 import { type AfterPublication, createJobChanges } from "./job-changes.ts";
 import { answerBytes, createJobCreation } from "./job-creation.ts";
 import { createManualRuns } from "./manual-runs.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
 import { previewSchedule } from "./preview-schedule.ts";
-import { jobNotFound, rpcNotImplemented } from "./refusals.ts";
+import { jobNotFound, rpcNotImplemented, storeFull } from "./refusals.ts";
 import { decodeRow, viewOf } from "./stored-job.ts";
 
 const defaultPageSize = 50;
@@ -27,8 +27,10 @@ export function createJobService(deps: {
   clock: Clock;
   random: Random;
   afterPublication: AfterPublication;
+  /** Why nothing fires at this moment, in words; undefined when all is well. What is stored meanwhile waits, and is not lost. */
+  whyNotFiring: () => string | undefined;
 }): ServiceHandlers<typeof JobService> {
-  const { store, clock, random, afterPublication } = deps;
+  const { store, clock, random, afterPublication, whyNotFiring } = deps;
   const nextJobId = createJobIds({ nowMs: clock.nowMs, random });
   const creation = createJobCreation({ store, clock, nextJobId });
   const changes = createJobChanges({ store, clock, afterPublication });
@@ -49,10 +51,15 @@ export function createJobService(deps: {
     });
   };
 
+  const warned = <T extends { warning?: string | undefined }>(answer: T): T => {
+    const warning = whyNotFiring();
+    return warning === undefined ? answer : { ...answer, warning };
+  };
+
   return {
-    createJob: (request) => creation.one(request),
+    createJob: async (request) => warned(await written(creation.one(request))),
     async batchCreateJobs({ requests }) {
-      return create(BatchCreateJobsResponseSchema, { jobs: await creation.batch(requests) });
+      return warned(create(BatchCreateJobsResponseSchema, { jobs: await written(creation.batch(requests)) }));
     },
     async getJob({ jobId }) {
       const row = await store.findJob(jobId);
@@ -60,17 +67,27 @@ export function createJobService(deps: {
       return viewOf(decodeRow(row), clock.nowMs());
     },
     listJobs: list,
-    updateJob: (request) => changes.update(request),
+    updateJob: (request) => written(changes.update(request)),
     async deleteJob({ jobId, etag }) {
-      await changes.remove(jobId, etag);
+      await written(changes.remove(jobId, etag));
       return create(EmptySchema);
     },
-    pauseJob: ({ jobId }) => changes.pause(jobId),
-    resumeJob: ({ jobId }) => changes.resume(jobId),
-    runJob: (request) => run(request),
+    pauseJob: ({ jobId }) => written(changes.pause(jobId)),
+    resumeJob: ({ jobId }) => written(changes.resume(jobId)),
+    runJob: async (request) => warned(await written(run(request))),
     backfillJob() {
       throw rpcNotImplemented("BackfillJob");
     },
     previewSchedule: (request) => previewSchedule(request, clock),
   };
+}
+
+/** What a call came to that writes; that there is no room for it is no surprise. */
+async function written<T>(call: Promise<T>): Promise<T> {
+  try {
+    return await call;
+  } catch (error) {
+    if (error instanceof StoreFull) throw storeFull(error);
+    throw error;
+  }
 }

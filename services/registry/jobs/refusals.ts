@@ -1,5 +1,6 @@
 import type { FieldViolation } from "../../platform/rpc/errors/field-violation.ts";
 import { invalidFields, RpcError } from "../../platform/rpc/errors/rpc-error.ts";
+import type { StoreFull } from "../store/contract.ts";
 
 /** What is wrong with a field of a job, with a stable name for programs. */
 export interface FieldProblem extends FieldViolation {
@@ -63,5 +64,18 @@ export function requestIdReused(field: string): RpcError {
   return new RpcError("ALREADY_EXISTS", `${field} was used before with other contents`, {
     reason: "REQUEST_ID_REUSED",
     fieldViolations: [{ field, description: "was used before with other contents" }],
+  });
+}
+
+// Somebody has to make room first.
+const fullRetryDelayMs = 10_000;
+
+/** RESOURCE_EXHAUSTED: the registry has no room for what it was to keep. Nothing is half-written. */
+export function storeFull({ what, cause }: StoreFull): RpcError {
+  return new RpcError("RESOURCE_EXHAUSTED", `${what} is full: nothing was changed`, {
+    reason: "STORAGE_FULL",
+    metadata: { full: what },
+    retryDelayMs: fullRetryDelayMs,
+    cause,
   });
 }

@@ -13,6 +13,13 @@ export interface BrokerLink extends Startable {
   up(): boolean;
 }
 
+export interface StreamFill {
+  name: string;
+  messages: number;
+  bytes: number;
+  maxBytes: number;
+}
+
 const watchEveryMs = 3_000;
 const retryDelayMs = 500;
 const watched: ReadonlySet<string> = new Set([streams.jobs, streams.due, streams.retry, streams.results, streams.dead]);
@@ -29,8 +36,10 @@ export function createBrokerLink(
     keeper: StreamKeeper;
     publisher: Publisher;
     relay: Relay;
-    /** Told how many messages a stream holds at this moment. */
-    onBacklog: (stream: string, messages: number) => void;
+    /** Told what a stream holds at this moment. */
+    onStream: (stream: StreamFill) => void;
+    /** Looks at the system through the connection, once it stands. */
+    watch: Startable;
   },
   deps: { clock: Clock; log: Log },
 ): BrokerLink {
@@ -49,7 +58,8 @@ export function createBrokerLink(
     const missing = new Set<string>(Object.values(streams));
     for await (const { config: stream, state } of broker.jsm.streams.list()) {
       missing.delete(stream.name);
-      if (watched.has(stream.name)) parts.onBacklog(stream.name, state.messages);
+      if (!watched.has(stream.name)) continue;
+      parts.onStream({ name: stream.name, messages: state.messages, bytes: state.bytes, maxBytes: stream.max_bytes });
     }
     if (missing.size > 0) throw new Error(`the broker has no stream ${[...missing].join(", ")}`);
   };
@@ -82,6 +92,7 @@ export function createBrokerLink(
     if (stopping.signal.aborted) return;
     await parts.relay.start();
     linked = true;
+    await parts.watch.start();
     let wake: (() => void) | undefined;
     const endReconnect = broker.onReconnect(() => wake?.());
     while (!stopping.signal.aborted) {
@@ -107,6 +118,7 @@ export function createBrokerLink(
     async stop() {
       stopping.abort();
       linked = false;
+      await parts.watch.stop();
       await parts.keeper.stop();
       await parts.relay.stop();
       if (publishing) await parts.publisher.stop();

@@ -19,6 +19,8 @@ export interface Relay extends Startable {
    * that was published to, is empty or has lost its end.
    */
   checkStream(ask: () => Promise<StreamState>): Promise<void>;
+  /** For how long there has been something to publish, and nothing of it was published and written down. */
+  stuckForMs(): number;
 }
 
 // What may be under way at once, and what may wait for its receipt to be written. Changes go out all the same.
@@ -40,12 +42,15 @@ export function createRelay(
   let pumping: Promise<void> | undefined;
   /** Something came since the pump looked last. */
   let woken = false;
+  /** When something was published last, or when there was something to publish again. */
+  let movedMs = 0;
   let endListening: (() => void) | undefined;
 
   const rebuild = createRebuild(store, { log, onEnd: () => receipts.writeSoon() });
 
   const onWritten = (written: readonly RelayReceipt[], edition: number) => {
     const lost: RelayTask[] = [];
+    movedMs = clock.monotonicMs();
     for (const { task, published } of written) {
       if (published && published.edition !== edition) {
         lost.push(task);
@@ -105,6 +110,7 @@ export function createRelay(
         room > 0
           ? await store.takeOutbox(allLanes, Math.min(room, takenAtOnce))
           : await store.takeOutbox([lanes.change], takenAtOnce);
+      if (sender.open() === 0) movedMs = clock.monotonicMs();
       for (const { key, jobId, run } of entries) sender.add({ jobId, keys: [key], page: undefined, run });
       if (entries.length > 0) continue;
       if (room <= 0 || !(await takePage())) return;
@@ -127,6 +133,7 @@ export function createRelay(
       // Also for what a hint was lost of.
       wake();
     },
+    stuckForMs: () => (sender.open() === 0 ? 0 : clock.monotonicMs() - movedMs),
     async start() {
       if (running || stopping.signal.aborted) return;
       running = true;

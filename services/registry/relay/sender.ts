@@ -44,6 +44,8 @@ export interface Sender {
 // So many go out though others are under way: a whole batch.
 const gatheredAtMost = 500;
 const retryDelayMs = 1_000;
+// Manual runs go to DUE. While that is full they wait for it, and must leave the publisher's window to JOBS.
+const runsAtOnce = 64;
 // Whoever follows JOBS has seen a deletion by then, and no due event of the job waits any more.
 const tombstoneSeconds = 7 * 24 * 3_600;
 
@@ -72,6 +74,8 @@ export function createSender(
   /** States that are being read or sent, and not answered. */
   let unanswered = 0;
   let open = 0;
+  let runsSent = 0;
+  const runsWaiting: { task: RelayTask; run: ManualRun }[] = [];
 
   const later = async (again: () => void) => {
     await sleep(clock, retryDelayMs, stopping.signal);
@@ -157,10 +161,22 @@ export function createSender(
     if (underWay.get(jobId)) needs.onWaiting();
   };
 
+  const sendRuns = () => {
+    while (runsSent < runsAtOnce) {
+      const next = runsWaiting.shift();
+      if (!next) return;
+      runsSent++;
+      void sendRun(next.task, next.run);
+    }
+  };
+
   const sendRun = async (task: RelayTask, run: ManualRun) => {
     const subject = subjects.due(partitionOf(task.jobId));
     const report = await publisher.publish(subject, run.payload, { messageId: run.executionId });
-    if (isStored(report, subject, () => void sendRun(task, run))) needs.onReceipt(receiptOf(task, undefined));
+    if (!isStored(report, subject, () => void sendRun(task, run))) return;
+    runsSent--;
+    sendRuns();
+    needs.onReceipt(receiptOf(task, undefined));
   };
 
   const isStored = (
@@ -179,8 +195,10 @@ export function createSender(
   return {
     add(task) {
       open++;
-      if (task.run) void sendRun(task, task.run);
-      else if (underWay.has(task.jobId)) waitBehind(task);
+      if (task.run) {
+        runsWaiting.push({ task, run: task.run });
+        sendRuns();
+      } else if (underWay.has(task.jobId)) waitBehind(task);
       else stage(task);
     },
     flush,

@@ -22,9 +22,11 @@ import type { Startable } from "../../platform/process/lifecycle.ts";
  * - Calls that touch the same job, request id or the mark come one after the
  *   other, and each sees what those before it left. A read sees every call that
  *   had resolved before it was made.
- * - Refusals and missing jobs are values. A rejection is a surprise (a full
- *   disk, a lost connection): the call is then written in full or not at all,
- *   and nobody knows which. Calls of the same moment may be rejected with it.
+ * - Refusals and missing jobs are values. A rejection is a surprise (a lost
+ *   connection): the call is then written in full or not at all, and nobody
+ *   knows which. Calls of the same moment may be rejected with it.
+ * - With no room left a call rejects with a StoreFull, and has written nothing.
+ *   The same call goes through once there is room.
  *   Before start and after stop each call is rejected, and writes nothing.
  * - A function that is handed in decides over one row. It does no I/O and
  *   changes nothing, since it may be called more than once (the last time
@@ -129,6 +131,16 @@ export interface RegistryStore extends Startable {
    * edition and names no job as rebuilt. Resolves with it.
    */
   beginRebuild(stream: { created: string; sequence: number }): Promise<StreamMark>;
+}
+
+/** The store has no room for what it was to write. `what` is full, in words. */
+export class StoreFull extends Error {
+  readonly what: string;
+  constructor(what: string, cause?: unknown) {
+    super(`${what} is full`, { cause });
+    this.name = "StoreFull";
+    this.what = what;
+  }
 }
 
 /** JobState as it is stored; COMPLETED is derived on reading. */

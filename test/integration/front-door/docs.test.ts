@@ -20,7 +20,7 @@ beforeAll(async () => {
     {
       services,
       pipeline,
-      probes: { ready: () => true, metrics: async () => ({ contentType: "text/plain", body: "" }) },
+      probes: { conditions: () => [], metrics: async () => ({ contentType: "text/plain", body: "" }) },
       faces: [createDocsFace({ title: "Carillon", openApi })],
       log: pino({ level: "silent" }),
       clock: systemClock,

@@ -1,4 +1,5 @@
 import type { Msg } from "nats";
+import { pino } from "pino";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { createBatchPublisher } from "../../../services/platform/jetstream/batch-publisher.ts";
 import { type Broker, createBroker } from "../../../services/platform/jetstream/broker.ts";
@@ -100,6 +101,44 @@ describe("a publisher", () => {
       expect(publisher.pending()).toBe(0);
     });
   }
+
+  it("asks a full stream with one message, and lets the others follow once it takes that, the oldest first", async () => {
+    let full = true;
+    const refused: string[] = [];
+    const stored: string[] = [];
+    const error = { code: 503, err_code: 10_077, description: "maximum bytes exceeded" };
+    answer(({ subject }) => {
+      (full ? refused : stored).push(subject);
+      // It has room again once it was asked a second time.
+      if (refused.length > 200) full = false;
+      return full ? { stream: "S", error } : { stream: "S", seq: stored.length + 1 };
+    });
+    // Nothing is sent again for want of an answer: one by one they would take minutes.
+    await start({ ackTimeoutMs: 600_000 });
+    const names = Array.from({ length: 200 }, (_, i) => `stream.${i}`);
+    await Promise.all(names.map((name) => publisher.publish(name, payload)));
+    expect(refused).toEqual([...names, "stream.0"]);
+    expect([...new Set(stored)].sort()).toEqual(names.slice(1).sort());
+    expect(stored.slice(0, 3)).toEqual(["stream.1", "stream.2", "stream.3"]);
+  });
+
+  it("says once in a while that a stream takes nothing, and nothing of a repeat that is on its way", async () => {
+    const said: string[] = [];
+    const log = pino(
+      { level: "warn" },
+      { write: (line: string) => said.push((JSON.parse(line) as { event: string }).event) },
+    );
+    const codes = [10_158, 10_158, 10_077, 10_077, 10_077];
+    answer((_, before) => {
+      const code = codes[before];
+      if (code === undefined) return { stream: "S", seq: 1 };
+      return { stream: "S", error: { code: code === 10_158 ? 409 : 503, err_code: code, description: "not now" } };
+    });
+    publisher = createPublisher(broker, { ...deps, log }, { ackTimeoutMs: 1 });
+    await publisher.start();
+    expect((await publisher.publish("stream.a", payload, { messageId: "a" })).kind).toBe("stored");
+    expect(said).toEqual(["publish_deferred"]);
+  });
 
   it("reports a message that is too large for the connection, and gives its place to the next", async () => {
     answer(() => ({ stream: "S", seq: 7 }));

@@ -1,10 +1,12 @@
 import { rm } from "node:fs/promises";
+import { RetentionPolicy } from "nats";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Broker, createBroker } from "../../../services/platform/jetstream/broker.ts";
 import { type Clock, systemClock } from "../../../services/platform/process/clock.ts";
 import { createStreamKeeper, type StreamKeeper } from "../../../services/wire/stream-keeper.ts";
 import { consumers, streams } from "../../../services/wire/streams.ts";
+import { subjects } from "../../../services/wire/subjects.ts";
 import { type Nats, startNats } from "../../support/nats.ts";
 import { eventually } from "../../support/rest.ts";
 
@@ -13,6 +15,7 @@ const log = pino(
   { level: "info" },
   { write: (line: string) => events.push((JSON.parse(line) as { event: string }).event) },
 );
+const mib = 1024 ** 2;
 const everyStream = Object.values(streams).sort();
 const said = (event: string) => events.filter((other) => other === event).length;
 
@@ -30,12 +33,19 @@ describe("a stream keeper", () => {
     },
   };
 
-  const connect = async (options?: Parameters<typeof startNats>[0]) => {
+  const connect = async (options?: Parameters<typeof startNats>[0], brokerMaxBytes?: number) => {
     nats = await startNats(options);
     broker = createBroker({ url: nats.url, name: "test" }, { clock, log });
-    keeper = createStreamKeeper(broker, { clock, log }, { replicas: 1 });
+    keeper = createStreamKeeper(broker, { clock, log }, { replicas: 1, brokerMaxBytes });
     await broker.start();
   };
+  /** The keeper of another process, or of another start. */
+  const keeperWith = (brokerMaxBytes: number) =>
+    createStreamKeeper(broker, { clock, log }, { replicas: 1, brokerMaxBytes });
+  const configOf = async (stream: string) => (await broker.jsm.streams.info(stream)).config;
+  const limitOf = async (stream: string) => (await configOf(stream)).max_bytes;
+  const store = (subject: string, count: number, size: number) =>
+    Promise.all(Array.from({ length: count }, () => broker.js.publish(subject, new Uint8Array(size))));
   const names = async () => (await broker.jsm.streams.names().next()).sort();
 
   beforeEach(() => {
@@ -115,6 +125,86 @@ describe("a stream keeper", () => {
     await started;
     expect(await names()).toEqual(everyStream);
     expect(said("streams_ready")).toBe(1);
+  });
+
+  it("gives each stream a limit of its own out of the broker's", async () => {
+    await connect({}, 100 * mib);
+    await keeper.start();
+    const limits = Object.fromEntries(await Promise.all(everyStream.map(async (name) => [name, await limitOf(name)])));
+    expect(limits).toEqual({
+      JOBS: 8 * mib,
+      DUE: 30 * mib,
+      RETRY: 15 * mib,
+      RESULTS: 10 * mib,
+      DEAD: 5 * mib,
+      TICKS: 2 * mib,
+      KV_carillon_partitions: mib,
+    });
+    const discards = await Promise.all(everyStream.map(async (name) => [name, (await configOf(name)).discard]));
+    expect(discards.flatMap(([name, discard]) => (discard === "old" ? [name] : []))).toEqual(["DEAD", "TICKS"]);
+    expect(events).toEqual([]);
+  });
+
+  it("lets a full DUE refuse what is new, and a full DEAD drop its oldest, and neither takes room of the others", async () => {
+    await connect({}, 8 * mib);
+    await keeper.start();
+    const full = await store(subjects.due(0), 40, 100_000).catch((error) => error);
+    expect(full.api_error).toMatchObject({ code: 503, err_code: 10_077 });
+    await store(subjects.dead(0, "job"), 40, 100_000);
+    const { state } = await broker.jsm.streams.info(streams.dead);
+    expect([state.first_seq > 1, state.last_seq]).toEqual([true, 40]);
+    for (const subject of [subjects.results, subjects.retry(0), subjects.tick("a"), subjects.job(0, "a")]) {
+      await store(subject, 3, 10_000);
+    }
+  });
+
+  it("takes over new limits on a broker that has the streams, and lowers one no further than to what is in it", async () => {
+    await connect({}, 100 * mib);
+    await keeper.start();
+    await store(subjects.due(0), 80, 100_000);
+    await store(subjects.dead(0, "job"), 20, 100_000);
+    const lower = keeperWith(20 * mib);
+    await lower.ensure();
+    const { bytes } = (await broker.jsm.streams.info(streams.due)).state;
+    expect(bytes).toBeGreaterThan(8_000_000);
+    expect(await limitOf(streams.due)).toBe(bytes);
+    expect(await limitOf(streams.dead)).toBe(mib);
+    expect((await broker.jsm.streams.info(streams.dead)).state.bytes).toBeLessThanOrEqual(mib);
+    await broker.jsm.streams.purge(streams.due);
+    await lower.ensure();
+    expect(await limitOf(streams.due)).toBe(6 * mib);
+    await keeperWith(200 * mib).ensure();
+    expect(await limitOf(streams.due)).toBe(60 * mib);
+  });
+
+  it("limits the streams of a version that did not", async () => {
+    await connect({}, 100 * mib);
+    const before = { name: streams.due, subjects: ["carillon.due.*"], retention: RetentionPolicy.Workqueue };
+    expect((await broker.jsm.streams.add(before)).config.max_bytes).toBe(-1);
+    await keeper.start();
+    expect(await configOf(streams.due)).toMatchObject({ max_bytes: 30 * mib, discard: "new" });
+  });
+
+  it("makes do with half, and half of that, where the broker has less room, and says so", async () => {
+    await connect({ maxStoreBytes: 30 * mib }, 100 * mib);
+    await keeper.start();
+    expect(await names()).toEqual(everyStream);
+    expect(await limitOf(streams.due)).toBe(7.5 * mib);
+    expect(said("streams_limited")).toBe(1);
+    await keeper.ensure();
+    expect(said("streams_limited")).toBe(1);
+  });
+
+  it("leaves the streams as they are on a broker that has promised more than it has by now", async () => {
+    await connect({ maxStoreBytes: 200 * mib }, 160 * mib);
+    await keeper.start();
+    await nats.restart({ maxStoreBytes: 40 * mib });
+    await eventually(
+      async () => said("broker_reconnected"),
+      (times) => times > 0,
+    );
+    await keeperWith(80 * mib).ensure();
+    expect(await limitOf(streams.due)).toBe(48 * mib);
   });
 
   it("that is stopped lets go of everyone who waits, and takes nothing up again", async () => {

@@ -39,7 +39,7 @@ describe("docker-compose.yml", () => {
     const read = readEnvironment(service.environment ?? {});
     const { port } = read.address("CARILLON_OPS_ADDR", "");
     expect(() => read.done()).not.toThrow();
-    expect(service.healthcheck.test.at(-1)).toContain(`:${port}/readyz`);
+    expect(service.healthcheck.test.at(-1)).toContain(`:${port}/livez`);
     expect(service.environment?.CARILLON_REPLICAS).toBe("3");
   });
 

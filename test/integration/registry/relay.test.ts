@@ -191,6 +191,44 @@ describe("what the registry tells the streams", { timeout: 60_000 }, () => {
     expect(entryOf(due.data).executionId).toBe(executionId);
   });
 
+  it("does not wait for manual runs that DUE has no room for, and those go out once it has", async () => {
+    const small = await startRegistry({ dataDir, natsUrl: nats.url, brokerMaxBytes: 8 * 1024 ** 2 });
+    const { jobs } = later(small);
+    const stream = await follow();
+    const { jobId } = await jobs.createJob({ job: everyHour });
+    await stream.until((events) => events.has(jobId));
+    for (const size of [50_000, 10]) {
+      const fill = async () => {
+        for (;;) await stream.broker.js.publish(subjects.due(1), new Uint8Array(size));
+      };
+      await expect(fill()).rejects.toMatchObject({ api_error: { err_code: 10_077 } });
+    }
+    const runs = await Promise.all(Array.from({ length: 700 }, () => jobs.runJob({ jobId })));
+    const other = await jobs.createJob({ job: everyHour });
+    await stream.until((events) => events.has(other.jobId));
+    await stream.broker.jsm.streams.purge(streams.due);
+    const executionIds = new Set<string>();
+    await new Promise<void>((resolve) => {
+      const loop = createConsumerLoop(
+        stream.broker,
+        { clock: systemClock, log: createLog("test", "silent") },
+        {
+          stream: streams.due,
+          durable: consumers.due,
+          room: () => ({ messages: 1_000, bytes: 16 * 1024 * 1024 }),
+          onMessage(message) {
+            executionIds.add(entryOf(message.data).executionId);
+            message.ack();
+            if (executionIds.size === runs.length) resolve();
+          },
+        },
+      );
+      ending.push(() => loop.stop());
+      void loop.start();
+    });
+    expect([...executionIds].sort()).toEqual(runs.map(({ executionId }) => executionId).sort());
+  });
+
   it("goes out again when the stream is new, with a timing that is not new", async () => {
     const { jobs } = await registry();
     const old = await follow();

@@ -111,6 +111,7 @@ describe("a ticker whose wall clock is set back", () => {
       {
         natsUrl: rig.nats.url,
         replicas: 1,
+        brokerMaxBytes: undefined,
         tickerId: "a",
         grpcAddress: anywhere,
         opsAddress: anywhere,

@@ -1,18 +1,22 @@
+import { type Condition, readinessOf } from "../../process/conditions.ts";
 import { RpcError } from "../errors/rpc-error.ts";
-import { readOnlyVerbs, refuseVerb, sendError } from "./http-answers.ts";
+import { readOnlyVerbs, refuseVerb, sendError, sendJson } from "./http-answers.ts";
 import type { HttpFace } from "./http-exchange.ts";
 
 /** What operators and their machines ask for. */
 export interface Probes {
-  /** Whether the service does its work at this moment. */
-  ready(): boolean | Promise<boolean>;
+  /** What must hold for the system to do its work, as it is at this moment. */
+  conditions(): readonly Condition[] | Promise<readonly Condition[]>;
   /** Prometheus text. */
   metrics(): Promise<{ contentType: string; body: string }>;
 }
 
-const paths: ReadonlySet<string> = new Set(["/healthz", "/readyz", "/metrics"]);
+const paths: ReadonlySet<string> = new Set(["/livez", "/healthz", "/readyz", "/metrics"]);
 
-/** /healthz (the process answers), /readyz (it does its work), /metrics (when `authenticate` throws nothing). */
+/**
+ * /livez and /healthz (the process answers, whatever else is away), /readyz (each condition in words), /metrics (when
+ * `authenticate` throws nothing).
+ */
 export function createProbesFace(probes: Probes, authenticate: (authorization: string | undefined) => void): HttpFace {
   return async (exchange) => {
     const { path, request, response } = exchange;
@@ -23,12 +27,13 @@ export function createProbesFace(probes: Probes, authenticate: (authorization: s
       return true;
     }
     switch (path) {
+      case "/livez":
       case "/healthz":
         response.writeHead(200, plain).end("ok\n");
         return true;
       case "/readyz": {
-        const ready = await probes.ready();
-        response.writeHead(ready ? 200 : 503, plain).end(ready ? "ready\n" : "not ready\n");
+        const readiness = readinessOf(await probes.conditions());
+        sendJson(response, readiness.status === "ready" ? 200 : 503, readiness);
         return true;
       }
       case "/metrics":

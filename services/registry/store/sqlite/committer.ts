@@ -28,7 +28,12 @@ interface Pending {
 // Written rows a transaction: a bulk load must not keep everybody else waiting.
 const maxWeight = 2_000;
 
-export function createCommitter(db: Sqlite, onCommitted: () => void): Committer {
+/** `explain` makes of what a transaction failed with what its callers are told. */
+export function createCommitter(
+  db: Sqlite,
+  onCommitted: () => void,
+  explain: (error: unknown) => unknown = (error) => error,
+): Committer {
   const queue: Pending[] = [];
   let scheduled = false;
   const runAll = db.transaction((batch: readonly Pending[]) => batch.map(({ work }) => work()));
@@ -48,7 +53,8 @@ export function createCommitter(db: Sqlite, onCommitted: () => void): Committer 
       for (const [index, { resolve }] of batch.entries()) resolve(results[index] as never);
       onCommitted();
     } catch (error) {
-      for (const { reject } of batch) reject(error);
+      const reason = explain(error);
+      for (const { reject } of batch) reject(reason);
     }
     schedule();
   };

@@ -49,4 +49,29 @@ describe("the outbox", () => {
     expect(outbox.take(allLanes, 10).map(({ jobId }) => jobId)).toEqual(["c"]);
     expect(outbox.count()).toBe(1);
   });
+
+  it("weighs what it holds, a run by its message, and not what a transaction that was undone had made of it", () => {
+    const { outbox, db } = openOutbox();
+    const run = (bytes: number) => ({ executionId: "e", payload: new Uint8Array(bytes) });
+    outbox.addJob(lanes.create, "a");
+    outbox.addRun(lanes.change, "a", run(257));
+    expect(outbox.weight()).toBe(4);
+    outbox.ended("committed");
+    db.exec("begin");
+    outbox.remove({ lane: lanes.change, id: 1 });
+    outbox.remove({ lane: lanes.create, id: 1 });
+    outbox.remove({ lane: lanes.create, id: 1 });
+    outbox.addRun(lanes.change, "a", run(1));
+    expect(outbox.weight()).toBe(2);
+    db.exec("rollback");
+    outbox.ended("undone");
+    expect(outbox.weight()).toBe(4);
+    outbox.remove({ lane: lanes.change, id: 1 });
+    expect(outbox.weight()).toBe(1);
+    outbox.ended("committed");
+    outbox.ended("undone");
+    expect(outbox.weight()).toBe(1);
+    outbox.addRun(lanes.change, "b", run(512));
+    expect(createOutboxRows(db).weight()).toBe(outbox.weight());
+  });
 });

@@ -8,7 +8,13 @@ export interface OutboxRows {
   take(lanes: readonly Lane[], limit: number): OutboxEntry[];
   remove(key: OutboxKey): void;
   count(): number;
+  /** How much it holds: an entry counts 1, a run 1 more for each 256 bytes of its message. */
+  weight(): number;
+  /** A transaction stands, or was undone: then what it had added and removed does not count. */
+  ended(how: "committed" | "undone"): void;
 }
+
+const bytesPerWeight = 256;
 
 interface RawRow {
   id: number;
@@ -25,6 +31,10 @@ export function createOutboxRows(db: Sqlite): OutboxRows {
        from outbox where lane = ? and id > ? order by id limit ?`,
   );
   const remove = db.prepare(`delete from outbox where lane = ? and id = ?`);
+  // Reads the whole table, once.
+  const runs = db.prepare<[], { lane: Lane; id: number; bytes: number }>(
+    `select lane, id, length(payload) as bytes from outbox where payload is not null`,
+  );
   const highest = db.prepare<[number], { id: number | null }>(`select max(id) as id from outbox where lane = ?`);
   const count = db.prepare<[], { n: number }>(`select count(*) as n from outbox`);
 
@@ -32,6 +42,29 @@ export function createOutboxRows(db: Sqlite): OutboxRows {
   const lastIds = new Map<Lane, number>(allLanes.map((lane) => [lane, highest.get(lane)?.id ?? 0]));
   /** Up to where each lane is handed out. */
   const cursors = new Map<Lane, number>();
+  // What counts, as it is after the transaction that is being made and as it was before.
+  let weight = 0;
+  let weightBefore = 0;
+  /** Of the runs, what they count beside 1. */
+  const runWeights = new Map<string, number>();
+  const runsBefore = new Map<string, number | undefined>();
+  const noteRun = (key: string, more: number | undefined) => {
+    const before = runWeights.get(key);
+    if (before === more) return;
+    if (!runsBefore.has(key)) runsBefore.set(key, before);
+    weight += (more ?? 0) - (before ?? 0);
+    if (more === undefined) runWeights.delete(key);
+    else runWeights.set(key, more);
+  };
+  const ended = (how: "committed" | "undone") => {
+    if (how === "undone") for (const [key, before] of runsBefore) noteRun(key, before);
+    weight = how === "undone" ? weightBefore : weight;
+    weightBefore = weight;
+    runsBefore.clear();
+  };
+  weight = count.get()?.n ?? 0;
+  for (const { lane, id, bytes } of runs.all()) noteRun(keyOf(lane, id), weightOf(bytes));
+  ended("committed");
   const nextId = (lane: Lane) => {
     const id = (lastIds.get(lane) ?? 0) + 1;
     lastIds.set(lane, id);
@@ -41,9 +74,13 @@ export function createOutboxRows(db: Sqlite): OutboxRows {
   return {
     addJob(lane, jobId) {
       insert.run(lane, nextId(lane), jobId, null, null);
+      weight++;
     },
     addRun(lane, jobId, { executionId, payload }) {
-      insert.run(lane, nextId(lane), jobId, executionId, payload);
+      const id = nextId(lane);
+      insert.run(lane, id, jobId, executionId, payload);
+      weight++;
+      noteRun(keyOf(lane, id), weightOf(payload.length));
     },
     take(wanted, limit) {
       const entries: OutboxEntry[] = [];
@@ -64,11 +101,17 @@ export function createOutboxRows(db: Sqlite): OutboxRows {
       return entries;
     },
     remove({ lane, id }) {
-      remove.run(lane, id);
+      weight -= remove.run(lane, id).changes;
+      noteRun(keyOf(lane, id), undefined);
     },
+    weight: () => weight,
+    ended,
     count: () => count.get()?.n ?? 0,
   };
 }
+
+const keyOf = (lane: Lane, id: number) => `${lane}/${id}`;
+const weightOf = (bytes: number) => Math.ceil(bytes / bytesPerWeight);
 
 function entryOf(lane: Lane, { id, jobId, executionId, payload }: RawRow): OutboxEntry {
   const run = executionId !== null && payload !== null ? { executionId, payload } : undefined;

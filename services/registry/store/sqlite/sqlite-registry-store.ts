@@ -1,24 +1,29 @@
 import { join } from "node:path";
 import { makeFolder } from "../../../platform/process/make-folder.ts";
+import { isDiskFull } from "../../../platform/sql/disk-full.ts";
 import { openSoleSqlite } from "../../../platform/sql/sole-sqlite.ts";
-import { type AddedRun, lanes, type RegistryStore, sameContents } from "../contract.ts";
+import { type AddedRun, lanes, type RegistryStore, StoreFull, sameContents } from "../contract.ts";
 import { planCreations } from "../plan-creations.ts";
 import { createCommitter } from "./committer.ts";
 import { createJobRows } from "./job-rows.ts";
 import { createMarkRow } from "./mark-row.ts";
 import { migrations } from "./migrations.ts";
-import { createOutboxRows } from "./outbox-rows.ts";
+import { createOutboxRows, type OutboxRows } from "./outbox-rows.ts";
 import { createRequestRows } from "./request-rows.ts";
 
 // Rows that a call writes for a job: its own and that of the outbox.
 const rowsPerJob = 2;
+// A million changes, or 256 MB of manual runs: the relay has those in memory. A bulk load on a slow broker leaves
+// hundreds of thousands waiting for a while.
+const defaultMostOutboxWeight = 1_000_000;
 
 /**
  * The registry's memory in SQLite: <data folder>/registry/registry.db. One store
  * has the file: reads and decisions run one after the other in its process, so
  * that each decision is made once, on the row as it is.
  */
-export function createSqliteRegistryStore(config: { dataDir: string }): RegistryStore {
+export function createSqliteRegistryStore(config: { dataDir: string; mostOutboxWeight?: number }): RegistryStore {
+  const { mostOutboxWeight = defaultMostOutboxWeight } = config;
   const listeners = new Set<() => void>();
   let opened: ReturnType<typeof openTables> | undefined;
   let stopping: Promise<void> = Promise.resolve();
@@ -29,6 +34,11 @@ export function createSqliteRegistryStore(config: { dataDir: string }): Registry
     if (!opened) throw new Error("the store is used before it was started or after it was stopped");
     return opened;
   };
+  /** Before the transaction: those that wait for it together may go beyond the bound by what they add. */
+  const requireRoom = (outbox: OutboxRows, entries: number) => {
+    if (outbox.weight() + entries <= mostOutboxWeight) return;
+    throw new StoreFull("the outbox, which keeps what the broker has not taken yet,");
+  };
   const onCommitted = () => {
     if (!outboxGrew) return;
     outboxGrew = false;
@@ -38,6 +48,7 @@ export function createSqliteRegistryStore(config: { dataDir: string }): Registry
   return {
     async createJobs(creations, { lane, sinceMs }) {
       const { committer, jobs, outbox, requests } = open();
+      requireRoom(outbox, creations.length);
       return committer.commit(() => {
         const plan = planCreations(creations, (requestId) => requests.get("create", requestId, sinceMs));
         if (plan.kind === "reused") return plan;
@@ -64,6 +75,7 @@ export function createSqliteRegistryStore(config: { dataDir: string }): Registry
 
     async changeJob(jobId, decide) {
       const { committer, jobs, outbox } = open();
+      requireRoom(outbox, 1);
       const decided = await committer.commit(() => {
         const row = jobs.get(jobId);
         const change = row && askSafely(() => decide(row));
@@ -79,6 +91,7 @@ export function createSqliteRegistryStore(config: { dataDir: string }): Registry
 
     async addRun(jobId, makeRun, request) {
       const { committer, jobs, outbox, requests } = open();
+      requireRoom(outbox, 1);
       const added = await committer.commit((): Asked<AddedRun> => {
         const earlier = request && requests.get("run", request.call.requestId, request.sinceMs);
         if (earlier) {
@@ -171,11 +184,20 @@ function openTables(dataDir: string, onCommitted: () => void) {
   makeFolder(folder);
   const { db, close } = openSoleSqlite(join(folder, "registry.db"), migrations);
   try {
+    const outbox = createOutboxRows(db);
+    const committed = () => {
+      outbox.ended("committed");
+      onCommitted();
+    };
+    const explain = (error: unknown) => {
+      outbox.ended("undone");
+      return isDiskFull(error) ? new StoreFull("the disk with the registry's data folder", error) : error;
+    };
     return {
       close,
-      committer: createCommitter(db, onCommitted),
+      committer: createCommitter(db, committed, explain),
       jobs: createJobRows(db),
-      outbox: createOutboxRows(db),
+      outbox,
       requests: createRequestRows(db),
       mark: createMarkRow(db),
     };

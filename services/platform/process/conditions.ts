@@ -1,0 +1,17 @@
+/** One of the things that must hold for a service to do its work. */
+export interface Condition {
+  name: string;
+  ok: boolean;
+  /** How it stands, in words; when it does not hold, what that means. */
+  message: string;
+}
+
+/** What `/readyz` answers with. */
+export interface Readiness {
+  status: "ready" | "not_ready";
+  conditions: readonly Condition[];
+}
+
+export function readinessOf(conditions: readonly Condition[]): Readiness {
+  return { status: conditions.every(({ ok }) => ok) ? "ready" : "not_ready", conditions };
+}
