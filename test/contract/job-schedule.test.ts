@@ -2,7 +2,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { JobSchema } from "../../gen/carillon/v1/job_pb.ts";
 import { defineJob } from "../../services/registry/jobs/job-definition.ts";
-import { encodeRow, newJob, viewOf } from "../../services/registry/jobs/stored-job.ts";
+import { changedJob, encodeRow, newJob, viewOf } from "../../services/registry/jobs/stored-job.ts";
 import { encodeRowEvent } from "../../services/registry/relay/row-event.ts";
 import { readJobChange } from "../../services/ticker/io/job-change.ts";
 import { scheduleOf, secondNotBefore } from "../../services/wire/job-schedule.ts";
@@ -38,6 +38,22 @@ describe("a job's schedule", () => {
       if (!promised) return;
       second = Number(promised.seconds);
     }
+  });
+
+  it.each(schedules)("is kept by the ticker after an edit, up to the edit: %s", (_, fields) => {
+    const record = newJob(jobId, jobOf(fields), createdMs);
+    const nowMs = createdMs + 5_000;
+    const edited = changedJob(record, { retimed: true, definition: jobOf({ schedule: "@yearly" }), nowMs });
+    const read = readJobChange(jobId, encodeRowEvent(encodeRow(edited), 1), 8);
+    if (!read.ok || read.change.kind !== "active") throw new Error(`not in the timetable: ${JSON.stringify(read)}`);
+    const [timing] = read.change.earlier;
+    expect(timing).toMatchObject({
+      timingGeneration: 1,
+      effectiveFromMs: createdMs,
+      untilMs: nowMs,
+      timingSequence: 8,
+    });
+    expect(timing?.occurrences.key).toBe(keyOf(scheduleOf(record.job)));
   });
 
   it.each(schedules)("is the same before the job has its id and creation in it: %s", (_, fields) => {

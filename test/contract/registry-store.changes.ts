@@ -11,6 +11,8 @@ import {
   jobA,
   jobB,
   jobE,
+  keptAll,
+  listAll,
   rowOf,
   runOf,
   takeAll,
@@ -47,6 +49,28 @@ export function changesSuite(engine: RegistryEngine): void {
       expect(others).toEqual([]);
       expect(String((await rig.store.findJob(jobA))?.job)).toBe(String(winner));
       expect(await rig.store.counts()).toMatchObject({ outbox: 2 });
+    });
+
+    it("keeps each field of a row", async () => {
+      const earlier = {
+        timingGeneration: 1,
+        schedule: "größe",
+        timeZone: "UTC",
+        startSecond: 0,
+        endSecond: undefined,
+        effectiveFromMs: 1,
+        untilMs: 2,
+        timingSequence: 3,
+        timingEdition: 4,
+      };
+      const row = rowOf(jobA, { earlier: [earlier, earlier], pausedGeneration: 1 });
+      await rig.store.createJobs([{ row, request: undefined }], keptAll);
+      expect(await rig.store.findJob(jobA)).toEqual(row);
+      const next = { ...rowOf(jobA), generation: 7, timingGeneration: 6, timingSequence: 5, timingEdition: 4 };
+      const changed = { ...next, earlier: [earlier], pausedGeneration: 6 };
+      await rig.store.changeJob(jobA, () => ({ next: changed, answer: 0 }));
+      expect((await rig.store.findStates([jobA]))[0]).toEqual(changed);
+      expect((await listAll(rig.store))[0]).toEqual(changed);
     });
 
     it("writes nothing without a next row, and nothing when the decision throws, which is told to its caller alone", async () => {

@@ -33,6 +33,8 @@ export function rowOf(jobId: string, over: Partial<JobRow> = {}): JobRow {
     effectiveFromMs: 1_790_000_000_123,
     timingSequence: 0,
     timingEdition: 0,
+    earlier: [],
+    pausedGeneration: 0,
     job: jobOf(jobId, "größe"),
     ...over,
   };

@@ -4,6 +4,7 @@ import { type Job, JobSchema, JobState } from "../../../gen/carillon/v1/job_pb.t
 import { secondOf } from "../../platform/process/clock.ts";
 import { scheduleOf } from "../../wire/job-schedule.ts";
 import { type JobRow, type StoredState, storedState } from "../store/contract.ts";
+import { earlierTimings } from "./earlier-timings.ts";
 
 /**
  * A job as the registry handles it: its row, with the definition decoded.
@@ -34,6 +35,8 @@ export function newJob(jobId: string, definition: Job, nowMs: number): StoredJob
     effectiveFromMs: nowMs,
     timingSequence: 0,
     timingEdition: 0,
+    earlier: [],
+    pausedGeneration: 0,
     job,
   };
 }
@@ -61,9 +64,16 @@ export function changedJob(stored: StoredJob, change: Change): StoredJob {
   };
   if (stored.job.createdAt) job.createdAt = stored.job.createdAt;
   const timing = change.retimed
-    ? { timingGeneration: generation, effectiveFromMs: change.nowMs, timingSequence: 0, timingEdition: 0 }
+    ? {
+        timingGeneration: generation,
+        effectiveFromMs: change.nowMs,
+        timingSequence: 0,
+        timingEdition: 0,
+        earlier: state === storedState.active ? earlierTimings(stored, change.nowMs) : [],
+      }
     : {};
-  return { ...stored, ...timing, generation, state, job };
+  const paused = change.state === storedState.paused ? { pausedGeneration: generation } : {};
+  return { ...stored, ...timing, ...paused, generation, state, job };
 }
 
 /** The job as a client sees it: with what follows from the time of asking. */

@@ -1,4 +1,5 @@
 import type { Startable } from "../../platform/process/lifecycle.ts";
+import type { EarlierTiming } from "../../wire/job-event.ts";
 
 /**
  * What the registry remembers: the jobs, what must still be told to the streams
@@ -145,8 +146,17 @@ export interface JobRow {
   /** 0 until the broker has acknowledged the event that carries this timing. */
   timingSequence: number;
   timingEdition: number;
+  /** The timings before it that edits have ended, as far as they may still be owed; oldest first. */
+  earlier: readonly EarlierTimingRow[];
+  /** The generation of the last pause; 0 when there was none. */
+  pausedGeneration: number;
   /** carillon.v1.Job. */
   job: Uint8Array;
+}
+
+/** Its sequence counts in the JOBS of that edition. */
+export interface EarlierTimingRow extends EarlierTiming {
+  timingEdition: number;
 }
 
 /** A call that may come again under its request id (AIP-155). */

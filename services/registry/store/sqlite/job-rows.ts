@@ -19,19 +19,35 @@ export interface JobRows {
 
 const columns = `
   job_id as jobId, generation, state, timing_generation as timingGeneration, effective_from_ms as effectiveFromMs,
-  timing_sequence as timingSequence, timing_edition as timingEdition, job`;
+  timing_sequence as timingSequence, timing_edition as timingEdition, earlier,
+  paused_generation as pausedGeneration, job`;
+
+type RawRow = Omit<JobRow, "earlier"> & { earlier: string | null };
+
+const nothingEarlier: JobRow["earlier"] = [];
+
+function rowOf(raw: RawRow): JobRow {
+  return { ...raw, earlier: raw.earlier === null ? nothingEarlier : (JSON.parse(raw.earlier) as JobRow["earlier"]) };
+}
+
+function earlierText({ earlier }: JobRow): string | null {
+  return earlier.length === 0 ? null : JSON.stringify(earlier);
+}
 
 export function createJobRows(db: Sqlite): JobRows {
   // By the primary key.
-  const getAny = db.prepare<[string], JobRow>(`select ${columns} from jobs where job_id = ?`);
+  const find = db.prepare<[string], RawRow>(`select ${columns} from jobs where job_id = ?`);
   // A walk along the primary key: keyset paging, the cost of a page is its length.
-  const list = db.prepare<[string, number], JobRow>(
+  const list = db.prepare<[string, number], RawRow>(
     `select ${columns} from jobs where job_id > ? and state <> 0 order by job_id limit ?`,
   );
-  const insert = db.prepare(`insert into jobs values (?, ?, ?, ?, ?, ?, ?, ?)`);
+  const insert = db.prepare(
+    `insert into jobs (job_id, generation, state, timing_generation, effective_from_ms, timing_sequence, timing_edition,
+       earlier, paused_generation, job) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  );
   const update = db.prepare(
     `update jobs set generation = ?, state = ?, timing_generation = ?, effective_from_ms = ?,
-       timing_sequence = ?, timing_edition = ?, job = ? where job_id = ?`,
+       timing_sequence = ?, timing_edition = ?, earlier = ?, paused_generation = ?, job = ? where job_id = ?`,
   );
   const noteTiming = db.prepare(
     `update jobs set timing_sequence = ?, timing_edition = ?
@@ -44,19 +60,24 @@ export function createJobRows(db: Sqlite): JobRows {
     `select count(*) as n from jobs indexed by jobs_not_active where state = ? and state <> 1`,
   );
 
+  const getAny = (jobId: string) => {
+    const raw = find.get(jobId);
+    return raw && rowOf(raw);
+  };
+
   return {
     get(jobId) {
-      const row = getAny.get(jobId);
+      const row = getAny(jobId);
       return row?.state === storedState.deleted ? undefined : row;
     },
-    getAny: (jobId) => getAny.get(jobId),
+    getAny,
     page(afterId, limit, maxBytes) {
       const rows: JobRow[] = [];
       let bytes = 0;
       for (const row of list.iterate(afterId, limit + 1)) {
         bytes += row.job.length;
         if (rows.length === limit || (rows.length > 0 && bytes > maxBytes)) return { rows, goesOn: true };
-        rows.push(row);
+        rows.push(rowOf(row));
       }
       return { rows, goesOn: false };
     },
@@ -69,6 +90,8 @@ export function createJobRows(db: Sqlite): JobRows {
         row.effectiveFromMs,
         row.timingSequence,
         row.timingEdition,
+        earlierText(row),
+        row.pausedGeneration,
         row.job,
       );
     },
@@ -80,6 +103,8 @@ export function createJobRows(db: Sqlite): JobRows {
         row.effectiveFromMs,
         row.timingSequence,
         row.timingEdition,
+        earlierText(row),
+        row.pausedGeneration,
         row.job,
         row.jobId,
       );

@@ -51,4 +51,12 @@ export const migrations: readonly Migration[] = [
     value any not null
   ) strict;
   `,
+  `
+  -- What a job was due by before: a JSON list of EarlierTimingRow; null for the most, where there is nothing.
+  alter table jobs add column earlier text;
+
+  -- The generation of its last pause.
+  alter table jobs add column paused_generation integer not null default 0;
+  update jobs set paused_generation = timing_generation where state = 2;
+  `,
 ];
