@@ -42,7 +42,7 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
   // Dead letters are one a message: they must not fill the window in front of the results.
   const deadPublisher = createPublisher(broker, deps);
   const states = createJobStates(deps);
-  const lookup = createJobLookup(broker, states, log);
+  const lookup = createJobLookup(broker, states, deps);
   const sender = `${config.executorId}-${clock.nowMs().toString(36)}`;
   const results = createResultPublisher(publisher, deps, sender);
   const retries = createRetryPublisher(publisher, deps);

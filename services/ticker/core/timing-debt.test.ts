@@ -177,14 +177,15 @@ describe("the timings before an edit owe", () => {
     expect(of.owed.untilMs).toBe(10_009_500);
   });
 
-  it("what is late up to where a timing began that had no time to be due itself", () => {
-    expect(debt().of(edited({ earlier: [] }), slotOf(2), horizon, nowMs).owed.untilMs).toBe(9_000_500);
+  it("what is late up to where the next one began, when the slot's own had no time to be due itself", () => {
+    expect(debt().of(edited(), slotOf(0), horizon, nowMs).owed.untilMs).toBe(9_000_500);
+    expect(debt().of(edited({ earlier: [] }), slotOf(2), horizon, nowMs).owed.untilMs).toBe(10_009_500);
   });
 
   it("nothing that was late when there was a pause since", () => {
     const untilMs = (pausedGeneration: number) =>
       debt().of(edited({ earlier: [], pausedGeneration }), slotOf(2), horizon, nowMs).owed.untilMs;
-    expect([untilMs(3), untilMs(2)]).toEqual([undefined, 9_000_500]);
+    expect([untilMs(3), untilMs(2)]).toEqual([undefined, 10_009_500]);
   });
 
   it("what comes after a job was forgotten", () => {

@@ -135,11 +135,13 @@ export class TimingDebt {
 }
 
 /** Up to where what is late of a slot stays owed once another one stands in its place. */
-function owedUntil({ earlier, pausedGeneration }: ActiveChange, { timingGeneration, effectiveFromMs }: Slot) {
+function owedUntil({ earlier, effectiveFromMs, pausedGeneration }: ActiveChange, { timingGeneration }: Slot) {
   // A pause that nobody here has heard of ended it.
   if (pausedGeneration > timingGeneration) return undefined;
-  // Where it had no time to be due itself, those before it may still owe.
-  return earlier.find((timing) => timing.timingGeneration === timingGeneration)?.untilMs ?? effectiveFromMs;
+  const own = earlier.find((timing) => timing.timingGeneration >= timingGeneration);
+  if (own?.timingGeneration === timingGeneration) return own.untilMs;
+  // It is left out where it had no time to be due itself. Those before it may still owe, up to where the next began.
+  return own?.effectiveFromMs ?? effectiveFromMs;
 }
 
 function dueBetween(occurrences: ActiveChange["occurrences"], fromMs: number, untilMs: number): Debt["dropped"] {
