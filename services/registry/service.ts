@@ -18,6 +18,7 @@ import { createJobService } from "./jobs/job-service.ts";
 import { createRequestSweeper } from "./jobs/request-sweeper.ts";
 import { createRegistryMetrics } from "./registry-metrics.ts";
 import { createBrokerLink } from "./relay/broker-link.ts";
+import { createJobsRange } from "./relay/jobs-range.ts";
 import { createPublicationWait } from "./relay/publication-wait.ts";
 import { createRelay } from "./relay/relay.ts";
 import { createSqliteRegistryStore } from "./store/sqlite/sqlite-registry-store.ts";
@@ -36,7 +37,7 @@ export function createRegistry(config: RegistryConfig, deps: ServiceDeps): Regis
   const keeper = createStreamKeeper(broker, { clock, log }, { replicas: config.replicas });
   const publisher = createPublisher(broker, { clock, log });
   const wait = createPublicationWait({ clock, publishing: () => link.up() });
-  const relay = createRelay(store, publisher, wait, { clock, log });
+  const relay = createRelay(store, publisher, createJobsRange(broker), wait, { clock, log });
   const link = createBrokerLink(
     broker,
     { keeper, publisher, relay, onBacklog: createRegistryMetrics(metrics, store).setBacklog },

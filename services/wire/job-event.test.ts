@@ -7,6 +7,7 @@ import { seeds, WireValues } from "../../test/support/wire-values.ts";
 import {
   type EarlierTiming,
   generationOf,
+  isTombstone,
   type JobEvent,
   jobEventId,
   readJobEvent,
@@ -71,6 +72,7 @@ describe("a job event", () => {
     const event = eventOf(new WireValues(seed));
     const { generation, timingGeneration, effectiveFromMs, pausedGeneration } = event;
     expect(generationOf(written(event))).toBe(generation);
+    expect(isTombstone(written(event))).toBe(event.deleted);
     const own = timingGeneration === 0 ? [] : [{ generation: timingGeneration, effectiveFromMs }];
     const earlier = event.earlier.map((timing) => ({
       generation: timing.timingGeneration,

@@ -45,6 +45,7 @@ export interface EarlierTiming {
 }
 
 const generationField = 2;
+const deletedField = 3;
 const jobField = 4;
 const timingGenerationField = 5;
 const effectiveFromField = 6;
@@ -56,7 +57,7 @@ export function writeJobEvent(event: JobEvent<Uint8Array>): Uint8Array {
   return writeMessage((fields) => {
     fields.string(1, event.jobId);
     fields.uint32(generationField, event.generation);
-    fields.bool(3, event.deleted);
+    fields.bool(deletedField, event.deleted);
     if (event.job) fields.item(jobField, event.job);
     fields.uint32(timingGenerationField, event.timingGeneration);
     fields.int64(effectiveFromField, event.effectiveFromMs);
@@ -123,6 +124,17 @@ export function generationOf(bytes: Uint8Array): number {
     return true;
   });
   return generation;
+}
+
+/** Whether it says that the job is deleted. */
+export function isTombstone(bytes: Uint8Array): boolean {
+  let deleted = false;
+  readFields(bytes, deletedField, (field, reader) => {
+    if (field !== deletedField) return false;
+    deleted = reader.bool();
+    return true;
+  });
+  return deleted;
 }
 
 /** A timing, and from where on it stands. */

@@ -76,6 +76,13 @@ export function changedJob(stored: StoredJob, change: Change): StoredJob {
   return { ...stored, ...timing, ...paused, generation, state, job };
 }
 
+/** A row that others know in a newer state, as it is to count from now on. */
+export function restoredRow(row: JobRow, generation: number, nowMs: number): JobRow {
+  const before = { ...decodeRow(row), generation: generation - 1, earlier: [] };
+  const { state } = row;
+  return { ...encodeRow(changedJob(before, { state, retimed: true, nowMs })), earlier: [] };
+}
+
 /** The job as a client sees it: with what follows from the time of asking. */
 export function viewOf({ job: stored, jobId, generation, state }: StoredJob, nowMs: number): Job {
   const job: Job = { ...stored, etag: etagOf(jobId, generation) };
