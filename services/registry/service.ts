@@ -18,9 +18,11 @@ import { createJobService } from "./jobs/job-service.ts";
 import { createRequestSweeper } from "./jobs/request-sweeper.ts";
 import { createRegistryMetrics } from "./registry-metrics.ts";
 import { createBrokerLink } from "./relay/broker-link.ts";
+import { createJobEndings } from "./relay/job-endings.ts";
 import { createJobsRange } from "./relay/jobs-range.ts";
 import { createPublicationWait } from "./relay/publication-wait.ts";
 import { createRelay } from "./relay/relay.ts";
+import { createWatermarks } from "./relay/watermarks.ts";
 import { createSqliteRegistryStore } from "./store/sqlite/sqlite-registry-store.ts";
 
 export interface RegistryService extends Service {
@@ -81,6 +83,7 @@ export function createRegistry(config: RegistryConfig, deps: ServiceDeps): Regis
     ops,
     createRequestSweeper({ store, clock, log }),
     link,
+    createJobEndings(store, createWatermarks(broker, log), { clock, log, up: () => link.up() }),
     { start: async () => undefined, stop: async () => history.close() },
     startTogether([http, grpc]),
   ]);

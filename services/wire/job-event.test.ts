@@ -6,6 +6,7 @@ import { jobNamed } from "../../test/support/job-ids.ts";
 import { seeds, WireValues } from "../../test/support/wire-values.ts";
 import {
   type EarlierTiming,
+  endedEventId,
   generationOf,
   isTombstone,
   type JobEvent,
@@ -29,6 +30,7 @@ const eventOf = (values: WireValues): JobEvent => {
     timingSequence: values.uint64(),
     earlier: values.list(() => earlierOf(values)),
     pausedGeneration: values.uint32(),
+    ended: values.bool(),
   };
 };
 
@@ -70,7 +72,7 @@ describe("a job event", () => {
 
   it.each(seeds.slice(0, 50))("tells its generation and timings without being read (seed %i)", (seed) => {
     const event = eventOf(new WireValues(seed));
-    const { generation, timingGeneration, effectiveFromMs, pausedGeneration } = event;
+    const { generation, timingGeneration, effectiveFromMs, pausedGeneration, ended } = event;
     expect(generationOf(written(event))).toBe(generation);
     expect(isTombstone(written(event))).toBe(event.deleted);
     const own = timingGeneration === 0 ? [] : [{ generation: timingGeneration, effectiveFromMs }];
@@ -78,7 +80,7 @@ describe("a job event", () => {
       generation: timing.timingGeneration,
       effectiveFromMs: timing.effectiveFromMs,
     }));
-    expect(timingsOf(written(event))).toEqual({ timings: [...earlier, ...own], pausedGeneration });
+    expect(timingsOf(written(event))).toEqual({ timings: [...earlier, ...own], pausedGeneration, ended });
   });
 
   it("cannot be read from other bytes", () => {
@@ -107,5 +109,6 @@ describe("a job event", () => {
     const ids = [jobEventId("a", 1, 1), jobEventId("a", 2, 1), jobEventId("a", 1, 2), jobEventId("b", 1, 1)];
     expect(new Set(ids).size).toBe(4);
     expect(jobEventId("a", 1, 1)).toBe("a:1:1");
+    expect(ids).not.toContain(endedEventId("a", 1, 1));
   });
 });

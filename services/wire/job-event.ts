@@ -28,6 +28,8 @@ export interface JobEvent<J = Job> {
   earlier: readonly EarlierTiming[];
   /** The generation of the last pause: what was published before it, and is not begun, is not called. 0: none. */
   pausedGeneration: number;
+  /** It is never due again, and all that it was due at was published: there is no job in it, and it still stands. */
+  ended: boolean;
 }
 
 /** A timing that an edit has ended: what lies within it is owed as before. */
@@ -51,6 +53,7 @@ const timingGenerationField = 5;
 const effectiveFromField = 6;
 const earlierField = 8;
 const pausedGenerationField = 9;
+const endedField = 10;
 
 /** The job goes in as its serialised self: nothing is decoded on the way from the store to the broker. */
 export function writeJobEvent(event: JobEvent<Uint8Array>): Uint8Array {
@@ -64,6 +67,7 @@ export function writeJobEvent(event: JobEvent<Uint8Array>): Uint8Array {
     fields.uint64(7, event.timingSequence);
     for (const timing of event.earlier) fields.message(earlierField, () => writeEarlier(fields, timing));
     fields.uint32(pausedGenerationField, event.pausedGeneration);
+    fields.bool(endedField, event.ended);
   });
 }
 
@@ -76,6 +80,11 @@ function writeEarlier(fields: FieldWriter, timing: EarlierTiming): void {
   fields.int64(6, timing.effectiveFromMs);
   fields.int64(7, timing.untilMs);
   fields.uint64(8, timing.timingSequence);
+}
+
+/** Beside those of its states: it is told of the last one once more. */
+export function endedEventId(jobId: string, generation: number, edition: number): string {
+  return `${jobEventId(jobId, generation, edition)}:ended`;
 }
 
 /** With the edition of the stream in it, what fills a purged stream is not taken for a repeat. */
@@ -98,6 +107,7 @@ export function readJobEvent(bytes: Uint8Array): JobEvent {
     timingSequence: Number(event.timingSequence),
     earlier: event.earlier.map(readEarlier),
     pausedGeneration: event.pausedGeneration,
+    ended: event.ended,
   };
 }
 
@@ -147,6 +157,7 @@ export interface EventTimings {
   /** By generation, ascending; none in an event that says nothing of a timing. */
   timings: readonly EventTiming[];
   pausedGeneration: number;
+  ended: boolean;
 }
 
 /** What is said of timings alone. Costs a third of what readJobEvent does. */
@@ -154,15 +165,17 @@ export function timingsOf(bytes: Uint8Array): EventTimings {
   const earlier: EventTiming[] = [];
   const timing = { generation: 0, effectiveFromMs: 0 };
   let pausedGeneration = 0;
-  readFields(bytes, pausedGenerationField, (field, reader) => {
+  let ended = false;
+  readFields(bytes, endedField, (field, reader) => {
     if (field === timingGenerationField) timing.generation = reader.uint32();
     else if (field === effectiveFromField) timing.effectiveFromMs = Number(reader.int64());
     else if (field === earlierField) earlier.push(earlierTimingOf(reader.bytes()));
     else if (field === pausedGenerationField) pausedGeneration = reader.uint32();
+    else if (field === endedField) ended = reader.bool();
     else return false;
     return true;
   });
-  return { timings: timing.generation === 0 ? earlier : [...earlier, timing], pausedGeneration };
+  return { timings: timing.generation === 0 ? earlier : [...earlier, timing], pausedGeneration, ended };
 }
 
 function earlierTimingOf(bytes: Uint8Array): EventTiming {

@@ -35,6 +35,8 @@ export function rowOf(jobId: string, over: Partial<JobRow> = {}): JobRow {
     timingEdition: 0,
     earlier: [],
     pausedGeneration: 0,
+    lastSecond: undefined,
+    ended: false,
     job: jobOf(jobId, "größe"),
     ...over,
   };

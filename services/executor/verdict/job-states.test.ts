@@ -117,6 +117,13 @@ describe("job states", () => {
     expect(judge(states, manual, false)).toEqual({ kind: "fire", call: manual });
   });
 
+  it("take the end of a job for no change: what was published of it is called", () => {
+    const ended = toBinary(JobEventSchema, create(JobEventSchema, { jobId: a, generation: 2, ended: true }));
+    expect(judge(statesAfter(ended), callOf(1), false)).toMatchObject({ kind: "fire" });
+    const retargeted = statesAfter(eventOf({ generation: 2 }), ended);
+    expect(judge(retargeted, callOf(1), false)).toMatchObject({ kind: "fire", call: { origin: "http://new" } });
+  });
+
   it("know from the last event alone where each timing before it began", () => {
     const states = statesAfter(
       eventOf({

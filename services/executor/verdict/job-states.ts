@@ -74,7 +74,8 @@ export function createJobStates({ clock, log }: { clock: Clock; log: Log }): Job
       // No occurrence is older than a job's creation; a bulk load leaves nothing here.
       if (generation === undefined || generation <= 1) return;
       const noted = readable(jobId, () => timingsOf(bytes));
-      if (!noted) return;
+      // What was published of a job that is never due again is called as it was.
+      if (!noted || noted.ended) return;
       const known = changes.get(jobId);
       if (known && known.generation >= generation) return;
       const nowMs = clock.nowMs();

@@ -5,8 +5,8 @@ import type { Broker } from "./broker.ts";
 export interface StreamRange {
   stream: string;
   subject: string;
-  afterSequence: number;
-  untilSequence: number;
+  /** The messages between two sequences, or the last one of each subject. */
+  what: { afterSequence: number; untilSequence: number } | "last of each";
   /** So many messages are held at once. */
   pageMessages: number;
 }
@@ -16,20 +16,24 @@ const inactiveThresholdMs = 300_000;
 const pageExpiresMs = 5_000;
 
 /**
- * Reads what a stream holds of a range of sequences, page by page; the next page is asked for once
+ * Reads what a stream holds at this moment, page by page; the next page is asked for once
  * `onPage` has resolved, as long as it says true. Rejects when the broker does not answer: it is
  * read again from where the last page ended.
  */
 export async function readStreamRange(
   broker: Broker,
-  { stream, subject, afterSequence, untilSequence, pageMessages }: StreamRange,
+  { stream, subject, what, pageMessages }: StreamRange,
   onPage: (messages: readonly JsMsg[]) => Promise<boolean>,
 ): Promise<void> {
-  if (untilSequence <= afterSequence) return;
+  const untilSequence = what === "last of each" ? Number.POSITIVE_INFINITY : what.untilSequence;
+  if (what !== "last of each" && untilSequence <= what.afterSequence) return;
+  const start =
+    what === "last of each"
+      ? { deliver_policy: DeliverPolicy.LastPerSubject }
+      : { deliver_policy: DeliverPolicy.StartSequence, opt_start_seq: what.afterSequence + 1 };
   const { name, num_pending: pending } = await askBroker(broker, () =>
     broker.jsm.consumers.add(stream, {
-      deliver_policy: DeliverPolicy.StartSequence,
-      opt_start_seq: afterSequence + 1,
+      ...start,
       filter_subject: subject,
       ack_policy: AckPolicy.None,
       replay_policy: ReplayPolicy.Instant,

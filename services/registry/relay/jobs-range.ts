@@ -28,7 +28,7 @@ const pageMessages = 200;
 
 export function createJobsRange(broker: Broker): ReadJobs {
   return (range, onPage) =>
-    readStreamRange(broker, { stream: streams.jobs, subject: subjects.jobs, pageMessages, ...range }, (messages) =>
+    readStreamRange(broker, { stream: streams.jobs, subject: subjects.jobs, pageMessages, what: range }, (messages) =>
       onPage(messages.map(({ subject, data }) => ({ jobId: jobIdOfSubject(subject), ...readState(data) }))),
     );
 }

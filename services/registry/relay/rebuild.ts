@@ -124,7 +124,8 @@ export function createRebuild(
         return undefined;
       }
       // A timing that was never published waits in the outbox, and goes out from there.
-      const jobIds = rows.filter((row) => row.timingSequence !== 0).map((row) => row.jobId);
+      // What has ended is not missed.
+      const jobIds = rows.filter((row) => row.timingSequence !== 0 && !row.ended).map((row) => row.jobId);
       const next = { lastJobId, left: jobIds.length };
       if (jobIds.length > 0) page = next;
       else advanceTo(lastJobId);

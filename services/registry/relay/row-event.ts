@@ -8,12 +8,13 @@ export function encodeRowEvent(row: JobRow, edition: number): Uint8Array {
     jobId: row.jobId,
     generation: row.generation,
     deleted,
-    job: deleted ? undefined : row.job,
+    job: deleted || row.ended ? undefined : row.job,
     timingGeneration: row.timingGeneration,
     effectiveFromMs: row.effectiveFromMs,
     timingSequence: timingSequenceIn(row, edition),
     earlier: row.earlier.map((timing) => ({ ...timing, timingSequence: timingSequenceIn(timing, edition) })),
     pausedGeneration: row.pausedGeneration,
+    ended: row.ended && !deleted,
   });
 }
 

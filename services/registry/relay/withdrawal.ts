@@ -133,6 +133,8 @@ function tombstoneOf(jobId: string, generation: number): JobRow {
     timingEdition: 0,
     earlier: [],
     pausedGeneration: 0,
+    lastSecond: undefined,
+    ended: false,
     job: new Uint8Array(),
   };
 }

@@ -149,7 +149,6 @@ export class PartitionAgenda {
     // The timetable hands out what jobs are due by now, and knows nothing of what they were due by before.
     for (const { slot, occurrences, effectiveFromMs, untilMs } of this.#ended) {
       const untilSecond = secondOf(untilMs);
-      if (untilSecond <= second) continue;
       this.#mayRepeatUntil = Math.max(this.#mayRepeatUntil, untilSecond);
       this.#late.add(slot, occurrences, Math.max(effectiveFromMs, second * 1000), untilSecond);
     }

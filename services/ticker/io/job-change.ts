@@ -32,7 +32,8 @@ function read(
   const event = readJobEvent(data);
   const { job, timingSequence } = event;
   if (event.jobId !== jobId) return { ok: false, reason: `an event of ${event.jobId} on the subject of ${jobId}` };
-  if (event.deleted || job?.state === JobState.PAUSED) return { ok: true, change: { kind: "gone", jobId } };
+  if (event.deleted || event.ended || job?.state === JobState.PAUSED)
+    return { ok: true, change: { kind: "gone", jobId } };
   if (!job) return { ok: false, reason: "the event has no job" };
   const parsed = scheduleOf(job);
   if (!parsed.ok) return { ok: false, reason: `${parsed.field} ${parsed.reason}` };

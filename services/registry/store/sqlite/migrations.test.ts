@@ -24,8 +24,8 @@ it("takes over the jobs of a first version: nothing earlier is owed, and what is
   await store.start();
   const common = { generation: 5, timingGeneration: 4, effectiveFromMs: 1_000, timingSequence: 7, timingEdition: 1 };
   expect(await store.findStates([jobA, jobB])).toEqual([
-    { ...common, jobId: jobA, state: 1, earlier: [], pausedGeneration: 0, job: Buffer.from("a") },
-    { ...common, jobId: jobB, state: 2, earlier: [], pausedGeneration: 4, job: Buffer.from("b") },
+    { ...common, jobId: jobA, state: 1, earlier: [], pausedGeneration: 0, ended: false, job: Buffer.from("a") },
+    { ...common, jobId: jobB, state: 2, earlier: [], pausedGeneration: 4, ended: false, job: Buffer.from("b") },
   ]);
   await store.stop();
 });

@@ -12,6 +12,7 @@ import { createRequestRows } from "./request-rows.ts";
 
 // Rows that a call writes for a job: its own and that of the outbox.
 const rowsPerJob = 2;
+const beforeAll = { lastSecond: -1, jobId: "" };
 
 /**
  * The registry's memory in SQLite: <data folder>/registry/registry.db. One store
@@ -105,6 +106,22 @@ export function createSqliteRegistryStore(config: { dataDir: string }): Registry
     },
 
     listJobs: async ({ afterId, limit, maxBytes }) => open().jobs.page(afterId, limit, maxBytes),
+
+    listEnding: async ({ beforeSecond, after = beforeAll, limit }) => open().jobs.ending(beforeSecond, after, limit),
+
+    async endJobs(ending) {
+      const { committer, jobs, outbox } = open();
+      return committer.commit(() => {
+        let count = 0;
+        for (const { jobId, timingGeneration } of ending) {
+          if (!jobs.end(jobId, timingGeneration)) continue;
+          outbox.addJob(lanes.batchCreate, jobId);
+          count++;
+        }
+        outboxGrew ||= count > 0;
+        return count;
+      }, ending.length * rowsPerJob);
+    },
 
     async counts() {
       const { jobs, outbox } = open();
