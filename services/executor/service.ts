@@ -53,7 +53,7 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
     dead: createPublisher(broker, deps),
   };
   const states = createJobStates(deps);
-  const lookup = createJobLookup(broker, states, log);
+  const lookup = createJobLookup(broker, states, deps);
   /** This start of this executor, also as a token of subjects. */
   const run = `${config.executorId.replaceAll(/[^\w-]/g, "_")}-${clock.nowMs().toString(36)}`;
   const results = createResultPublisher(publishers.results, deps, run);

@@ -21,8 +21,11 @@ import { createJobService } from "./jobs/job-service.ts";
 import { createRequestSweeper } from "./jobs/request-sweeper.ts";
 import { createRegistryMetrics } from "./registry-metrics.ts";
 import { createBrokerLink, type StreamFill } from "./relay/broker-link.ts";
+import { createJobEndings } from "./relay/job-endings.ts";
+import { createJobsRange } from "./relay/jobs-range.ts";
 import { createPublicationWait } from "./relay/publication-wait.ts";
 import { createRelay } from "./relay/relay.ts";
+import { createWatermarks } from "./relay/watermarks.ts";
 import { createSqliteRegistryStore } from "./store/sqlite/sqlite-registry-store.ts";
 
 export interface RegistryService extends Service {
@@ -39,7 +42,7 @@ export function createRegistry(config: RegistryConfig, deps: ServiceDeps): Regis
   const keeper = createStreamKeeper(broker, { clock, log }, config);
   const publisher = createPublisher(broker, { clock, log });
   const wait = createPublicationWait({ clock, publishing: () => link.up() });
-  const relay = createRelay(store, publisher, wait, { clock, log });
+  const relay = createRelay(store, publisher, createJobsRange(broker), wait, { clock, log });
   const gauges = createRegistryMetrics(metrics, store);
   const watch = createSystemWatch({
     broker,
@@ -108,6 +111,7 @@ export function createRegistry(config: RegistryConfig, deps: ServiceDeps): Regis
     ops,
     createRequestSweeper({ store, clock, log }),
     link,
+    createJobEndings(store, createWatermarks(broker, log), { clock, log, up: () => link.up() }),
     { start: async () => undefined, stop: async () => history.close() },
     startTogether([http, grpc]),
   ]);

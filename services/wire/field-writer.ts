@@ -36,6 +36,11 @@ export class FieldWriter {
     if (value !== 0) this.#writer.uint32(varintTag(field)).int64(value);
   }
 
+  /** A field that is declared optional: 0 is written. */
+  optionalInt64(field: number, value: number | undefined): void {
+    if (value !== undefined) this.#writer.uint32(varintTag(field)).int64(value);
+  }
+
   uint64(field: number, value: number): void {
     if (value !== 0) this.#writer.uint32(varintTag(field)).uint64(value);
   }

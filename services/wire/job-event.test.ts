@@ -4,7 +4,17 @@ import { JobEventSchema } from "../../gen/carillon/v1/events_pb.ts";
 import { JobSchema } from "../../gen/carillon/v1/job_pb.ts";
 import { jobNamed } from "../../test/support/job-ids.ts";
 import { seeds, WireValues } from "../../test/support/wire-values.ts";
-import { generationOf, type JobEvent, jobEventId, readJobEvent, writeJobEvent } from "./job-event.ts";
+import {
+  type EarlierTiming,
+  endedEventId,
+  generationOf,
+  isTombstone,
+  type JobEvent,
+  jobEventId,
+  readJobEvent,
+  timingsOf,
+  writeJobEvent,
+} from "./job-event.ts";
 
 const eventOf = (values: WireValues): JobEvent => {
   const deleted = values.dice.chance(0.2);
@@ -18,6 +28,23 @@ const eventOf = (values: WireValues): JobEvent => {
     timingGeneration: values.uint32(),
     effectiveFromMs: values.instantMs(),
     timingSequence: values.uint64(),
+    earlier: values.list(() => earlierOf(values)),
+    pausedGeneration: values.uint32(),
+    ended: values.bool(),
+  };
+};
+
+const earlierOf = (values: WireValues): EarlierTiming => {
+  const second = () => (values.bool() ? values.second() : undefined);
+  return {
+    timingGeneration: values.uint32(),
+    schedule: values.text(),
+    timeZone: values.text(),
+    startSecond: second(),
+    endSecond: second(),
+    effectiveFromMs: values.instantMs(),
+    untilMs: values.instantMs(),
+    timingSequence: values.uint64(),
   };
 };
 
@@ -30,14 +57,30 @@ describe("a job event", () => {
       ...event,
       effectiveFromMs: BigInt(event.effectiveFromMs),
       timingSequence: BigInt(event.timingSequence),
+      earlier: event.earlier.map(({ startSecond, endSecond, ...timing }) => ({
+        ...timing,
+        ...(startSecond !== undefined && { startSecond: BigInt(startSecond) }),
+        ...(endSecond !== undefined && { endSecond: BigInt(endSecond) }),
+        effectiveFromMs: BigInt(timing.effectiveFromMs),
+        untilMs: BigInt(timing.untilMs),
+        timingSequence: BigInt(timing.timingSequence),
+      })),
     });
     expect(fromBinary(JobEventSchema, written(event))).toEqual(generated);
     expect(readJobEvent(toBinary(JobEventSchema, generated))).toEqual(event);
   });
 
-  it.each(seeds.slice(0, 50))("tells its generation without being read (seed %i)", (seed) => {
+  it.each(seeds.slice(0, 50))("tells its generation and timings without being read (seed %i)", (seed) => {
     const event = eventOf(new WireValues(seed));
-    expect(generationOf(written(event))).toBe(event.generation);
+    const { generation, timingGeneration, effectiveFromMs, pausedGeneration, ended } = event;
+    expect(generationOf(written(event))).toBe(generation);
+    expect(isTombstone(written(event))).toBe(event.deleted);
+    const own = timingGeneration === 0 ? [] : [{ generation: timingGeneration, effectiveFromMs }];
+    const earlier = event.earlier.map((timing) => ({
+      generation: timing.timingGeneration,
+      effectiveFromMs: timing.effectiveFromMs,
+    }));
+    expect(timingsOf(written(event))).toEqual({ timings: [...earlier, ...own], pausedGeneration, ended });
   });
 
   it("cannot be read from other bytes", () => {
@@ -66,5 +109,6 @@ describe("a job event", () => {
     const ids = [jobEventId("a", 1, 1), jobEventId("a", 2, 1), jobEventId("a", 1, 2), jobEventId("b", 1, 1)];
     expect(new Set(ids).size).toBe(4);
     expect(jobEventId("a", 1, 1)).toBe("a:1:1");
+    expect(ids).not.toContain(endedEventId("a", 1, 1));
   });
 });

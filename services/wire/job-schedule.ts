@@ -1,6 +1,7 @@
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Job } from "../../gen/carillon/v1/job_pb.ts";
 import { type ParsedSchedule, parseSchedule } from "../domain/schedule/schedule.ts";
+import type { EarlierTiming } from "./job-event.ts";
 
 /**
  * When a job is due: what the registry promises and what the ticker keeps.
@@ -17,6 +18,17 @@ export function scheduleOf(
     anchorSecond: createdSecond,
     startSecond: job.startTime && secondNotBefore(job.startTime),
     endSecond: job.endTime && secondNotBefore(job.endTime),
+  });
+}
+
+/** When a job was due by a timing that it had before. */
+export function scheduleOfEarlier(job: Job, timing: EarlierTiming): ParsedSchedule {
+  return parseSchedule(timing.schedule, {
+    timeZone: timing.timeZone,
+    jobId: job.jobId,
+    anchorSecond: Number(job.createdAt?.seconds ?? 0n),
+    startSecond: timing.startSecond,
+    endSecond: timing.endSecond,
   });
 }
 

@@ -2,7 +2,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { describe, expect, it } from "vitest";
 import { JobSchema } from "../../gen/carillon/v1/job_pb.ts";
 import { defineJob } from "../../services/registry/jobs/job-definition.ts";
-import { encodeRow, newJob, viewOf } from "../../services/registry/jobs/stored-job.ts";
+import { changedJob, encodeRow, newJob, viewOf } from "../../services/registry/jobs/stored-job.ts";
 import { encodeRowEvent } from "../../services/registry/relay/row-event.ts";
 import { readJobChange } from "../../services/ticker/io/job-change.ts";
 import { scheduleOf, secondNotBefore } from "../../services/wire/job-schedule.ts";
@@ -38,6 +38,41 @@ describe("a job's schedule", () => {
       if (!promised) return;
       second = Number(promised.seconds);
     }
+  });
+
+  it("is out of the timetable once it has ended, whole in the registry", () => {
+    const record = newJob(jobId, jobOf({ schedule: "@at 2025-12-24T18:00:00+01:00" }), createdMs);
+    expect([record.lastSecond, record.ended]).toEqual([1_766_595_600, false]);
+    const event = encodeRowEvent({ ...encodeRow(record), ended: true }, 1);
+    expect(readJobChange(jobId, event, 1)).toEqual({ ok: true, change: { kind: "gone", jobId } });
+  });
+
+  it("tells its last second where it has one, and begins to end anew with another timing", () => {
+    const ends = (fields: Fields) => newJob(jobId, jobOf(fields), createdMs).lastSecond;
+    expect(ends({ schedule: "* * * * * *" })).toBeUndefined();
+    expect(ends({ schedule: "@every 7s" })).toBeUndefined();
+    expect(ends({ schedule: "@every 7s", endTime: instant(1_764_000_020n, 0) })).toBe(1_764_000_019);
+    const ended = { ...newJob(jobId, jobOf({ schedule: "* * * * * *" }), createdMs), ended: true };
+    const definition = jobOf({ schedule: " @at 2030-01-01T00:00:00Z" });
+    expect(changedJob(ended, { retimed: false, definition, nowMs: createdMs })).toMatchObject({ ended: true });
+    const edited = changedJob(ended, { retimed: true, definition, nowMs: createdMs });
+    expect(edited).toMatchObject({ ended: false, lastSecond: 1_893_456_000 });
+  });
+
+  it.each(schedules)("is kept by the ticker after an edit, up to the edit: %s", (_, fields) => {
+    const record = newJob(jobId, jobOf(fields), createdMs);
+    const nowMs = createdMs + 5_000;
+    const edited = changedJob(record, { retimed: true, definition: jobOf({ schedule: "@yearly" }), nowMs });
+    const read = readJobChange(jobId, encodeRowEvent(encodeRow(edited), 1), 8);
+    if (!read.ok || read.change.kind !== "active") throw new Error(`not in the timetable: ${JSON.stringify(read)}`);
+    const [timing] = read.change.earlier;
+    expect(timing).toMatchObject({
+      timingGeneration: 1,
+      effectiveFromMs: createdMs,
+      untilMs: nowMs,
+      timingSequence: 8,
+    });
+    expect(timing?.occurrences.key).toBe(keyOf(scheduleOf(record.job)));
   });
 
   it.each(schedules)("is the same before the job has its id and creation in it: %s", (_, fields) => {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { manualExecutionId } from "../../services/domain/identity/execution-id.ts";
-import { lanes } from "../../services/registry/store/contract.ts";
+import { type EndingPlace, lanes, storedState } from "../../services/registry/store/contract.ts";
 import { type RegistryEngine, useStore } from "../support/registry-engine.ts";
 import {
   callOf,
@@ -8,9 +8,12 @@ import {
   createIn,
   deleteIn,
   idOf,
+  idsOf,
   jobA,
   jobB,
   jobE,
+  keptAll,
+  listAll,
   rowOf,
   runOf,
   takeAll,
@@ -47,6 +50,59 @@ export function changesSuite(engine: RegistryEngine): void {
       expect(others).toEqual([]);
       expect(String((await rig.store.findJob(jobA))?.job)).toBe(String(winner));
       expect(await rig.store.counts()).toMatchObject({ outbox: 2 });
+    });
+
+    it("keeps each field of a row", async () => {
+      const earlier = {
+        timingGeneration: 1,
+        schedule: "größe",
+        timeZone: "UTC",
+        startSecond: 0,
+        endSecond: undefined,
+        effectiveFromMs: 1,
+        untilMs: 2,
+        timingSequence: 3,
+        timingEdition: 4,
+      };
+      const row = rowOf(jobA, { earlier: [earlier, earlier], pausedGeneration: 1, lastSecond: 0 });
+      await rig.store.createJobs([{ row, request: undefined }], keptAll);
+      expect(await rig.store.findJob(jobA)).toEqual(row);
+      const next = { ...rowOf(jobA), generation: 7, timingGeneration: 6, timingSequence: 5, timingEdition: 4 };
+      const changed = { ...next, earlier: [earlier], pausedGeneration: 6, ended: true };
+      await rig.store.changeJob(jobA, () => ({ next: changed, answer: 0 }));
+      expect((await rig.store.findStates([jobA]))[0]).toEqual(changed);
+      expect((await listAll(rig.store))[0]).toEqual(changed);
+    });
+
+    it("lists active jobs by their last second, and ends each once, with an outbox entry, unless its timing has changed", async () => {
+      const rows = [
+        rowOf(jobA, { lastSecond: 20 }),
+        rowOf(jobB, { lastSecond: 10 }),
+        rowOf(idOf(1), { lastSecond: 20 }),
+        rowOf(idOf(2), { lastSecond: 30 }),
+        rowOf(idOf(3)),
+        rowOf(idOf(4), { lastSecond: 5, state: storedState.paused }),
+        rowOf(idOf(5), { lastSecond: 5, ended: true }),
+      ];
+      await rig.store.createJobs(
+        rows.map((row) => ({ row, request: undefined })),
+        keptAll,
+      );
+      const list = async (after: EndingPlace | undefined, limit = 9) =>
+        idsOf(await rig.store.listEnding({ beforeSecond: 30, after, limit }));
+      expect(await list(undefined)).toEqual([jobB, jobA, idOf(1)]);
+      expect(await list(undefined, 2)).toEqual([jobB, jobA]);
+      expect(await list({ lastSecond: 20, jobId: jobA })).toEqual([idOf(1)]);
+      await takeAll(rig.store);
+      const ending = [jobA, jobA, jobB, idOf(4), idOf(5), idOf(9)].map((jobId) => ({ jobId, timingGeneration: 1 }));
+      expect(await rig.store.endJobs([...ending, { jobId: idOf(1), timingGeneration: 2 }])).toBe(2);
+      expect(await list(undefined)).toEqual([idOf(1)]);
+      expect(await rig.store.findJob(jobA)).toEqual({ ...rows[0], ended: true });
+      const entries = await takeAll(rig.store);
+      expect(entries.map(({ jobId, key }) => [jobId, key.lane])).toEqual([
+        [jobA, lanes.batchCreate],
+        [jobB, lanes.batchCreate],
+      ]);
     });
 
     it("writes nothing without a next row, and nothing when the decision throws, which is told to its caller alone", async () => {

@@ -1,7 +1,7 @@
 import type { PartitionClaim } from "../../services/wire/partition-claim.ts";
 import type { Tick } from "../../services/wire/tick.ts";
 import type { Judge } from "./judge.ts";
-import type { DueMessage, JobVersion } from "./model.ts";
+import type { DueMessage } from "./model.ts";
 
 interface Entry<T> {
   sequence: number;
@@ -63,18 +63,16 @@ export class CompactedLog<T> {
   }
 }
 
-export interface SimulatedJob {
-  version: JobVersion;
-  timingSequence: number;
-}
-
 /** The streams, as far as tickers see them. */
 export class SimulatedBroker {
-  readonly jobs = new CompactedLog<SimulatedJob>();
+  /** Serialised events. */
+  readonly jobs = new CompactedLog<Uint8Array>();
   readonly ticks = new CompactedLog<Tick>();
   readonly claims = new CompactedLog<PartitionClaim>();
   readonly #storedIds = new Map<string, string>();
   readonly judge: Judge;
+  /** Told of each message that DUE takes. */
+  onDue: (message: DueMessage) => void = () => undefined;
 
   constructor(judge: Judge) {
     this.judge = judge;
@@ -94,6 +92,7 @@ export class SimulatedBroker {
     }
     this.#storedIds.set(message.messageId, contents);
     this.judge.stored(message);
+    this.onDue(message);
   }
 
   storeTick(tick: Tick): void {

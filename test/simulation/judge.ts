@@ -1,20 +1,23 @@
+import { type DueEntry, readDueEntry } from "../../services/wire/due-entry.ts";
 import type { Watermark } from "../../services/wire/watermark.ts";
-import type { Definitions, DueMessage, JobVersion, Timing } from "./model.ts";
+import { type Definition, type Definitions, type DueMessage, type Timing, timingAt } from "./model.ts";
 
-/** Compares what was published with what the definitions ask for, computed by hand. */
+/** Compares what was published and called with what the definitions ask for, computed by hand. */
 export class Judge {
   readonly failures: string[] = [];
   published = 0;
   repeats = 0;
   unmarkedRepeats = 0;
+  called = 0;
   /** A clock was set by more than is waited out. */
   clocksStepped = false;
-  #registry: Definitions | undefined;
+  #definitions: Definitions | undefined;
   #isTrusted = (_second: number) => true;
+  readonly #entries = new WeakMap<Uint8Array, DueEntry>();
 
   /** `isTrusted`: whether a new owner takes the sequence of a watermark of this second for one of the stream that it reads. */
-  begin(registry: Definitions, isTrusted: (second: number) => boolean): void {
-    this.#registry = registry;
+  begin(definitions: Definitions, isTrusted: (second: number) => boolean): void {
+    this.#definitions = definitions;
     this.#isTrusted = isTrusted;
   }
 
@@ -24,20 +27,19 @@ export class Judge {
   }
 
   describe(message: DueMessage): string {
-    return message.entries.map((entry) => name(this.version(entry))).join(" ");
+    return message.entries.map((entry) => name(this.entry(entry))).join(" ");
   }
 
   stored(message: DueMessage): void {
-    for (const entry of message.entries) {
-      const version = this.version(entry);
-      const { timing } = version;
+    for (const bytes of message.entries) {
+      const entry = this.entry(bytes);
       const { second } = message;
+      const job = this.#job(entry.jobId);
       this.published++;
-      const asked = timing.active && timing.occurrences.nextAfter(second - 1) === second;
-      // To a clock that was set back a job took effect in the future: it counts from now then.
-      const inEffect = second * 1000 > timing.effectiveFromMs || this.clocksStepped;
-      if (!asked || !inEffect || timing.partition !== message.partition) {
-        this.fail(`${name(version)} at ${second} was published and nobody asked for it`);
+      const timing = this.#askedBy(job, second, entry.generation);
+      if (!timing || job.partition !== message.partition) {
+        this.fail(`${name(entry)} at ${second} was published and nobody asked for it`);
+        continue;
       }
       const times = (timing.published.get(second) ?? 0) + 1;
       timing.published.set(second, times);
@@ -47,56 +49,104 @@ export class Judge {
     }
   }
 
+  /** A call begins, by an executor that knows the job up to a generation. */
+  calledAt(jobId: string, second: number, generation: number): void {
+    const job = this.#job(jobId);
+    this.called++;
+    job.called.add(second);
+    if (!this.#askedBy(job, second, generation))
+      this.fail(`${jobId} at ${second} was called, which is forbidden since generation ${generation}`);
+  }
+
   /** A watermark that anybody may start from must be true at the moment at which it is stored. */
   watermark(partition: number, watermark: Watermark | undefined, by: string): void {
     if (!watermark || !this.#isTrusted(watermark.second)) return;
-    for (const timing of this.#registry?.timings ?? []) {
-      if (timing.partition !== partition || !timing.active || timing.replacedAtMs !== undefined) continue;
-      if (timing.sequence === undefined || timing.sequence > watermark.jobsSequence) continue;
-      const missing = firstMissing(timing, watermark.second);
-      if (missing === undefined) timing.verifiedTo = Math.max(timing.verifiedTo, watermark.second);
-      else
-        this.fail(
-          `the watermark ${watermark.second}/${watermark.jobsSequence} of ${by} passed ${timing.jobId} at ${missing}`,
-        );
+    for (const job of this.#definitions?.jobs.values() ?? []) {
+      if (job.partition !== partition) continue;
+      for (const timing of job.timings) {
+        if (!timing.active || timing.ended) continue;
+        if (timing.sequence === undefined || timing.sequence > watermark.jobsSequence) continue;
+        const until = Math.min(watermark.second, Math.floor(timing.untilMs / 1000));
+        if (timing.verifiedTo >= until) continue;
+        const missing = this.#firstMissing(timing, until);
+        if (missing === undefined) timing.verifiedTo = until;
+        else
+          this.fail(
+            `the watermark ${watermark.second}/${watermark.jobsSequence} of ${by} passed ${timing.jobId} at ${missing}`,
+          );
+      }
     }
   }
 
   /**
-   * At the end: every occurrence up to here was published. Those of a timing
-   * that was replaced are owed too when `calm`: nothing kept the ticker from
-   * publishing them before.
+   * At the end: every occurrence up to here was called. What came before a pause is owed only when
+   * `calm`: nothing kept it from being called before.
    */
   complete(untilSecond: number, calm: boolean): void {
-    for (const timing of this.#registry?.timings ?? []) {
-      if (!timing.active || timing.storedAtMs === undefined) continue;
-      let until = untilSecond;
-      if (timing.replacedAtMs !== undefined) {
-        if (!calm) continue;
-        until = Math.min(until, Math.floor((timing.replacedAtMs - 1_000) / 1000));
-        if (until * 1000 < timing.storedAtMs + 1_000) continue;
+    for (const { timings, called } of this.#definitions?.jobs.values() ?? []) {
+      for (const [place, timing] of timings.entries()) {
+        if (!timing.active || (timing.ended && !calm)) continue;
+        const pause = timings.find((later, index) => index > place && !later.active);
+        const missing = firstNotCalled(timing, called, untilSecond, pause);
+        if (missing !== undefined)
+          this.fail(`${timing.jobId} (timing ${timing.generation}) at ${missing} was never called`);
       }
-      const missing = firstMissing(timing, until);
-      if (missing !== undefined)
-        this.fail(`${timing.jobId} (timing ${timing.generation}) at ${missing} was never published`);
     }
   }
 
-  version(entry: Uint8Array): JobVersion {
-    const version = this.#registry?.versions.get(entry);
-    if (!version) throw new Error("an entry that nobody made");
-    return version;
+  entry(bytes: Uint8Array): DueEntry {
+    const known = this.#entries.get(bytes);
+    if (known) return known;
+    const entry = readDueEntry(bytes);
+    this.#entries.set(bytes, entry);
+    return entry;
+  }
+
+  #job(jobId: string): Definition {
+    const job = this.#definitions?.jobs.get(jobId);
+    if (!job) throw new Error(`${jobId} is a job that nobody made`);
+    return job;
+  }
+
+  #askedBy(job: Definition, second: number, generation: number): Timing | undefined {
+    const asked = timingAt(job, second, generation);
+    if (asked || !this.clocksStepped) return asked;
+    // To a clock that was set back a job took effect in the future: it counts from now then.
+    const asks = ({ active, due }: Timing) => active && due.nextAfter(second - 1) === second;
+    return job.timings.findLast((timing) => timing.generation <= generation && asks(timing));
+  }
+
+  #firstMissing(timing: Timing, until: number): number | undefined {
+    for (const second of secondsOf(timing, timing.verifiedTo, until)) if (!timing.published.has(second)) return second;
+    return undefined;
   }
 }
 
-function firstMissing(timing: Timing, until: number): number | undefined {
-  for (let second = timing.occurrences.nextAfter(timing.verifiedTo); second !== undefined && second <= until; ) {
-    if (second * 1000 > timing.effectiveFromMs && !timing.published.has(second)) return second;
-    second = timing.occurrences.nextAfter(second);
+// What is due so shortly before a pause may be stopped by it.
+const pausedSoonMs = 1_500;
+
+function firstNotCalled(
+  timing: Timing,
+  called: ReadonlySet<number>,
+  untilSecond: number,
+  pause: Timing | undefined,
+): number | undefined {
+  const until = Math.min(untilSecond, Math.floor(timing.untilMs / 1000));
+  for (const second of secondsOf(timing, Math.floor(timing.effectiveFromMs / 1000), until)) {
+    if (called.has(second)) continue;
+    const knownAtMs = Math.max(second * 1000, timing.storedAtMs ?? Number.POSITIVE_INFINITY);
+    if (!pause || knownAtMs + pausedSoonMs <= (pause.storedAtMs ?? 0)) return second;
   }
   return undefined;
 }
 
-function name({ timing, generation }: JobVersion): string {
-  return `${timing.jobId}/${timing.generation}/${generation}`;
+function* secondsOf(timing: Timing, after: number, until: number): Generator<number> {
+  let second = timing.due.nextAfter(after);
+  for (; second !== undefined && second <= until; second = timing.due.nextAfter(second)) {
+    if (second * 1000 > timing.effectiveFromMs) yield second;
+  }
+}
+
+function name({ jobId, generation }: DueEntry): string {
+  return `${jobId}/${generation}`;
 }

@@ -2,6 +2,7 @@ import type { TickerEffect } from "../../services/ticker/core/effects.ts";
 import type { Now } from "../../services/ticker/core/now.ts";
 import { TickerCore } from "../../services/ticker/core/ticker-core.ts";
 import type { TickerSettings } from "../../services/ticker/core/ticker-settings.ts";
+import { readJobChange } from "../../services/ticker/io/job-change.ts";
 import { dueBatchId } from "../../services/wire/due-batch.ts";
 import type { SimulatedBroker } from "./broker.ts";
 import type { Judge } from "./judge.ts";
@@ -17,8 +18,8 @@ export class SimulatedTicker extends SimulatedMachine {
   wallOffsetMs: number;
   #core: TickerCore | undefined;
   readonly #monotonicOffsetMs: number;
-  /** What each follower handed over last, by job. */
-  #delivered = new Map<number, Map<string, Uint8Array>>();
+  /** The entry of each job, as each follower handed it over last. */
+  #delivered = new Map<number, Map<string, Uint8Array | undefined>>();
   #followed = new Map<number, Set<number>>();
 
   readonly #broker: SimulatedBroker;
@@ -176,36 +177,23 @@ export class SimulatedTicker extends SimulatedMachine {
     const wanted = new Set(partitions.map(String));
     const followed = new Set(partitions);
     this.#followed.set(followId, followed);
-    const delivered = new Map<string, Uint8Array>();
+    const delivered = new Map<string, Uint8Array | undefined>();
     this.#delivered.set(followId, delivered);
     this.read(
       this.#broker.jobs,
       (key) => wanted.has(key.slice(0, key.indexOf("."))),
-      (_, { version, timingSequence }, sequence) => {
-        const { timing, generation, entry } = version;
-        const { jobId, partition, effectiveFromMs, occurrences } = timing;
+      (key, event, sequence) => {
+        const partition = Number(key.slice(0, key.indexOf(".")));
         if (!followed.has(partition)) return;
-        delivered.set(jobId, entry);
-        this.#input((core, now) =>
-          core.jobChanged(
-            now,
-            followId,
-            partition,
-            sequence,
-            timing.active
-              ? {
-                  kind: "active",
-                  jobId,
-                  entry,
-                  generation,
-                  timingGeneration: timing.generation,
-                  effectiveFromMs,
-                  timingSequence,
-                  occurrences,
-                }
-              : { kind: "gone", jobId },
-          ),
-        );
+        const jobId = key.slice(key.indexOf(".") + 1);
+        const read = readJobChange(jobId, event, sequence);
+        if (!read.ok) {
+          this.#judge.fail(`${jobId} at ${sequence} cannot be read: ${read.reason}`);
+          return;
+        }
+        const { change } = read;
+        delivered.set(jobId, change.kind === "active" ? change.entry : undefined);
+        this.#input((core, now) => core.jobChanged(now, followId, partition, sequence, change));
       },
       () => this.#input((core, now) => core.jobsComplete(now, followId)),
       (createdMs) => this.#input((core, now) => core.jobsOpened(now, followId, createdMs)),
@@ -215,14 +203,12 @@ export class SimulatedTicker extends SimulatedMachine {
   /** What a job became after the ticker had seen otherwise must not go out any more. */
   #checkEntries(effect: Extract<TickerEffect, { kind: "publish-due" }>): void {
     for (const entry of effect.entries) {
-      const { timing } = this.#judge.version(entry);
+      const { jobId } = this.#judge.entry(entry);
       let current = false;
       for (const [followId, partitions] of this.#followed) {
-        if (partitions.has(effect.partition) && this.#delivered.get(followId)?.get(timing.jobId) === entry)
-          current = true;
+        if (partitions.has(effect.partition) && this.#delivered.get(followId)?.get(jobId) === entry) current = true;
       }
-      if (!current || !timing.active)
-        this.#judge.fail(`${timing.jobId} went out in a state that ${this.name} knew was over`);
+      if (!current) this.#judge.fail(`${jobId} went out in a state that ${this.name} knew was over`);
     }
   }
 }

@@ -1,5 +1,6 @@
 import { defaultTickerSettings, type TickerSettings } from "../../services/ticker/core/ticker-settings.ts";
 import { SimulatedBroker } from "./broker.ts";
+import { SimulatedExecutor } from "./executor.ts";
 import { Judge } from "./judge.ts";
 import type { Network } from "./machine.ts";
 import { SimulatedTicker } from "./node.ts";
@@ -21,6 +22,7 @@ export interface RunReport {
   published: number;
   repeats: number;
   unmarkedRepeats: number;
+  changes: { edits: number; pauses: number; deletions: number };
   /** Something happened after which a good deal goes out again: a stream was lost, or a clock set by more than a minute. */
   upset: boolean;
 }
@@ -48,13 +50,15 @@ export function runScenario(seed: number): RunReport {
   const crowded = dice.chance(0.2);
   const broker = new SimulatedBroker(judge);
   const troubleEndMs = timeline.nowMs + dice.between(6_000, 16_000);
+  const edits = dice.chance(0.5);
   const registry = new SimulatedRegistry(timeline, broker, dice, {
     // In a crowd a second does not fit into the window at once.
     crowd: crowded ? dice.between(10, 25) : 0,
-    changes: dice.between(4, 24),
+    changes: edits ? dice.between(20, 60) : dice.between(4, 24),
     changesEndMs: troubleEndMs,
+    edits,
     skewMs: dice.between(-200, 200),
-    relayMs: { usual: dice.pick([5, 50, 400]), worst: weather === "calm" ? 300 : 3_000 },
+    relayMs: { usual: dice.pick(edits ? [5, 20, 100] : [5, 50, 400]), worst: weather === "calm" ? 300 : 3_000 },
     partitions,
   });
   // A second in the future is cut down to now.
@@ -68,6 +72,8 @@ export function runScenario(seed: number): RunReport {
       dice.between(-skewMs, skewMs),
     );
   });
+  const executor = new SimulatedExecutor({ timeline, broker, judge, dice, network: networks.calm });
+  executor.start();
   for (const ticker of tickers) timeline.after(weather === "calm" ? 0 : dice.between(0, 3_000), () => ticker.start());
   registry.start();
   if (weather !== "calm") {
@@ -75,7 +81,9 @@ export function runScenario(seed: number): RunReport {
       const atMs = timeline.nowMs + Math.floor(dice.next() * (troubleEndMs - timeline.nowMs));
       const ticker = dice.pick(tickers);
       timeline.at(atMs, () =>
-        weather === "rolling" ? restart(ticker, timeline, dice) : harm(ticker, timeline, dice, broker, registry),
+        weather === "rolling"
+          ? restart(ticker, timeline, dice)
+          : harm({ ticker, executor, timeline, dice, broker, registry }),
       );
     }
   }
@@ -97,7 +105,7 @@ export function runScenario(seed: number): RunReport {
   if (weather === "rolling" && judge.unmarkedRepeats > 0) judge.fail(`${judge.unmarkedRepeats} unmarked repeats`);
   const { failures, published, repeats, unmarkedRepeats } = judge;
   const upset = judge.clocksStepped || broker.jobs.era > 0;
-  return { seed, weather, failures, published, repeats, unmarkedRepeats, upset };
+  return { seed, weather, failures, published, repeats, unmarkedRepeats, changes: registry.counts, upset };
 }
 
 function settings(ticker: string, dice: Dice, crowded: boolean): TickerSettings {
@@ -117,14 +125,20 @@ function restart(ticker: SimulatedTicker, timeline: Timeline, dice: Dice): void 
   timeline.after(dice.between(500, 6_000), () => ticker.start());
 }
 
-function harm(
-  ticker: SimulatedTicker,
-  timeline: Timeline,
-  dice: Dice,
-  broker: SimulatedBroker,
-  registry: SimulatedRegistry,
-): void {
-  switch (dice.between(0, 8)) {
+interface World {
+  ticker: SimulatedTicker;
+  executor: SimulatedExecutor;
+  timeline: Timeline;
+  dice: Dice;
+  broker: SimulatedBroker;
+  registry: SimulatedRegistry;
+}
+
+function harm({ ticker, executor, timeline, dice, broker, registry }: World): void {
+  switch (dice.between(0, 9)) {
+    case 8:
+      executor.restart();
+      return;
     case 0:
     case 1:
       ticker.crash();

@@ -33,6 +33,10 @@ export function rowOf(jobId: string, over: Partial<JobRow> = {}): JobRow {
     effectiveFromMs: 1_790_000_000_123,
     timingSequence: 0,
     timingEdition: 0,
+    earlier: [],
+    pausedGeneration: 0,
+    lastSecond: undefined,
+    ended: false,
     job: jobOf(jobId, "größe"),
     ...over,
   };

@@ -4,6 +4,7 @@ import { type Broker, createBroker } from "../../services/platform/jetstream/bro
 import { createPublisher, type Publisher } from "../../services/platform/jetstream/publisher.ts";
 import { systemClock } from "../../services/platform/process/clock.ts";
 import { createLog } from "../../services/platform/process/log.ts";
+import { createJobsRange } from "../../services/registry/relay/jobs-range.ts";
 import { createPublicationWait, type PublicationWait } from "../../services/registry/relay/publication-wait.ts";
 import type { StreamState } from "../../services/registry/relay/rebuild.ts";
 import { createRelay, type Relay } from "../../services/registry/relay/relay.ts";
@@ -74,7 +75,8 @@ export function useRelay(): RelayRig {
       };
     },
   };
-  const relayOver = (store: RegistryStore) => createRelay(store, now.publisher, now.wait, { clock, log });
+  const relayOver = (store: RegistryStore) =>
+    createRelay(store, now.publisher, createJobsRange(now.broker), now.wait, { clock, log });
 
   beforeEach(async () => {
     releases = [];
@@ -91,7 +93,7 @@ export function useRelay(): RelayRig {
     const watch: StoreWatch = {};
     const watched = watchedStore(store, watch);
     const wait = createPublicationWait({ clock, publishing: () => true });
-    const relay = createRelay(watched, publisher, wait, { clock, log });
+    const relay = createRelay(watched, publisher, createJobsRange(broker), wait, { clock, log });
     now = { nats, broker, publisher, store, watched, watch, relay, wait, stream: await followJobs(nats.url) };
   });
   afterEach(async () => {

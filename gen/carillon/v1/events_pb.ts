@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file carillon/v1/events.proto.
  */
 export const file_carillon_v1_events: GenFile = /*@__PURE__*/
-  fileDesc("ChhjYXJpbGxvbi92MS9ldmVudHMucHJvdG8SC2NhcmlsbG9uLnYxIq0BCghKb2JFdmVudBIOCgZqb2JfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoDRIPCgdkZWxldGVkGAMgASgIEh0KA2pvYhgEIAEoCzIQLmNhcmlsbG9uLnYxLkpvYhIZChF0aW1pbmdfZ2VuZXJhdGlvbhgFIAEoDRIZChFlZmZlY3RpdmVfZnJvbV9tcxgGIAEoAxIXCg90aW1pbmdfc2VxdWVuY2UYByABKAQiYQoIRHVlQmF0Y2gSDgoGc2Vjb25kGAEgASgDEhEKCXBhcnRpdGlvbhgCIAEoDRISCgptYXlfcmVwZWF0GAMgASgIEg0KBWVwb2NoGAQgASgEEg8KB2VudHJpZXMYBSADKAwijwMKCER1ZUVudHJ5Eg4KBmpvYl9pZBgBIAEoCRISCgpnZW5lcmF0aW9uGAIgASgNEgsKA3VybBgDIAEoCRInCgZtZXRob2QYBCABKA4yFy5jYXJpbGxvbi52MS5IdHRwTWV0aG9kEjMKB2hlYWRlcnMYBSADKAsyIi5jYXJpbGxvbi52MS5EdWVFbnRyeS5IZWFkZXJzRW50cnkSDAoEYm9keRgGIAEoCRISCgp0aW1lb3V0X21zGAcgASgNEhQKDG1heF9hdHRlbXB0cxgIIAEoDRIWCg5taW5fYmFja29mZl9tcxgJIAEoDRIWCg5tYXhfYmFja29mZl9tcxgKIAEoDRIUCgxleGVjdXRpb25faWQYCyABKAkSLgoHdHJpZ2dlchgMIAEoDjIdLmNhcmlsbG9uLnYxLkV4ZWN1dGlvblRyaWdnZXISFgoOZXhwaXJlX2FmdGVyX3MYDSABKA0aLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiNgoKUmV0cnlCYXRjaBIoCgdlbnRyaWVzGAEgAygLMhcuY2FyaWxsb24udjEuUmV0cnlFbnRyeSJpCgpSZXRyeUVudHJ5Eg0KBWVudHJ5GAEgASgMEhQKDGV4ZWN1dGlvbl9pZBgCIAEoCRIOCgZzZWNvbmQYAyABKAMSDwoHYXR0ZW1wdBgEIAEoDRIVCg1ub3RfYmVmb3JlX21zGAUgASgDIjMKDEV4ZWN1dG9yQmVhdBIMCgRsaXZlGAEgASgIEhUKDWpvYnNfc2VxdWVuY2UYAiABKAQiOgoLUmVzdWx0QmF0Y2gSKwoHcmVzdWx0cxgBIAMoCzIaLmNhcmlsbG9uLnYxLkF0dGVtcHRSZXN1bHQiogIKDUF0dGVtcHRSZXN1bHQSFAoMZXhlY3V0aW9uX2lkGAEgASgJEg4KBmpvYl9pZBgCIAEoCRIOCgZzZWNvbmQYAyABKAMSDwoHYXR0ZW1wdBgEIAEoDRIsCgZzdGF0dXMYBSABKA4yHC5jYXJpbGxvbi52MS5FeGVjdXRpb25TdGF0dXMSDQoFZmluYWwYBiABKAgSEgoKc2VudF9hdF9tcxgHIAEoAxITCgtkdXJhdGlvbl9tcxgIIAEoDRITCgtodHRwX3N0YXR1cxgJIAEoDRIOCgZyZWFzb24YCiABKAkSDwoHbWVzc2FnZRgLIAEoCRIuCgd0cmlnZ2VyGAwgASgOMh0uY2FyaWxsb24udjEuRXhlY3V0aW9uVHJpZ2dlciJtCgpEZWFkTGV0dGVyEg0KBWVudHJ5GAEgASgMEhQKDGV4ZWN1dGlvbl9pZBgCIAEoCRIOCgZzZWNvbmQYAyABKAMSKgoGcmVzdWx0GAQgASgLMhouY2FyaWxsb24udjEuQXR0ZW1wdFJlc3VsdCJkCgRUaWNrEg4KBnRpY2tlchgBIAEoCRIOCgZzZWNvbmQYAiABKAMSLgoKcGFydGl0aW9ucxgDIAMoCzIaLmNhcmlsbG9uLnYxLlBhcnRpdGlvblRpY2sSDAoEbGl2ZRgEIAEoCCJrCg1QYXJ0aXRpb25UaWNrEhEKCXBhcnRpdGlvbhgBIAEoDRINCgVlcG9jaBgCIAEoBBIOCgZzZWNvbmQYAyABKAMSEQoJcHVibGlzaGVkGAQgASgNEhUKDWpvYnNfc2VxdWVuY2UYBSABKAQiVQoOUGFydGl0aW9uQ2xhaW0SDQoFb3duZXIYASABKAkSDQoFZXBvY2gYAiABKAQSDgoGc2Vjb25kGAMgASgDEhUKDWpvYnNfc2VxdWVuY2UYBCABKAQiLAoTRmluZFJlY29yZGVkUmVxdWVzdBIVCg1leGVjdXRpb25faWRzGAEgAygJIi0KFEZpbmRSZWNvcmRlZFJlc3BvbnNlEhUKDWV4ZWN1dGlvbl9pZHMYASADKAkyZQoOSGlzdG9yeVNlcnZpY2USUwoMRmluZFJlY29yZGVkEiAuY2FyaWxsb24udjEuRmluZFJlY29yZGVkUmVxdWVzdBohLmNhcmlsbG9uLnYxLkZpbmRSZWNvcmRlZFJlc3BvbnNlYgZwcm90bzM", [file_carillon_v1_execution, file_carillon_v1_job]);
+  fileDesc("ChhjYXJpbGxvbi92MS9ldmVudHMucHJvdG8SC2NhcmlsbG9uLnYxIoQCCghKb2JFdmVudBIOCgZqb2JfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoDRIPCgdkZWxldGVkGAMgASgIEh0KA2pvYhgEIAEoCzIQLmNhcmlsbG9uLnYxLkpvYhIZChF0aW1pbmdfZ2VuZXJhdGlvbhgFIAEoDRIZChFlZmZlY3RpdmVfZnJvbV9tcxgGIAEoAxIXCg90aW1pbmdfc2VxdWVuY2UYByABKAQSKwoHZWFybGllchgIIAMoCzIaLmNhcmlsbG9uLnYxLkVhcmxpZXJUaW1pbmcSGQoRcGF1c2VkX2dlbmVyYXRpb24YCSABKA0SDQoFZW5kZWQYCiABKAgi6QEKDUVhcmxpZXJUaW1pbmcSGQoRdGltaW5nX2dlbmVyYXRpb24YASABKA0SEAoIc2NoZWR1bGUYAiABKAkSEQoJdGltZV96b25lGAMgASgJEhkKDHN0YXJ0X3NlY29uZBgEIAEoA0gAiAEBEhcKCmVuZF9zZWNvbmQYBSABKANIAYgBARIZChFlZmZlY3RpdmVfZnJvbV9tcxgGIAEoAxIQCgh1bnRpbF9tcxgHIAEoAxIXCg90aW1pbmdfc2VxdWVuY2UYCCABKARCDwoNX3N0YXJ0X3NlY29uZEINCgtfZW5kX3NlY29uZCJhCghEdWVCYXRjaBIOCgZzZWNvbmQYASABKAMSEQoJcGFydGl0aW9uGAIgASgNEhIKCm1heV9yZXBlYXQYAyABKAgSDQoFZXBvY2gYBCABKAQSDwoHZW50cmllcxgFIAMoDCKPAwoIRHVlRW50cnkSDgoGam9iX2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKA0SCwoDdXJsGAMgASgJEicKBm1ldGhvZBgEIAEoDjIXLmNhcmlsbG9uLnYxLkh0dHBNZXRob2QSMwoHaGVhZGVycxgFIAMoCzIiLmNhcmlsbG9uLnYxLkR1ZUVudHJ5LkhlYWRlcnNFbnRyeRIMCgRib2R5GAYgASgJEhIKCnRpbWVvdXRfbXMYByABKA0SFAoMbWF4X2F0dGVtcHRzGAggASgNEhYKDm1pbl9iYWNrb2ZmX21zGAkgASgNEhYKDm1heF9iYWNrb2ZmX21zGAogASgNEhQKDGV4ZWN1dGlvbl9pZBgLIAEoCRIuCgd0cmlnZ2VyGAwgASgOMh0uY2FyaWxsb24udjEuRXhlY3V0aW9uVHJpZ2dlchIWCg5leHBpcmVfYWZ0ZXJfcxgNIAEoDRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASI2CgpSZXRyeUJhdGNoEigKB2VudHJpZXMYASADKAsyFy5jYXJpbGxvbi52MS5SZXRyeUVudHJ5ImkKClJldHJ5RW50cnkSDQoFZW50cnkYASABKAwSFAoMZXhlY3V0aW9uX2lkGAIgASgJEg4KBnNlY29uZBgDIAEoAxIPCgdhdHRlbXB0GAQgASgNEhUKDW5vdF9iZWZvcmVfbXMYBSABKAMiMwoMRXhlY3V0b3JCZWF0EgwKBGxpdmUYASABKAgSFQoNam9ic19zZXF1ZW5jZRgCIAEoBCI6CgtSZXN1bHRCYXRjaBIrCgdyZXN1bHRzGAEgAygLMhouY2FyaWxsb24udjEuQXR0ZW1wdFJlc3VsdCKiAgoNQXR0ZW1wdFJlc3VsdBIUCgxleGVjdXRpb25faWQYASABKAkSDgoGam9iX2lkGAIgASgJEg4KBnNlY29uZBgDIAEoAxIPCgdhdHRlbXB0GAQgASgNEiwKBnN0YXR1cxgFIAEoDjIcLmNhcmlsbG9uLnYxLkV4ZWN1dGlvblN0YXR1cxINCgVmaW5hbBgGIAEoCBISCgpzZW50X2F0X21zGAcgASgDEhMKC2R1cmF0aW9uX21zGAggASgNEhMKC2h0dHBfc3RhdHVzGAkgASgNEg4KBnJlYXNvbhgKIAEoCRIPCgdtZXNzYWdlGAsgASgJEi4KB3RyaWdnZXIYDCABKA4yHS5jYXJpbGxvbi52MS5FeGVjdXRpb25UcmlnZ2VyIm0KCkRlYWRMZXR0ZXISDQoFZW50cnkYASABKAwSFAoMZXhlY3V0aW9uX2lkGAIgASgJEg4KBnNlY29uZBgDIAEoAxIqCgZyZXN1bHQYBCABKAsyGi5jYXJpbGxvbi52MS5BdHRlbXB0UmVzdWx0ImQKBFRpY2sSDgoGdGlja2VyGAEgASgJEg4KBnNlY29uZBgCIAEoAxIuCgpwYXJ0aXRpb25zGAMgAygLMhouY2FyaWxsb24udjEuUGFydGl0aW9uVGljaxIMCgRsaXZlGAQgASgIImsKDVBhcnRpdGlvblRpY2sSEQoJcGFydGl0aW9uGAEgASgNEg0KBWVwb2NoGAIgASgEEg4KBnNlY29uZBgDIAEoAxIRCglwdWJsaXNoZWQYBCABKA0SFQoNam9ic19zZXF1ZW5jZRgFIAEoBCJVCg5QYXJ0aXRpb25DbGFpbRINCgVvd25lchgBIAEoCRINCgVlcG9jaBgCIAEoBBIOCgZzZWNvbmQYAyABKAMSFQoNam9ic19zZXF1ZW5jZRgEIAEoBCIsChNGaW5kUmVjb3JkZWRSZXF1ZXN0EhUKDWV4ZWN1dGlvbl9pZHMYASADKAkiLQoURmluZFJlY29yZGVkUmVzcG9uc2USFQoNZXhlY3V0aW9uX2lkcxgBIAMoCTJlCg5IaXN0b3J5U2VydmljZRJTCgxGaW5kUmVjb3JkZWQSIC5jYXJpbGxvbi52MS5GaW5kUmVjb3JkZWRSZXF1ZXN0GiEuY2FyaWxsb24udjEuRmluZFJlY29yZGVkUmVzcG9uc2ViBnByb3RvMw", [file_carillon_v1_execution, file_carillon_v1_job]);
 
 /**
  * JOBS, carillon.jobs.<partition>.<job_id>: the last state of a job.
@@ -72,6 +72,31 @@ export type JobEvent = Message<"carillon.v1.JobEvent"> & {
    * @generated from field: uint64 timing_sequence = 7;
    */
   timingSequence: bigint;
+
+  /**
+   * The timings before this one, as far as they may still be owed: those that
+   * edits have ended, oldest first. A pause ends what was owed: none lies before it.
+   *
+   * @generated from field: repeated carillon.v1.EarlierTiming earlier = 8;
+   */
+  earlier: EarlierTiming[];
+
+  /**
+   * The generation of the last pause; 0 when there was none. An occurrence that
+   * was published before it, and is not begun, is not called any more.
+   *
+   * @generated from field: uint32 paused_generation = 9;
+   */
+  pausedGeneration: number;
+
+  /**
+   * The job is never due again, and all that it was due at was published long
+   * ago: job is absent, and nobody has to remember it. It changes nothing for
+   * what was published.
+   *
+   * @generated from field: bool ended = 10;
+   */
+  ended: boolean;
 };
 
 /**
@@ -80,6 +105,69 @@ export type JobEvent = Message<"carillon.v1.JobEvent"> & {
  */
 export const JobEventSchema: GenMessage<JobEvent> = /*@__PURE__*/
   messageDesc(file_carillon_v1_events, 0);
+
+/**
+ * A timing that an edit has ended. The occurrences within it are owed as before.
+ *
+ * @generated from message carillon.v1.EarlierTiming
+ */
+export type EarlierTiming = Message<"carillon.v1.EarlierTiming"> & {
+  /**
+   * As that of the event, while this timing stood.
+   *
+   * @generated from field: uint32 timing_generation = 1;
+   */
+  timingGeneration: number;
+
+  /**
+   * @generated from field: string schedule = 2;
+   */
+  schedule: string;
+
+  /**
+   * @generated from field: string time_zone = 3;
+   */
+  timeZone: string;
+
+  /**
+   * Unix; unset where the job had none.
+   *
+   * @generated from field: optional int64 start_second = 4;
+   */
+  startSecond?: bigint | undefined;
+
+  /**
+   * @generated from field: optional int64 end_second = 5;
+   */
+  endSecond?: bigint | undefined;
+
+  /**
+   * Occurrences strictly after the first instant and up to the second one follow
+   * this timing. Unix milliseconds.
+   *
+   * @generated from field: int64 effective_from_ms = 6;
+   */
+  effectiveFromMs: bigint;
+
+  /**
+   * @generated from field: int64 until_ms = 7;
+   */
+  untilMs: bigint;
+
+  /**
+   * As that of the event; 0 when it is not known.
+   *
+   * @generated from field: uint64 timing_sequence = 8;
+   */
+  timingSequence: bigint;
+};
+
+/**
+ * Describes the message carillon.v1.EarlierTiming.
+ * Use `create(EarlierTimingSchema)` to create a new message.
+ */
+export const EarlierTimingSchema: GenMessage<EarlierTiming> = /*@__PURE__*/
+  messageDesc(file_carillon_v1_events, 1);
 
 /**
  * DUE, carillon.due.<partition>: occurrences of one partition and second, or
@@ -130,7 +218,7 @@ export type DueBatch = Message<"carillon.v1.DueBatch"> & {
  * Use `create(DueBatchSchema)` to create a new message.
  */
 export const DueBatchSchema: GenMessage<DueBatch> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_events, 1);
+  messageDesc(file_carillon_v1_events, 2);
 
 /**
  * All that the executor needs to make a call.
@@ -216,7 +304,7 @@ export type DueEntry = Message<"carillon.v1.DueEntry"> & {
  * Use `create(DueEntrySchema)` to create a new message.
  */
 export const DueEntrySchema: GenMessage<DueEntry> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_events, 2);
+  messageDesc(file_carillon_v1_events, 3);
 
 /**
  * RETRY, carillon.retry.<partition>: attempts that wait because the one before
@@ -241,7 +329,7 @@ export type RetryBatch = Message<"carillon.v1.RetryBatch"> & {
  * Use `create(RetryBatchSchema)` to create a new message.
  */
 export const RetryBatchSchema: GenMessage<RetryBatch> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_events, 3);
+  messageDesc(file_carillon_v1_events, 4);
 
 /**
  * @generated from message carillon.v1.RetryEntry
@@ -284,7 +372,7 @@ export type RetryEntry = Message<"carillon.v1.RetryEntry"> & {
  * Use `create(RetryEntrySchema)` to create a new message.
  */
 export const RetryEntrySchema: GenMessage<RetryEntry> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_events, 4);
+  messageDesc(file_carillon_v1_events, 5);
 
 /**
  * carillon.executors.<executor run>, without a stream: a sign of life of an
@@ -313,7 +401,7 @@ export type ExecutorBeat = Message<"carillon.v1.ExecutorBeat"> & {
  * Use `create(ExecutorBeatSchema)` to create a new message.
  */
 export const ExecutorBeatSchema: GenMessage<ExecutorBeat> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_events, 5);
+  messageDesc(file_carillon_v1_events, 6);
 
 /**
  * RESULTS, carillon.results.0: what became of attempts, as one executor tells it.
@@ -332,7 +420,7 @@ export type ResultBatch = Message<"carillon.v1.ResultBatch"> & {
  * Use `create(ResultBatchSchema)` to create a new message.
  */
 export const ResultBatchSchema: GenMessage<ResultBatch> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_events, 6);
+  messageDesc(file_carillon_v1_events, 7);
 
 /**
  * @generated from message carillon.v1.AttemptResult
@@ -414,7 +502,7 @@ export type AttemptResult = Message<"carillon.v1.AttemptResult"> & {
  * Use `create(AttemptResultSchema)` to create a new message.
  */
 export const AttemptResultSchema: GenMessage<AttemptResult> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_events, 7);
+  messageDesc(file_carillon_v1_events, 8);
 
 /**
  * DEAD, carillon.dead.<partition>.<job_id>: an execution that used up its attempts.
@@ -454,7 +542,7 @@ export type DeadLetter = Message<"carillon.v1.DeadLetter"> & {
  * Use `create(DeadLetterSchema)` to create a new message.
  */
 export const DeadLetterSchema: GenMessage<DeadLetter> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_events, 8);
+  messageDesc(file_carillon_v1_events, 9);
 
 /**
  * TICKS, carillon.ticks.<ticker>: one finished second of one ticker.
@@ -490,7 +578,7 @@ export type Tick = Message<"carillon.v1.Tick"> & {
  * Use `create(TickSchema)` to create a new message.
  */
 export const TickSchema: GenMessage<Tick> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_events, 9);
+  messageDesc(file_carillon_v1_events, 10);
 
 /**
  * @generated from message carillon.v1.PartitionTick
@@ -535,7 +623,7 @@ export type PartitionTick = Message<"carillon.v1.PartitionTick"> & {
  * Use `create(PartitionTickSchema)` to create a new message.
  */
 export const PartitionTickSchema: GenMessage<PartitionTick> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_events, 10);
+  messageDesc(file_carillon_v1_events, 11);
 
 /**
  * KV carillon_partitions, key = partition number.
@@ -575,7 +663,7 @@ export type PartitionClaim = Message<"carillon.v1.PartitionClaim"> & {
  * Use `create(PartitionClaimSchema)` to create a new message.
  */
 export const PartitionClaimSchema: GenMessage<PartitionClaim> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_events, 11);
+  messageDesc(file_carillon_v1_events, 12);
 
 /**
  * @generated from message carillon.v1.FindRecordedRequest
@@ -592,7 +680,7 @@ export type FindRecordedRequest = Message<"carillon.v1.FindRecordedRequest"> & {
  * Use `create(FindRecordedRequestSchema)` to create a new message.
  */
 export const FindRecordedRequestSchema: GenMessage<FindRecordedRequest> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_events, 12);
+  messageDesc(file_carillon_v1_events, 13);
 
 /**
  * @generated from message carillon.v1.FindRecordedResponse
@@ -611,7 +699,7 @@ export type FindRecordedResponse = Message<"carillon.v1.FindRecordedResponse"> &
  * Use `create(FindRecordedResponseSchema)` to create a new message.
  */
 export const FindRecordedResponseSchema: GenMessage<FindRecordedResponse> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_events, 13);
+  messageDesc(file_carillon_v1_events, 14);
 
 /**
  * Served by history to executors.

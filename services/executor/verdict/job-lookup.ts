@@ -1,6 +1,7 @@
 import pLimit from "p-limit";
 import { partitionOf } from "../../domain/identity/partition.ts";
 import type { Broker } from "../../platform/jetstream/broker.ts";
+import type { Clock } from "../../platform/process/clock.ts";
 import type { Log } from "../../platform/process/log.ts";
 import { streams } from "../../wire/streams.ts";
 import { lastMessageOf, subjects } from "../../wire/subjects.ts";
@@ -17,27 +18,36 @@ export interface JobLookup {
 
 const maxReads = 32;
 // Enough for the jobs of a backlog; they are read again when they are forgotten.
-const maxAsked = 200_000;
+const maxRead = 200_000;
 // That of a held batch; as long as history gets.
 const timeoutMs = 1_000;
 const noMessage = 404;
 
-export function createJobLookup(broker: Broker, states: JobStates, log: Log): JobLookup {
+export function createJobLookup(broker: Broker, states: JobStates, deps: { clock: Clock; log: Log }): JobLookup {
+  const { clock, log } = deps;
   const limit = pLimit(maxReads);
-  // What was read once need not be read again: from then on its changes are followed.
-  const asked = new Map<string, Promise<void>>();
+  /** By job, when its last state was read. */
+  const readAtMs = new Map<string, number>();
+  const underWay = new Map<string, Promise<void>>();
+
+  /** What was read need not be read again as long as no change that came since is forgotten. */
+  const isKnown = (jobId: string) => (readAtMs.get(jobId) ?? Number.NEGATIVE_INFINITY) >= states.completeSinceMs();
 
   const read = async (jobId: string) => {
+    const askedAtMs = clock.nowMs();
     try {
       const subject = lastMessageOf(streams.jobs, subjects.job(partitionOf(jobId), jobId));
       const message = await broker.nc.request(subject, undefined, { timeout: timeoutMs });
       const code = message.headers?.code ?? 0;
       if (code === 0) states.note(jobId, message.data);
       else if (code !== noMessage) throw new Error(`JOBS answered ${code} ${message.headers?.description}`);
+      if (readAtMs.size >= maxRead) readAtMs.clear();
+      readAtMs.set(jobId, askedAtMs);
     } catch (error) {
       // The check is a courtesy to changes in the last moments; the occurrence itself must not wait for it.
-      asked.delete(jobId);
       log.warn({ event: "job_state_not_read", jobId, err: error });
+    } finally {
+      underWay.delete(jobId);
     }
   };
 
@@ -45,11 +55,11 @@ export function createJobLookup(broker: Broker, states: JobStates, log: Log): Jo
     async learn(jobIds) {
       const reads: Promise<void>[] = [];
       for (const jobId of jobIds) {
-        let reading = asked.get(jobId);
+        if (isKnown(jobId)) continue;
+        let reading = underWay.get(jobId);
         if (!reading) {
-          if (asked.size >= maxAsked) asked.clear();
           reading = limit(() => read(jobId));
-          asked.set(jobId, reading);
+          underWay.set(jobId, reading);
         }
         reads.push(reading);
       }

@@ -24,10 +24,14 @@ interface Event {
   effectiveFromMs?: number;
   deleted?: boolean;
   state?: JobState;
+  pausedGeneration?: number;
+  /** Generation and beginning of each. */
+  earlier?: readonly (readonly [number, number])[];
 }
 
 const eventOf = (fields: Event) => {
   const { generation, timingGeneration = 1, effectiveFromMs = 0, deleted = false, state = JobState.ACTIVE } = fields;
+  const { pausedGeneration = 0, earlier = [] } = fields;
   const job = { jobId: a, generation, state, apiEndpoint: "http://new/" };
   const event = create(JobEventSchema, {
     jobId: a,
@@ -36,6 +40,8 @@ const eventOf = (fields: Event) => {
     effectiveFromMs: BigInt(effectiveFromMs),
     deleted,
     ...(deleted ? {} : { job }),
+    pausedGeneration,
+    earlier: earlier.map(([first, beganMs]) => ({ timingGeneration: first, effectiveFromMs: BigInt(beganMs) })),
   });
   return toBinary(JobEventSchema, event);
 };
@@ -99,24 +105,53 @@ describe("job states", () => {
     expect(judge(states, callOf(3), false, 2_001)).toEqual({ kind: "skip", reason: "JOB_CHANGED" });
   });
 
-  it("owe what was due before a pause once the job is resumed, and nothing of the pause", () => {
+  it("owe nothing of before a pause, nor of the pause, once the job is resumed; what had begun goes on", () => {
+    const resumed = eventOf({ generation: 3, timingGeneration: 3, effectiveFromMs: 2_000_000, pausedGeneration: 2 });
+    const states = statesAfter(resumed);
+    for (const at of [1, 1_999, 2_001]) {
+      expect(judge(states, callOf(1), false, at), String(at)).toEqual({ kind: "skip", reason: "JOB_PAUSED" });
+    }
+    expect(judge(states, callOf(1), true, 1_000)).toMatchObject({ kind: "fire", call: { origin: "http://new" } });
+    expect(judge(states, callOf(2), false, 2_000)).toMatchObject({ kind: "fire" });
+    const manual = callOf(1, ExecutionTrigger.MANUAL);
+    expect(judge(states, manual, false)).toEqual({ kind: "fire", call: manual });
+  });
+
+  it("take the end of a job for no change: what was published of it is called", () => {
+    const ended = toBinary(JobEventSchema, create(JobEventSchema, { jobId: a, generation: 2, ended: true }));
+    expect(judge(statesAfter(ended), callOf(1), false)).toMatchObject({ kind: "fire" });
+    const retargeted = statesAfter(eventOf({ generation: 2 }), ended);
+    expect(judge(retargeted, callOf(1), false)).toMatchObject({ kind: "fire", call: { origin: "http://new" } });
+  });
+
+  it("know from the last event alone where each timing before it began", () => {
     const states = statesAfter(
-      eventOf({ generation: 2, timingGeneration: 2, effectiveFromMs: 1_000_000, state: JobState.PAUSED }),
-      eventOf({ generation: 3, timingGeneration: 3, effectiveFromMs: 2_000_000 }),
+      eventOf({
+        generation: 5,
+        timingGeneration: 4,
+        effectiveFromMs: 3_000_000,
+        earlier: [
+          [2, 1_000_000],
+          [3, 2_000_000],
+        ],
+      }),
     );
     expect(judge(states, callOf(1), false, 1_000)).toMatchObject({ kind: "fire" });
-    expect(judge(states, callOf(1), false, 1_001)).toEqual({ kind: "skip", reason: "JOB_PAUSED" });
-    expect(judge(states, callOf(1), false, 2_001)).toEqual({ kind: "skip", reason: "JOB_PAUSED" });
+    expect(judge(states, callOf(1), false, 1_001)).toEqual({ kind: "skip", reason: "JOB_CHANGED" });
+    expect(judge(states, callOf(2), false, 2_000)).toMatchObject({ kind: "fire" });
+    expect(judge(states, callOf(2), false, 2_001)).toEqual({ kind: "skip", reason: "JOB_CHANGED" });
+    expect(judge(states, callOf(3), false, 3_001)).toEqual({ kind: "skip", reason: "JOB_CHANGED" });
+    expect(judge(states, callOf(4), false, 3_001)).toMatchObject({ kind: "fire" });
   });
 
   it("remember the last of very many changes, and then rather fire than lose", () => {
-    const changes = Array.from({ length: 40 }, (_, i) =>
+    const changes = Array.from({ length: 100 }, (_, i) =>
       eventOf({ generation: i + 2, timingGeneration: i + 2, effectiveFromMs: (i + 1) * 1_000_000 }),
     );
     const states = statesAfter(...changes);
-    expect(judge(states, callOf(40), false, 40_001)).toEqual({ kind: "skip", reason: "JOB_CHANGED" });
-    expect(judge(states, callOf(1), false, 20_000)).toMatchObject({ kind: "fire" });
-    expect(judge(states, callOf(1), false, 30_000)).toEqual({ kind: "skip", reason: "JOB_CHANGED" });
+    expect(judge(states, callOf(100), false, 100_001)).toEqual({ kind: "skip", reason: "JOB_CHANGED" });
+    expect(judge(states, callOf(1), false, 37_000)).toMatchObject({ kind: "fire" });
+    expect(judge(states, callOf(1), false, 37_001)).toEqual({ kind: "skip", reason: "JOB_CHANGED" });
   });
 
   it.each([

@@ -2,9 +2,9 @@ import type { Job } from "../../../gen/carillon/v1/job_pb.ts";
 import type { Clock } from "../../platform/process/clock.ts";
 import type { Log } from "../../platform/process/log.ts";
 import { dueEntryOf, writeDueEntry } from "../../wire/due-entry.ts";
-import { generationOf, type JobEvent, readJobEvent, timingOf } from "../../wire/job-event.ts";
+import { type EventTiming, generationOf, type JobEvent, readJobEvent, timingsOf } from "../../wire/job-event.ts";
 import { type Call, compileCall } from "../calls/call.ts";
-import { judge, type NewTiming, type Occurrence, type Verdict } from "./verdict.ts";
+import { judge, type Occurrence, type Verdict } from "./verdict.ts";
 
 /**
  * The recent changes of jobs, so that what was changed after an occurrence was
@@ -31,13 +31,13 @@ const maxJobs = 100_000;
 // The broker's clock and ours: a message is compared by its time of storage.
 const clockMarginMs = 500;
 
-// Of one job, those that changes brought while it was known here.
-const maxTimings = 16;
+// Of one job. An event names as many of those before it as may still be owed.
+const maxTimings = 64;
 
 interface Change {
   notedAtMs: number;
   /** By generation, ascending. */
-  timings: readonly NewTiming[];
+  timings: readonly EventTiming[];
   generation: number;
   /** Decoded when it is asked for: in a bulk change most never are. */
   bytes: Uint8Array;
@@ -70,17 +70,18 @@ export function createJobStates({ clock, log }: { clock: Clock; log: Log }): Job
 
   return {
     note(jobId, bytes) {
-      const noted = readable(jobId, () => ({ generation: generationOf(bytes), timing: timingOf(bytes) }));
-      if (!noted) return;
-      const { generation, timing } = noted;
+      const generation = readable(jobId, () => generationOf(bytes));
       // No occurrence is older than a job's creation; a bulk load leaves nothing here.
-      if (generation <= 1) return;
+      if (generation === undefined || generation <= 1) return;
+      const noted = readable(jobId, () => timingsOf(bytes));
+      // What was published of a job that is never due again is called as it was.
+      if (!noted || noted.ended) return;
       const known = changes.get(jobId);
       if (known && known.generation >= generation) return;
       const nowMs = clock.nowMs();
       changes.delete(jobId);
       // A copy: the message is a view into what the socket delivered.
-      const timings = timingsWith(known?.timings ?? [], timing);
+      const timings = timingsWith(known?.timings ?? [], noted.timings);
       changes.set(jobId, { notedAtMs: nowMs, generation, timings, bytes: bytes.slice() });
       evict(nowMs);
     },
@@ -113,10 +114,10 @@ export function createJobStates({ clock, log }: { clock: Clock; log: Log }): Job
   };
 }
 
-/** The last ones: of a timing that is left out, the one after it decides. */
-function timingsWith(known: readonly NewTiming[], newest: NewTiming | undefined): readonly NewTiming[] {
-  if (!newest || newest.generation === known.at(-1)?.generation) return known;
-  return [...known, newest].slice(-maxTimings);
+/** The last ones, by generation: of a timing that is left out, the one after it decides. */
+function timingsWith(known: readonly EventTiming[], news: readonly EventTiming[]): readonly EventTiming[] {
+  const all = new Map(known.concat(news).map((timing) => [timing.generation, timing]));
+  return [...all.values()].sort((a, b) => a.generation - b.generation).slice(-maxTimings);
 }
 
 /** Throws when the bytes are no event of this job. */

@@ -2,8 +2,9 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { TimestampSchema, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type Job, JobSchema, JobState } from "../../../gen/carillon/v1/job_pb.ts";
 import { secondOf } from "../../platform/process/clock.ts";
-import { scheduleOf } from "../../wire/job-schedule.ts";
+import { scheduleOf, secondNotBefore } from "../../wire/job-schedule.ts";
 import { type JobRow, type StoredState, storedState } from "../store/contract.ts";
+import { earlierTimings } from "./earlier-timings.ts";
 
 /**
  * A job as the registry handles it: its row, with the definition decoded.
@@ -34,6 +35,10 @@ export function newJob(jobId: string, definition: Job, nowMs: number): StoredJob
     effectiveFromMs: nowMs,
     timingSequence: 0,
     timingEdition: 0,
+    earlier: [],
+    pausedGeneration: 0,
+    lastSecond: lastSecondOf(job),
+    ended: false,
     job,
   };
 }
@@ -61,9 +66,34 @@ export function changedJob(stored: StoredJob, change: Change): StoredJob {
   };
   if (stored.job.createdAt) job.createdAt = stored.job.createdAt;
   const timing = change.retimed
-    ? { timingGeneration: generation, effectiveFromMs: change.nowMs, timingSequence: 0, timingEdition: 0 }
+    ? {
+        timingGeneration: generation,
+        effectiveFromMs: change.nowMs,
+        timingSequence: 0,
+        timingEdition: 0,
+        earlier: state === storedState.active ? earlierTimings(stored, change.nowMs) : [],
+        lastSecond: lastSecondOf(job),
+        // Otherwise it stays ended: nobody has to know what it would call.
+        ended: false,
+      }
     : {};
-  return { ...stored, ...timing, generation, state, job };
+  const paused = change.state === storedState.paused ? { pausedGeneration: generation } : {};
+  return { ...stored, ...timing, ...paused, generation, state, job };
+}
+
+/** Undefined when it has no last one, as far as is told without walking the calendar. */
+function lastSecondOf(job: Job): number | undefined {
+  if (job.endTime) return secondNotBefore(job.endTime) - 1;
+  if (!job.schedule.trimStart().startsWith("@")) return undefined;
+  const parsed = scheduleOf(job);
+  return parsed.ok && parsed.schedule.kind === "once" ? parsed.schedule.nextAfter(-1) : undefined;
+}
+
+/** A row that others know in a newer state, as it is to count from now on. */
+export function restoredRow(row: JobRow, generation: number, nowMs: number): JobRow {
+  const before = { ...decodeRow(row), generation: generation - 1, earlier: [] };
+  const { state } = row;
+  return { ...encodeRow(changedJob(before, { state, retimed: true, nowMs })), earlier: [] };
 }
 
 /** The job as a client sees it: with what follows from the time of asking. */

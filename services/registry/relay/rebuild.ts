@@ -1,5 +1,6 @@
 import type { Log } from "../../platform/process/log.ts";
 import type { RebuildProgress, Receipt, RegistryStore, StreamMark } from "../store/contract.ts";
+import type { Withdrawal } from "./withdrawal.ts";
 
 /** What the broker says of the JOBS stream. */
 export interface StreamState {
@@ -38,10 +39,21 @@ export interface Rebuild {
 const pageJobs = 256;
 const pageBytes = 4 * 1024 * 1024;
 
-/** `onEnd` is told when the stream is whole, for this to be written down. */
-export function createRebuild(store: RegistryStore, deps: { log: Log; onEnd: () => void }): Rebuild {
-  const { log, onEnd } = deps;
+/**
+ * `onEnd` is told when the stream is whole, for this to be written down; `onWithdrawn` when the
+ * stream holds nobody's jobs any more, and the registry's own may follow.
+ */
+export function createRebuild(
+  store: RegistryStore,
+  withdrawal: Withdrawal,
+  deps: { log: Log; onEnd: () => void; onWithdrawn: () => void },
+): Rebuild {
+  const { log, onEnd, onWithdrawn } = deps;
   let progress: RebuildProgress | undefined;
+  /** What the stream held when it was looked at, and the edition for which that was withdrawn. */
+  let held: { untilSequence: number; atomicBatches: boolean } | undefined;
+  let withdrawnEdition = 0;
+  let withdrawing = false;
   /** The page that is under way. */
   let page: RebuildPage | undefined;
 
@@ -51,11 +63,29 @@ export function createRebuild(store: RegistryStore, deps: { log: Log; onEnd: () 
   };
 
   const begin = async ({ created, lastSequence, messages }: StreamState, reason: string) => {
-    // A first stream that holds jobs already was filled by a registry whose data is gone: they fire, and nobody can stop them.
+    // A first stream that holds jobs already was filled by a registry whose data is gone.
     const level = reason === "first stream" && messages === 0 ? "info" : "warn";
     log[level]({ event: "jobs_stream_rebuild", reason, created, messages });
     progress = progressOf(await store.beginRebuild({ created, sequence: lastSequence }));
     page = undefined;
+  };
+
+  /** Before the first page: what the registry does not know fires until it is gone. Does not hold up what changes meanwhile. */
+  const withdraw = async (edition: number, { untilSequence, atomicBatches }: NonNullable<typeof held>) => {
+    withdrawing = true;
+    const stream = () => ({ edition, atomicBatches });
+    const isWanted = () => progress?.edition === edition;
+    const done = await withdrawal.withdraw({ afterSequence: 0, untilSequence }, stream, isWanted);
+    withdrawing = false;
+    if (done) withdrawnEdition = edition;
+    onWithdrawn();
+  };
+
+  /** A registry that was set back to an older state finds in JOBS what it has not told. */
+  const reasonOfFirstLook = async (known: StreamMark, { lastSequence: untilSequence }: StreamState) => {
+    if (held || known.rebuiltUpTo !== undefined) return undefined;
+    const ahead = await withdrawal.isAhead({ afterSequence: known.sequence, untilSequence });
+    return ahead ? "older registry" : undefined;
   };
 
   return {
@@ -71,13 +101,18 @@ export function createRebuild(store: RegistryStore, deps: { log: Log; onEnd: () 
       const before = await store.readMark();
       const state = await ask();
       const { rows } = await store.listJobs({ afterId: "", limit: 1, maxBytes: 0 });
-      const reason = reasonToRebuild(before, state, rows.length > 0);
+      const reason = reasonToRebuild(before, state, rows.length > 0) ?? (await reasonOfFirstLook(before, state));
+      held = { untilSequence: state.lastSequence, atomicBatches: state.atomicBatches };
       if (reason) await begin(state, reason);
       return state;
     },
     async nextPage() {
-      if (progress?.rebuiltUpTo === undefined || page) return undefined;
+      if (progress?.rebuiltUpTo === undefined || page || withdrawing) return undefined;
       const { edition, rebuiltUpTo } = progress;
+      if (rebuiltUpTo === "" && withdrawnEdition !== edition && held) {
+        void withdraw(edition, held);
+        return undefined;
+      }
       const { rows } = await store.listJobs({ afterId: rebuiltUpTo, limit: pageJobs, maxBytes: pageBytes });
       // Another rebuild began while this page was read.
       if (progress.edition !== edition) return undefined;
@@ -89,7 +124,8 @@ export function createRebuild(store: RegistryStore, deps: { log: Log; onEnd: () 
         return undefined;
       }
       // A timing that was never published waits in the outbox, and goes out from there.
-      const jobIds = rows.filter((row) => row.timingSequence !== 0).map((row) => row.jobId);
+      // What has ended is not missed.
+      const jobIds = rows.filter((row) => row.timingSequence !== 0 && !row.ended).map((row) => row.jobId);
       const next = { lastJobId, left: jobIds.length };
       if (jobIds.length > 0) page = next;
       else advanceTo(lastJobId);

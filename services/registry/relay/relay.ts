@@ -3,11 +3,13 @@ import { type Clock, sleep } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
 import { allLanes, lanes, type RegistryStore } from "../store/contract.ts";
+import type { ReadJobs } from "./jobs-range.ts";
 import type { PublicationWait } from "./publication-wait.ts";
 import { createRebuild, type StreamState } from "./rebuild.ts";
 import { createReceipts } from "./receipts.ts";
 import type { RelayReceipt, RelayTask } from "./relay-task.ts";
 import { createSender } from "./sender.ts";
+import { createWithdrawal } from "./withdrawal.ts";
 
 /**
  * Publishes what the outbox holds and removes it after the broker's
@@ -31,6 +33,7 @@ const retryDelayMs = 1_000;
 export function createRelay(
   store: RegistryStore,
   publisher: Publisher,
+  readJobs: ReadJobs,
   wait: Pick<PublicationWait, "published">,
   deps: { clock: Clock; log: Log },
 ): Relay {
@@ -46,7 +49,16 @@ export function createRelay(
   let movedMs = 0;
   let endListening: (() => void) | undefined;
 
-  const rebuild = createRebuild(store, { log, onEnd: () => receipts.writeSoon() });
+  const withdrawal = createWithdrawal(
+    store,
+    { publisher, readJobs, write: (written) => rebuild.write(written) },
+    { clock, log, stopping: stopping.signal },
+  );
+  const rebuild = createRebuild(store, withdrawal, {
+    log,
+    onEnd: () => receipts.writeSoon(),
+    onWithdrawn: () => wake(),
+  });
 
   const onWritten = (written: readonly RelayReceipt[], edition: number) => {
     const lost: RelayTask[] = [];

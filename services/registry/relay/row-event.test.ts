@@ -40,4 +40,22 @@ describe("the event of a job", () => {
     expect(eventOf(published, 3).timingSequence).toBe(2 ** 40);
     expect(eventOf(published, 4).timingSequence).toBe(1);
   });
+
+  it("names the timings before it, and their sequences as that of its own", () => {
+    const earlier = {
+      timingGeneration: 1,
+      schedule: "@hourly",
+      timeZone: "Europe/Berlin",
+      startSecond: 0,
+      endSecond: undefined,
+      effectiveFromMs: 5,
+      untilMs: 7,
+      timingSequence: 9,
+      timingEdition: 3,
+    };
+    const given = { ...row, earlier: [earlier, { ...earlier, timingSequence: 0 }], pausedGeneration: 4 };
+    const { timingEdition: _, ...said } = earlier;
+    expect(eventOf(given, 3)).toMatchObject({ earlier: [said, { ...said, timingSequence: 0 }], pausedGeneration: 4 });
+    expect(eventOf(given, 4).earlier.map(({ timingSequence }) => timingSequence)).toEqual([1, 0]);
+  });
 });

@@ -8,18 +8,21 @@ export function encodeRowEvent(row: JobRow, edition: number): Uint8Array {
     jobId: row.jobId,
     generation: row.generation,
     deleted,
-    job: deleted ? undefined : row.job,
+    job: deleted || row.ended ? undefined : row.job,
     timingGeneration: row.timingGeneration,
     effectiveFromMs: row.effectiveFromMs,
     timingSequence: timingSequenceIn(row, edition),
+    earlier: row.earlier.map((timing) => ({ ...timing, timingSequence: timingSequenceIn(timing, edition) })),
+    pausedGeneration: row.pausedGeneration,
+    ended: row.ended && !deleted,
   });
 }
 
 /**
- * 0: this event is the first with its timing. 1: an earlier stream had the
+ * 0: this event is the first with its timing, or nobody knows which one was. 1: an earlier stream had the
  * timing; its sequence means nothing here.
  */
-function timingSequenceIn(row: JobRow, edition: number): number {
+function timingSequenceIn(row: Pick<JobRow, "timingSequence" | "timingEdition">, edition: number): number {
   if (row.timingSequence === 0) return 0;
   return row.timingEdition === edition ? row.timingSequence : 1;
 }

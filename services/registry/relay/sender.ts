@@ -3,7 +3,6 @@ import { createBatchPublisher } from "../../platform/jetstream/batch-publisher.t
 import type { BatchMessage, Publisher, PublishReport } from "../../platform/jetstream/publisher.ts";
 import { type Clock, sleep } from "../../platform/process/clock.ts";
 import type { Log } from "../../platform/process/log.ts";
-import { jobEventId } from "../../wire/job-event.ts";
 import { subjects } from "../../wire/subjects.ts";
 import {
   type JobRow,
@@ -14,7 +13,7 @@ import {
   storedState,
 } from "../store/contract.ts";
 import type { RelayReceipt, RelayTask } from "./relay-task.ts";
-import { encodeRowEvent } from "./row-event.ts";
+import { messageOfRow } from "./row-message.ts";
 
 /**
  * Publishes tasks until the broker has them.
@@ -46,8 +45,6 @@ const gatheredAtMost = 500;
 const retryDelayMs = 1_000;
 // Manual runs go to DUE. While that is full they wait for it, and must leave the publisher's window to JOBS.
 const runsAtOnce = 64;
-// Whoever follows JOBS has seen a deletion by then, and no due event of the job waits any more.
-const tombstoneSeconds = 7 * 24 * 3_600;
 
 export interface SenderNeeds {
   /** Of the JOBS stream, as it is now. */
@@ -129,7 +126,7 @@ export function createSender(
     const states: { task: RelayTask; row: JobRow; message: BatchMessage }[] = [];
     for (const [index, task] of tasks.entries()) {
       const row = rows[index];
-      if (row) states.push({ task, row, message: messageOf(row, edition) });
+      if (row) states.push({ task, row, message: messageOfRow(row, edition) });
       else gone.push(task);
     }
     const messages = states.map(({ message }) => message);
@@ -217,13 +214,4 @@ export function createSender(
 
 function receiptOf(task: RelayTask, published: PublishedState | undefined): RelayReceipt {
   return { task, jobId: task.jobId, keys: task.keys, published };
-}
-
-function messageOf(row: JobRow, edition: number): BatchMessage {
-  return {
-    subject: subjects.job(partitionOf(row.jobId), row.jobId),
-    payload: encodeRowEvent(row, edition),
-    messageId: jobEventId(row.jobId, row.generation, edition),
-    ...(row.state === storedState.deleted && { ttlSeconds: tombstoneSeconds }),
-  };
 }

@@ -1,4 +1,5 @@
 import type { Startable } from "../../platform/process/lifecycle.ts";
+import type { EarlierTiming } from "../../wire/job-event.ts";
 
 /**
  * What the registry remembers: the jobs, what must still be told to the streams
@@ -91,6 +92,18 @@ export interface RegistryStore extends Startable {
    */
   listJobs(page: { afterId: string; limit: number; maxBytes: number }): Promise<JobPage>;
 
+  /**
+   * Active jobs whose last second lies before a second and that are not ended, in order of that second
+   * and of their id, after a place in that order: up to `limit`.
+   */
+  listEnding(page: { beforeSecond: number; after: EndingPlace | undefined; limit: number }): Promise<JobRow[]>;
+
+  /**
+   * Ends these jobs, and adds an outbox entry for each in the lane of batches. One that is not active, is
+   * ended already or has another timing by now is left alone. Resolves with how many it has ended.
+   */
+  endJobs(jobs: readonly { jobId: string; timingGeneration: number }[]): Promise<number>;
+
   /** How many jobs and outbox entries there are. */
   counts(): Promise<StoreCounts>;
 
@@ -157,8 +170,27 @@ export interface JobRow {
   /** 0 until the broker has acknowledged the event that carries this timing. */
   timingSequence: number;
   timingEdition: number;
+  /** The timings before it that edits have ended, as far as they may still be owed; oldest first. */
+  earlier: readonly EarlierTimingRow[];
+  /** The generation of the last pause; 0 when there was none. */
+  pausedGeneration: number;
+  /** The last second at which it can be due; undefined when there is none. */
+  lastSecond: number | undefined;
+  /** All that it was due at was published long ago, and JOBS does not hold it any more. */
+  ended: boolean;
   /** carillon.v1.Job. */
   job: Uint8Array;
+}
+
+/** A place in the order of last seconds. */
+export interface EndingPlace {
+  lastSecond: number;
+  jobId: string;
+}
+
+/** Its sequence counts in the JOBS of that edition. */
+export interface EarlierTimingRow extends EarlierTiming {
+  timingEdition: number;
 }
 
 /** A call that may come again under its request id (AIP-155). */

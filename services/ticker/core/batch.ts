@@ -1,4 +1,4 @@
-import type { Slot } from "./timetable.ts";
+import { type Slot, standing } from "./timetable.ts";
 
 export interface BatchLimits {
   entries: number;
@@ -26,15 +26,16 @@ const framingBytes = 5;
 
 /**
  * Takes the next batch off a pile; undefined when nothing is left. Leaves out jobs
- * that are no longer in the timetable: a paused or deleted job stops.
+ * that are no longer in the timetable: a paused or deleted job stops. One that was edited goes out as it is by now.
  */
 export function nextBatch(pile: Pile, limits: BatchLimits): Batch | undefined {
   const entries: Uint8Array[] = [];
   const hash = new ContentsHash();
   let bytes = 0;
   for (; pile.next < pile.slots.length && entries.length < limits.entries; pile.next++) {
-    const slot = pile.slots[pile.next];
-    if (!slot || slot.index < 0) continue;
+    const taken = pile.slots[pile.next];
+    const slot = taken && standing(taken, pile.second);
+    if (!slot) continue;
     const size = slot.entry.length + framingBytes;
     // A single entry beyond the limit still goes out, alone.
     if (entries.length > 0 && bytes + size > limits.bytes) break;

@@ -22,7 +22,18 @@ function windowOver(watermarks: readonly number[], bounds = {}) {
       settings,
     );
     const job = { jobId: `job-${partition}`, entry: new Uint8Array(10), generation: 1, timingGeneration: 1 };
-    holding.change({ kind: "active", ...job, effectiveFromMs: 0, timingSequence: 1, occurrences: everySecond }, 1);
+    holding.change(
+      {
+        kind: "active",
+        ...job,
+        effectiveFromMs: 0,
+        timingSequence: 1,
+        occurrences: everySecond,
+        earlier: [],
+        pausedGeneration: 0,
+      },
+      1,
+    );
     holding.reachedEnd();
     owned.set(partition, holding);
   }

@@ -1,9 +1,11 @@
 import { QueueBySecond } from "./queue-by-second.ts";
-import type { Slot } from "./timetable.ts";
+import { type Occurrences, type Slot, standing } from "./timetable.ts";
 
-/** A job and the last second up to which its late occurrences are owed. */
+/** Occurrences of a job that are to go out late, up to a second. */
 interface LateJob {
   slot: Slot;
+  /** Those of the slot's timing, or of one that the job had before. */
+  occurrences: Occurrences;
   untilSecond: number;
 }
 
@@ -11,14 +13,10 @@ interface LateJob {
 export class LateQueue {
   #queue = new QueueBySecond<LateJob>();
 
-  get size(): number {
-    return this.#queue.size;
-  }
-
   /** Adds a job's occurrences strictly after an instant, up to a second. */
-  add(slot: Slot, afterMs: number, untilSecond: number): void {
-    const first = slot.group.occurrences.nextAfter(Math.floor(afterMs / 1000));
-    if (first !== undefined && first <= untilSecond) this.#queue.add(first, { slot, untilSecond });
+  add(slot: Slot, occurrences: Occurrences, afterMs: number, untilSecond: number): void {
+    const first = occurrences.nextAfter(Math.floor(afterMs / 1000));
+    if (first !== undefined && first <= untilSecond) this.#queue.add(first, { slot, occurrences, untilSecond });
   }
 
   first(): number | undefined {
@@ -29,24 +27,24 @@ export class LateQueue {
   take(): { second: number; slots: Slot[] } | undefined {
     const taken = this.#queue.take();
     if (!taken) return undefined;
+    const { second } = taken;
     const slots: Slot[] = [];
     for (const job of taken.items) {
+      const slot = standing(job.slot, second);
       // The job has left the timetable meanwhile.
-      if (job.slot.index < 0) continue;
-      slots.push(job.slot);
-      const next = job.slot.group.occurrences.nextAfter(taken.second);
+      if (!slot) continue;
+      slots.push(slot);
+      const next = job.occurrences.nextAfter(second);
       if (next !== undefined && next <= job.untilSecond) this.#queue.add(next, job);
     }
-    return { second: taken.second, slots };
+    return { second, slots };
   }
 
-  /** Drops what comes after a second: the horizon went back to it, and the timetable hands that out again. */
+  /** Drops what comes after a second: the horizon went back to it, and it is handed out again. */
   endAt(second: number): void {
     const kept = new QueueBySecond<LateJob>();
     for (let taken = this.#queue.take(); taken && taken.second <= second; taken = this.#queue.take()) {
-      for (const { slot, untilSecond } of taken.items) {
-        kept.add(taken.second, { slot, untilSecond: Math.min(untilSecond, second) });
-      }
+      for (const job of taken.items) kept.add(taken.second, { ...job, untilSecond: Math.min(job.untilSecond, second) });
     }
     this.#queue = kept;
   }

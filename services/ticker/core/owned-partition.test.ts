@@ -23,6 +23,8 @@ function active(fields: Partial<Extract<JobChange, { kind: "active" }>> = {}): J
     effectiveFromMs: 0,
     timingSequence: 5,
     occurrences: everySecond,
+    earlier: [],
+    pausedGeneration: 0,
     ...fields,
   };
 }
@@ -180,6 +182,64 @@ describe("a partition", () => {
     partition.change(active({ timingSequence: 20, effectiveFromMs: 102_500 }), 20);
     partition.rewind(105);
     expect(seconds(issueAll(partition, 107))).toEqual([103, 104, 105, 106, 107]);
+  });
+});
+
+describe("a partition whose jobs are edited", () => {
+  const everyFive = { key: "every-5", nextAfter: (second: number) => (Math.floor(second / 5) + 1) * 5 };
+  const edited = (fields: Partial<Extract<JobChange, { kind: "active" }>> = {}) =>
+    active({
+      generation: 2,
+      timingGeneration: 2,
+      effectiveFromMs: 104_500,
+      timingSequence: 20,
+      occurrences: everyFive,
+      earlier: [
+        { timingGeneration: 1, effectiveFromMs: 0, untilMs: 104_500, timingSequence: 5, occurrences: everySecond },
+      ],
+      ...fields,
+    });
+
+  it("publishes what was due before the edit also when it was behind, then by the new timing", () => {
+    const partition = holding();
+    partition.change(active(), 5);
+    partition.reachedEnd();
+    issueAll(partition, 102);
+    partition.change(edited(), 20);
+    partition.reachedEnd();
+    expect(seconds(issueAll(partition, 111))).toEqual([103, 104, 105, 110]);
+  });
+
+  it("publishes what the owner before left of a timing that an edit has ended since", () => {
+    const partition = holding();
+    partition.change(edited(), 20);
+    partition.reachedEnd();
+    expect(seconds(issueAll(partition, 111))).toEqual([101, 102, 103, 104, 105, 110]);
+  });
+
+  it("owes nothing of before a pause that it has not heard of", () => {
+    const partition = holding();
+    partition.change(active(), 5);
+    partition.reachedEnd();
+    partition.skipTo(100);
+    partition.change(active({ jobId: "late", timingSequence: 12, effectiveFromMs: 97_500 }), 12);
+    partition.change(
+      edited({ jobId: "late", earlier: [], pausedGeneration: 2, generation: 3, timingGeneration: 3 }),
+      20,
+    );
+    expect(partition.idle).toBe(false);
+    expect(seconds(issueAll(partition, 101))).toEqual([101]);
+  });
+
+  it("holds its watermark back for what an ended timing owes", () => {
+    const partition = holding();
+    partition.reachedEnd();
+    partition.skipTo(110);
+    partition.change(edited({ timingSequence: 20 }), 20);
+    partition.reachedEnd();
+    const issued = issueAll(partition, 111);
+    for (const { tally, message } of issued) if (message.second > 104) partition.acknowledge(tally);
+    expect(partition.watermark).toEqual({ second: 110, jobsSequence: 0 });
   });
 });
 

@@ -82,7 +82,8 @@ export class OwnedPartition {
 
   /**
    * Takes a change of JOBS. Occurrences of a new timing up to the horizon are late
-   * and go out at once. With the timing unchanged, only the entry is replaced.
+   * and go out at once, with those that the timings before it still owe. With the
+   * timing unchanged, only the entry is replaced.
    * Returns the span whose late occurrences are given up, if any.
    */
   change(change: JobChange, sequence: number, nowMs = Number.POSITIVE_INFINITY): Debt["dropped"] {
@@ -101,9 +102,9 @@ export class OwnedPartition {
       known.generation = change.generation;
       return undefined;
     }
-    const { effectiveFromMs, owedAfterMs, dropped } = this.#debt.of(change, this.horizon, nowMs);
+    const { effectiveFromMs, owed, dropped } = this.#debt.of(change, known, this.horizon, nowMs);
     this.#debt.remember(jobId);
-    this.#agenda.put({ ...change, effectiveFromMs }, owedAfterMs);
+    this.#agenda.put({ ...change, effectiveFromMs }, owed);
     return dropped;
   }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { PartitionAgenda } from "./partition-agenda.ts";
+import { type EndedTiming, PartitionAgenda } from "./partition-agenda.ts";
 
 const everySecond = { key: "every-1", nextAfter: (second: number) => second + 1 };
 const forever = Number.POSITIVE_INFINITY;
@@ -14,9 +14,26 @@ function put(to: PartitionAgenda, jobId: string, owedAfterMs = forever): void {
   const entry = new Uint8Array(1);
   to.put(
     { jobId, entry, generation: 1, timingGeneration: 1, effectiveFromMs: 0, occurrences: everySecond },
-    owedAfterMs,
+    { afterMs: owedAfterMs, ended: [], untilMs: undefined },
   );
 }
+
+/** Puts a job in whose timing before, due each second as well, an edit has ended. */
+function edit(to: PartitionAgenda, jobId: string, ended: Partial<EndedTiming> = {}, untilMs?: number): void {
+  const timing = { occurrences: everySecond, effectiveFromMs: 0, untilMs: 100_500, owedAfterMs: forever, ...ended };
+  to.put(
+    {
+      jobId,
+      entry: new Uint8Array(2),
+      generation: 2,
+      timingGeneration: 2,
+      effectiveFromMs: forever,
+      occurrences: never1,
+    },
+    { afterMs: forever, ended: [timing], untilMs },
+  );
+}
+const never1 = { key: "never", nextAfter: () => undefined };
 
 /** The seconds of all pieces up to a target, with their marks. */
 function take(from: PartitionAgenda, target: number): [number | undefined, boolean][] {
@@ -141,5 +158,86 @@ describe("an agenda that is rewound", () => {
     agenda.rewind(97);
     expect(seconds(take(agenda, never))).toEqual([96, 97]);
     expect(seconds(take(agenda, 99))).toEqual([98, 99]);
+  });
+});
+
+describe("an agenda whose jobs are edited", () => {
+  it("hands out what ended timings owe behind the horizon, and what lies ahead in its turn", () => {
+    const agenda = agendaFrom();
+    edit(agenda, "job", { owedAfterMs: 97_500, untilMs: 103_999 });
+    expect([agenda.late, seconds(take(agenda, 100)), agenda.late]).toEqual([true, [98, 99, 100], false]);
+    expect(agenda.issuedUntil).toBe(100);
+    put(agenda, "other");
+    expect(seconds(take(agenda, 102))).toEqual([101, 101, 102, 102]);
+    expect([agenda.nextSecond(never), seconds(take(agenda, 105))]).toEqual([undefined, [103, 103, 104, 105]]);
+  });
+
+  it("hands out late occurrences of the timing before as far as it was owed, with the newest entry", () => {
+    const agenda = agendaFrom();
+    put(agenda, "job", 95_000);
+    edit(agenda, "job", { untilMs: 98_000 }, 98_000);
+    const entries: [number, number][] = [];
+    for (let piece = agenda.next(); piece; piece = agenda.next()) {
+      for (const entry of piece.batch?.entries ?? []) entries.push([piece.batch?.second ?? 0, entry.length]);
+    }
+    expect(entries).toEqual([
+      [96, 2],
+      [97, 2],
+      [98, 2],
+    ]);
+  });
+
+  it("hands out nothing of before a pause", () => {
+    const agenda = agendaFrom();
+    put(agenda, "job", 95_000);
+    edit(agenda, "job", {});
+    expect(take(agenda, 105).filter(([second]) => second !== undefined)).toEqual([]);
+  });
+
+  it("goes on with the second that it is cutting, as far as the timing before was owed", () => {
+    const rest = (untilMs: number) => {
+      const agenda = agendaFrom(100, 0, 1);
+      put(agenda, "a");
+      put(agenda, "b");
+      agenda.next();
+      for (const jobId of ["a", "b"]) edit(agenda, jobId, {}, untilMs);
+      return agenda.next()?.batch?.entries.map(({ length }) => length);
+    };
+    expect([rest(101_000), rest(100_999)]).toEqual([[2], undefined]);
+  });
+
+  it("passes ended timings again when it is rewound, marked, each once", () => {
+    const agenda = agendaFrom();
+    put(agenda, "job");
+    take(agenda, 105);
+    edit(agenda, "job", { effectiveFromMs: 101_000, untilMs: 104_999 }, 104_999);
+    agenda.rewind(99);
+    expect(take(agenda, 106)).toEqual([102, 103, 104].map((second) => [second, true]));
+    agenda.rewind(103);
+    expect(take(agenda, 106)).toEqual([[104, true]]);
+    agenda.remove("job");
+    agenda.rewind(99);
+    expect(take(agenda, 106).filter(([second]) => second !== undefined)).toEqual([]);
+  });
+
+  it("marks what it passes again ahead of its horizon", () => {
+    const agenda = agendaFrom();
+    edit(agenda, "job", { untilMs: 103_000, owedAfterMs: 100_000 });
+    agenda.rewind(99);
+    expect(take(agenda, 110)).toEqual([100, 101, 102, 103].map((second) => [second, true]));
+  });
+
+  it("forgets ended timings after ten minutes", () => {
+    const rewound = (horizon: number) => {
+      const agenda = agendaFrom();
+      edit(agenda, "job", { untilMs: 100_000 });
+      put(agenda, "other");
+      agenda.rewind(99);
+      agenda.skipTo(99);
+      take(agenda, horizon);
+      agenda.rewind(99);
+      return seconds(take(agenda, 100)).length;
+    };
+    expect([rewound(700), rewound(702)]).toEqual([2, 1]);
   });
 });

@@ -1,6 +1,33 @@
 import { type Batch, type BatchLimits, nextBatch, type Pile } from "./batch.ts";
 import { LateQueue } from "./late-queue.ts";
-import { type Slot, type SlotDefinition, Timetable } from "./timetable.ts";
+import { type Occurrences, type Slot, type SlotDefinition, Timetable } from "./timetable.ts";
+
+/** A timing that an edit has ended, and what of it was not published. */
+export interface EndedTiming {
+  occurrences: Occurrences;
+  effectiveFromMs: number;
+  untilMs: number;
+  /** Occurrences after this instant are still to go out. */
+  owedAfterMs: number;
+}
+
+/** What a job that is put in owes. */
+export interface Owed {
+  /** Its occurrences after this instant and not beyond the horizon are late. */
+  afterMs: number;
+  /** All of what is left of the timings before it is late. */
+  ended: readonly EndedTiming[];
+  /** Up to here what was taken out of it before stays owed; undefined when it was paused since. */
+  untilMs: number | undefined;
+}
+
+/** An ended timing, and the slot of the job that it belongs to. */
+interface Ended extends EndedTiming {
+  slot: Slot;
+}
+
+// No horizon goes back further than a clock that is waited for, or a lost DUE, makes it.
+const endedKeptSeconds = 600;
 
 /** A piece of what is to be published. */
 export interface AgendaPiece {
@@ -22,6 +49,8 @@ export interface AgendaPiece {
 export class PartitionAgenda {
   readonly #timetable: Timetable;
   readonly #late = new LateQueue();
+  /** Ended timings of the last minutes, the first first: a horizon that goes back passes them again. */
+  readonly #ended = new Set<Ended>();
   readonly #limits: BatchLimits;
   /** What is being cut into batches. */
   #cut: { pile: Pile; second: number | undefined } | undefined;
@@ -48,9 +77,9 @@ export class PartitionAgenda {
     return this.#cut !== undefined;
   }
 
-  /** Whether late occurrences wait that are not begun. */
+  /** Whether occurrences behind the horizon wait that are not begun. */
   get late(): boolean {
-    return this.#late.size > 0;
+    return (this.#late.first() ?? Number.POSITIVE_INFINITY) <= this.horizon;
   }
 
   /** Everything up to this second has been handed out. */
@@ -72,10 +101,14 @@ export class PartitionAgenda {
     return this.#timetable.jobIds();
   }
 
-  /** Puts a job in. Those of its occurrences that lie after an instant and not beyond the horizon are late. */
-  put(definition: SlotDefinition, owedAfterMs: number): void {
-    const slot = this.#timetable.put(definition);
-    this.#late.add(slot, owedAfterMs, this.horizon);
+  put(definition: SlotDefinition, owed: Owed): void {
+    const slot = this.#timetable.put(definition, owed.untilMs);
+    this.#late.add(slot, slot.group.occurrences, owed.afterMs, this.horizon);
+    for (const timing of owed.ended) {
+      this.#late.add(slot, timing.occurrences, timing.owedAfterMs, secondOf(timing.untilMs));
+      this.#ended.add({ ...timing, slot });
+    }
+    this.#forgetEnded();
   }
 
   /** Takes a job out, at once: also what waits of it is not handed out any more. */
@@ -86,10 +119,9 @@ export class PartitionAgenda {
   /** The second of the next piece. Beyond the target only what is begun or late is handed out. */
   nextSecond(target: number): number | undefined {
     if (this.#cut) return this.#cut.pile.second;
-    const late = this.#late.first();
-    if (late !== undefined) return late;
     const due = this.#timetable.nextSecond();
-    return due !== undefined && due <= target ? due : undefined;
+    const next = Math.min(this.#late.first() ?? due ?? Number.NaN, due ?? Number.POSITIVE_INFINITY);
+    return next <= this.horizon || next <= target ? next : undefined;
   }
 
   /** Hands out the next piece, whatever the target; undefined when there is none. */
@@ -114,6 +146,12 @@ export class PartitionAgenda {
     this.#timetable.rewind(second);
     if (this.#cut && this.#cut.pile.second > second) this.#cut = undefined;
     this.#late.endAt(second);
+    // The timetable hands out what jobs are due by now, and knows nothing of what they were due by before.
+    for (const { slot, occurrences, effectiveFromMs, untilMs } of this.#ended) {
+      const untilSecond = secondOf(untilMs);
+      this.#mayRepeatUntil = Math.max(this.#mayRepeatUntil, untilSecond);
+      this.#late.add(slot, occurrences, Math.max(effectiveFromMs, second * 1000), untilSecond);
+    }
   }
 
   /** Brings jobs that would take effect much later than a second back to it. */
@@ -121,10 +159,27 @@ export class PartitionAgenda {
     this.#timetable.takeEffectAt(second, toleratedSeconds);
   }
 
+  #forgetEnded(): void {
+    const oldestMs = (this.horizon - endedKeptSeconds) * 1000;
+    for (const ended of this.#ended) {
+      if (ended.untilMs > oldestMs) return;
+      this.#ended.delete(ended);
+    }
+  }
+
   #begin(): { pile: Pile; second: number | undefined } | undefined {
-    const late = this.#late.take();
-    if (late) return { pile: { ...late, next: 0 }, second: undefined };
+    this.#forgetEnded();
+    const late = this.#late.first();
+    // Of an ended timing some may lie ahead: each second comes in its turn, and before the timetable passes it.
+    if (late !== undefined && late <= (this.#timetable.nextSecond() ?? late)) {
+      const taken = this.#late.take();
+      return taken && { pile: { ...taken, next: 0 }, second: undefined };
+    }
     const due = this.#timetable.take();
     return due && { pile: { ...due, next: 0 }, second: due.second };
   }
+}
+
+function secondOf(ms: number): number {
+  return Math.floor(ms / 1000);
 }

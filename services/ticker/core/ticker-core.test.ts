@@ -51,6 +51,8 @@ function alone() {
     ...change,
     timingSequence: 1,
     occurrences: everySecond,
+    earlier: [],
+    pausedGeneration: 0,
   });
   return {
     core,

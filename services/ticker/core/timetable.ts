@@ -19,6 +19,24 @@ export interface Slot {
   readonly group: Group;
   /** The place among the group's slots; -1 once the job has left the timetable. */
   index: number;
+  /** What stands in its place. Left out of those that stand themselves: it costs them nothing. */
+  heir?: Heir;
+}
+
+/** The slot of a job after an edit: occurrences up to an instant stay owed, and go out with its entry. */
+export interface Heir {
+  readonly slot: Slot;
+  readonly untilMs: number;
+}
+
+/** The slot that an occurrence goes out with by now; undefined when nobody owes it any more. */
+export function standing(slot: Slot, second: number): Slot | undefined {
+  let found = slot;
+  while (found.index < 0) {
+    if (!found.heir || second * 1000 > found.heir.untilMs) return undefined;
+    found = found.heir.slot;
+  }
+  return found;
 }
 
 /** All jobs of one schedule: they share its computation. */
@@ -70,8 +88,12 @@ export class Timetable {
     return this.#slots.keys();
   }
 
-  /** Puts a job in, in place of what it was before. Its occurrences up to the horizon are left to the caller. */
-  put(definition: SlotDefinition): Slot {
+  /**
+   * Puts a job in, in place of what it was before. Its occurrences up to the horizon are left to the caller.
+   * What was taken out of it before, up to `owedUntilMs`, stays owed.
+   */
+  put(definition: SlotDefinition, owedUntilMs?: number): Slot {
+    const before = this.#slots.get(definition.jobId);
     this.remove(definition.jobId);
     const group = this.#groupOf(definition.occurrences);
     const slot: Slot = {
@@ -85,6 +107,7 @@ export class Timetable {
     };
     group.slots.push(slot);
     this.#slots.set(slot.jobId, slot);
+    if (before && owedUntilMs !== undefined) before.heir = { slot, untilMs: owedUntilMs };
     return slot;
   }
 

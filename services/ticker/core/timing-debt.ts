@@ -1,17 +1,27 @@
 import type { Watermark } from "../../wire/watermark.ts";
-import type { JobChange } from "./job-change.ts";
+import type { EarlierTiming, JobChange } from "./job-change.ts";
+import type { EndedTiming, Owed } from "./partition-agenda.ts";
 import { aheadToleratedSeconds } from "./ticker-settings.ts";
+import type { Slot } from "./timetable.ts";
 
 type ActiveChange = Extract<JobChange, { kind: "active" }>;
 
-/** What a timing that comes to a partition owes. */
+/** What a timing that comes to a partition owes, and those before it. */
 export interface Debt {
   /** Occurrences after this instant are due. */
   effectiveFromMs: number;
-  /** Occurrences after this instant were not published under this timing. */
-  owedAfterMs: number;
+  owed: Owed;
   /** The span whose occurrences are owed but given up, because it lies too far back. */
   dropped: { fromMs: number; untilMs: number } | undefined;
+}
+
+/** What was not published of a timing. */
+interface Unpublished {
+  afterSecond: number;
+  /** Somebody is known to have published it up to there. */
+  published: boolean;
+  /** What lies before is given up, and owed. */
+  mayDrop: boolean;
 }
 
 interface Forgotten {
@@ -51,19 +61,26 @@ export class TimingDebt {
     this.#inheritedSecond = Math.min(this.#inheritedSecond, second);
   }
 
-  /** What a timing owes when it comes into the timetable now. */
-  of(change: ActiveChange, horizon: number, nowMs: number): Debt {
+  /** What a timing owes when it comes into the timetable now, in place of a slot if there is one. */
+  of(change: ActiveChange, known: Slot | undefined, horizon: number, nowMs: number): Debt {
     const { afterSecond, published, mayDrop } = this.#owed(change, horizon);
     const boundMs = afterSecond * 1000;
     let { effectiveFromMs } = change;
     // A timing that JOBS carries has taken effect. If it says that it will do so far ahead, a clock ran ahead.
     if (effectiveFromMs > nowMs + aheadToleratedSeconds * 1000) effectiveFromMs = published ? boundMs : nowMs;
-    const drops = mayDrop && effectiveFromMs < boundMs && isDueBetween(change.occurrences, effectiveFromMs, boundMs);
-    return {
-      effectiveFromMs,
-      owedAfterMs: Math.max(effectiveFromMs, boundMs),
-      dropped: drops ? { fromMs: effectiveFromMs, untilMs: boundMs } : undefined,
-    };
+    let dropped = mayDrop ? dueBetween(change.occurrences, effectiveFromMs, boundMs) : undefined;
+    const ended: EndedTiming[] = [];
+    for (const { timingGeneration, timingSequence, ...timing } of change.earlier) {
+      // What is late of those before the slot's own timing waits as it did before.
+      if (known && timingGeneration < known.timingGeneration) continue;
+      const earlier = { jobId: change.jobId, timingGeneration, timingSequence };
+      const { afterSecond: after, mayDrop: drops } = this.#owedOfEarlier(earlier, known, horizon);
+      const { occurrences, effectiveFromMs: fromMs, untilMs } = timing;
+      if (drops) dropped = dueBetween(occurrences, fromMs, Math.min(untilMs, after * 1000)) ?? dropped;
+      ended.push({ occurrences, effectiveFromMs: fromMs, untilMs, owedAfterMs: Math.max(fromMs, after * 1000) });
+    }
+    const afterMs = Math.max(effectiveFromMs, boundMs);
+    return { effectiveFromMs, owed: { afterMs, ended, untilMs: known && owedUntil(change, known) }, dropped };
   }
 
   /** A job is forgotten; its occurrences are issued up to a second. */
@@ -83,21 +100,51 @@ export class TimingDebt {
     return this.#forgotten.size > 0;
   }
 
-  #owed(change: ActiveChange, horizon: number): { afterSecond: number; published: boolean; mayDrop: boolean } {
+  #owed(change: ActiveChange, horizon: number): Unpublished {
     const forgotten = this.#forgotten.get(change.jobId);
     if (forgotten?.timingGeneration === change.timingGeneration)
       return { afterSecond: Math.min(forgotten.untilSecond, horizon), published: true, mayDrop: false };
-    if (change.timingSequence <= this.#inheritedSequence) {
+    return this.#owedSince(change.timingSequence, horizon);
+  }
+
+  #owedOfEarlier(
+    {
+      jobId,
+      timingGeneration,
+      timingSequence,
+    }: Pick<EarlierTiming, "timingGeneration" | "timingSequence"> & { jobId: string },
+    known: Slot | undefined,
+    horizon: number,
+  ): Unpublished {
+    if (timingGeneration === known?.timingGeneration) return { afterSecond: horizon, published: true, mayDrop: false };
+    const forgotten = this.#forgotten.get(jobId);
+    if (forgotten && timingGeneration <= forgotten.timingGeneration)
+      return { afterSecond: Math.min(forgotten.untilSecond, horizon), published: true, mayDrop: false };
+    return this.#owedSince(timingSequence, horizon);
+  }
+
+  #owedSince(timingSequence: number, horizon: number): Unpublished {
+    if (timingSequence <= this.#inheritedSequence) {
       const published = this.#inheritedSequence !== Number.POSITIVE_INFINITY;
       return { afterSecond: this.#inheritedSecond, published, mayDrop: false };
     }
     // An earlier stream carried this timing, and its occurrences were published then: none counts as dropped.
-    const mayDrop = change.timingSequence !== earlierStreamSequence;
+    const mayDrop = timingSequence !== earlierStreamSequence;
     return { afterSecond: horizon - this.#lookbackSeconds, published: false, mayDrop };
   }
 }
 
-function isDueBetween(occurrences: ActiveChange["occurrences"], afterMs: number, untilMs: number): boolean {
-  const first = occurrences.nextAfter(Math.floor(afterMs / 1000));
-  return first !== undefined && first * 1000 <= untilMs;
+/** Up to where what is late of a slot stays owed once another one stands in its place. */
+function owedUntil({ earlier, effectiveFromMs, pausedGeneration }: ActiveChange, { timingGeneration }: Slot) {
+  // A pause that nobody here has heard of ended it.
+  if (pausedGeneration > timingGeneration) return undefined;
+  const own = earlier.find((timing) => timing.timingGeneration >= timingGeneration);
+  if (own?.timingGeneration === timingGeneration) return own.untilMs;
+  // It is left out where it had no time to be due itself. Those before it may still owe, up to where the next began.
+  return own?.effectiveFromMs ?? effectiveFromMs;
+}
+
+function dueBetween(occurrences: ActiveChange["occurrences"], fromMs: number, untilMs: number): Debt["dropped"] {
+  const first = occurrences.nextAfter(Math.floor(fromMs / 1000));
+  return first !== undefined && first * 1000 <= untilMs ? { fromMs, untilMs } : undefined;
 }

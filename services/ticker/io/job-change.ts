@@ -1,8 +1,8 @@
-import { JobState } from "../../../gen/carillon/v1/job_pb.ts";
+import { type Job, JobState } from "../../../gen/carillon/v1/job_pb.ts";
 import { dueEntryOf, writeDueEntry } from "../../wire/due-entry.ts";
-import { readJobEvent } from "../../wire/job-event.ts";
-import { scheduleOf } from "../../wire/job-schedule.ts";
-import type { JobChange } from "../core/job-change.ts";
+import { type JobEvent, readJobEvent } from "../../wire/job-event.ts";
+import { scheduleOf, scheduleOfEarlier } from "../../wire/job-schedule.ts";
+import type { EarlierTiming, JobChange } from "../core/job-change.ts";
 
 export type ReadJobChange = { ok: true; change: JobChange } | { ok: false; reason: string };
 
@@ -32,10 +32,13 @@ function read(
   const event = readJobEvent(data);
   const { job, timingSequence } = event;
   if (event.jobId !== jobId) return { ok: false, reason: `an event of ${event.jobId} on the subject of ${jobId}` };
-  if (event.deleted || job?.state === JobState.PAUSED) return { ok: true, change: { kind: "gone", jobId } };
+  if (event.deleted || event.ended || job?.state === JobState.PAUSED)
+    return { ok: true, change: { kind: "gone", jobId } };
   if (!job) return { ok: false, reason: "the event has no job" };
   const parsed = scheduleOf(job);
   if (!parsed.ok) return { ok: false, reason: `${parsed.field} ${parsed.reason}` };
+  // 0: this very event. A later one than this event can only stem from a stream that is no more.
+  const firstSequence = timingSequence > 0 && timingSequence < sequence ? timingSequence : sequence;
   return {
     ok: true,
     change: {
@@ -45,9 +48,25 @@ function read(
       generation: event.generation,
       timingGeneration: event.timingGeneration,
       effectiveFromMs: event.effectiveFromMs,
-      // 0: this very event. A later one than this event can only stem from a stream that is no more.
-      timingSequence: timingSequence > 0 && timingSequence < sequence ? timingSequence : sequence,
+      timingSequence: firstSequence,
       occurrences: parsed.schedule,
+      earlier: event.earlier.length === 0 ? nothingEarlier : earlierOf(job, event, firstSequence),
+      pausedGeneration: event.pausedGeneration,
     },
   };
+}
+
+const nothingEarlier: readonly EarlierTiming[] = [];
+
+function earlierOf(job: Job, { earlier }: JobEvent, firstSequence: number): EarlierTiming[] {
+  return earlier.flatMap((timing) => {
+    const { timingGeneration, effectiveFromMs, untilMs, timingSequence } = timing;
+    const parsed = scheduleOfEarlier(job, timing);
+    // It was due by it once: nothing is refused today that was taken then.
+    if (!parsed.ok) return [];
+    // Where nobody knows its own, it was in the stream by the time of the timing after it.
+    const known = timingSequence > 0 && timingSequence < firstSequence;
+    const sequence = known ? timingSequence : firstSequence;
+    return { timingGeneration, effectiveFromMs, untilMs, timingSequence: sequence, occurrences: parsed.schedule };
+  });
 }

@@ -1,5 +1,5 @@
 import type { Sqlite } from "../../../platform/sql/sqlite.ts";
-import { type JobPage, type JobRow, type PublishedState, storedState } from "../contract.ts";
+import { type EndingPlace, type JobPage, type JobRow, type PublishedState, storedState } from "../contract.ts";
 
 export interface JobRows {
   /** Undefined when there is none, or it was deleted. */
@@ -12,6 +12,9 @@ export interface JobRows {
   update(row: JobRow): void;
   /** Notes under which sequence a timing was published first. Without effect when it is noted already or has changed. */
   noteTiming(jobId: string, published: PublishedState): void;
+  ending(beforeSecond: number, after: EndingPlace, limit: number): JobRow[];
+  /** Tells whether it was active, and not ended yet. */
+  end(jobId: string, timingGeneration: number): boolean;
   /** Forgets a deleted job. */
   remove(jobId: string): void;
   count(): { active: number; paused: number };
@@ -19,19 +22,54 @@ export interface JobRows {
 
 const columns = `
   job_id as jobId, generation, state, timing_generation as timingGeneration, effective_from_ms as effectiveFromMs,
-  timing_sequence as timingSequence, timing_edition as timingEdition, job`;
+  timing_sequence as timingSequence, timing_edition as timingEdition, earlier,
+  paused_generation as pausedGeneration, last_second as lastSecond, ended, job`;
+
+type RawRow = Omit<JobRow, "earlier" | "lastSecond" | "ended"> & {
+  earlier: string | null;
+  lastSecond: number | null;
+  ended: number;
+};
+
+const nothingEarlier: JobRow["earlier"] = [];
+
+function rowOf(raw: RawRow): JobRow {
+  return {
+    ...raw,
+    earlier: raw.earlier === null ? nothingEarlier : (JSON.parse(raw.earlier) as JobRow["earlier"]),
+    lastSecond: raw.lastSecond ?? undefined,
+    ended: raw.ended === 1,
+  };
+}
+
+function earlierText({ earlier }: JobRow): string | null {
+  return earlier.length === 0 ? null : JSON.stringify(earlier);
+}
 
 export function createJobRows(db: Sqlite): JobRows {
   // By the primary key.
-  const getAny = db.prepare<[string], JobRow>(`select ${columns} from jobs where job_id = ?`);
+  const find = db.prepare<[string], RawRow>(`select ${columns} from jobs where job_id = ?`);
   // A walk along the primary key: keyset paging, the cost of a page is its length.
-  const list = db.prepare<[string, number], JobRow>(
+  const list = db.prepare<[string, number], RawRow>(
     `select ${columns} from jobs where job_id > ? and state <> 0 order by job_id limit ?`,
   );
-  const insert = db.prepare(`insert into jobs values (?, ?, ?, ?, ?, ?, ?, ?)`);
+  const insert = db.prepare(
+    `insert into jobs (job_id, generation, state, timing_generation, effective_from_ms, timing_sequence, timing_edition,
+       earlier, paused_generation, last_second, ended, job) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  );
   const update = db.prepare(
     `update jobs set generation = ?, state = ?, timing_generation = ?, effective_from_ms = ?,
-       timing_sequence = ?, timing_edition = ?, job = ? where job_id = ?`,
+       timing_sequence = ?, timing_edition = ?, earlier = ?, paused_generation = ?, last_second = ?, ended = ?, job = ?
+       where job_id = ?`,
+  );
+  // By jobs_ending.
+  const listEnding = db.prepare<[number, number, string, number], RawRow>(
+    `select ${columns} from jobs indexed by jobs_ending
+       where last_second is not null and ended = 0 and state = 1 and last_second < ? and (last_second, job_id) > (?, ?)
+       order by last_second, job_id limit ?`,
+  );
+  const end = db.prepare(
+    `update jobs set ended = 1 where job_id = ? and timing_generation = ? and state = 1 and ended = 0`,
   );
   const noteTiming = db.prepare(
     `update jobs set timing_sequence = ?, timing_edition = ?
@@ -44,19 +82,24 @@ export function createJobRows(db: Sqlite): JobRows {
     `select count(*) as n from jobs indexed by jobs_not_active where state = ? and state <> 1`,
   );
 
+  const getAny = (jobId: string) => {
+    const raw = find.get(jobId);
+    return raw && rowOf(raw);
+  };
+
   return {
     get(jobId) {
-      const row = getAny.get(jobId);
+      const row = getAny(jobId);
       return row?.state === storedState.deleted ? undefined : row;
     },
-    getAny: (jobId) => getAny.get(jobId),
+    getAny,
     page(afterId, limit, maxBytes) {
       const rows: JobRow[] = [];
       let bytes = 0;
       for (const row of list.iterate(afterId, limit + 1)) {
         bytes += row.job.length;
         if (rows.length === limit || (rows.length > 0 && bytes > maxBytes)) return { rows, goesOn: true };
-        rows.push(row);
+        rows.push(rowOf(row));
       }
       return { rows, goesOn: false };
     },
@@ -69,6 +112,10 @@ export function createJobRows(db: Sqlite): JobRows {
         row.effectiveFromMs,
         row.timingSequence,
         row.timingEdition,
+        earlierText(row),
+        row.pausedGeneration,
+        row.lastSecond ?? null,
+        row.ended ? 1 : 0,
         row.job,
       );
     },
@@ -80,6 +127,10 @@ export function createJobRows(db: Sqlite): JobRows {
         row.effectiveFromMs,
         row.timingSequence,
         row.timingEdition,
+        earlierText(row),
+        row.pausedGeneration,
+        row.lastSecond ?? null,
+        row.ended ? 1 : 0,
         row.job,
         row.jobId,
       );
@@ -87,6 +138,9 @@ export function createJobRows(db: Sqlite): JobRows {
     noteTiming(jobId, { timingGeneration, sequence, edition }) {
       noteTiming.run(sequence, edition, jobId, timingGeneration);
     },
+    ending: (beforeSecond, { lastSecond, jobId }, limit) =>
+      listEnding.all(beforeSecond, lastSecond, jobId, limit).map(rowOf),
+    end: (jobId, timingGeneration) => end.run(jobId, timingGeneration).changes > 0,
     remove(jobId) {
       remove.run(jobId);
     },

@@ -51,4 +51,21 @@ export const migrations: readonly Migration[] = [
     value any not null
   ) strict;
   `,
+  `
+  -- What a job was due by before: a JSON list of EarlierTimingRow; null for the most, where there is nothing.
+  alter table jobs add column earlier text;
+
+  -- The generation of its last pause.
+  alter table jobs add column paused_generation integer not null default 0;
+  update jobs set paused_generation = timing_generation where state = 2;
+
+  -- The last second at which it can be due, unix; null when there is none. Jobs of an older version have none until
+  -- their timing changes.
+  alter table jobs add column last_second integer;
+  -- 1 once all that it was due at was published long ago: JOBS does not hold it any more.
+  alter table jobs add column ended integer not null default 0;
+
+  -- Rides along for those that end, until they have.
+  create index jobs_ending on jobs (last_second, job_id) where last_second is not null and ended = 0 and state = 1;
+  `,
 ];

@@ -16,6 +16,7 @@ const rowsPerJob = 2;
 // A million changes, or 256 MB of manual runs: the relay has those in memory. A bulk load on a slow broker leaves
 // hundreds of thousands waiting for a while.
 const defaultMostOutboxWeight = 1_000_000;
+const beforeAll = { lastSecond: -1, jobId: "" };
 
 /**
  * The registry's memory in SQLite: <data folder>/registry/registry.db. One store
@@ -118,6 +119,22 @@ export function createSqliteRegistryStore(config: { dataDir: string; mostOutboxW
     },
 
     listJobs: async ({ afterId, limit, maxBytes }) => open().jobs.page(afterId, limit, maxBytes),
+
+    listEnding: async ({ beforeSecond, after = beforeAll, limit }) => open().jobs.ending(beforeSecond, after, limit),
+
+    async endJobs(ending) {
+      const { committer, jobs, outbox } = open();
+      return committer.commit(() => {
+        let count = 0;
+        for (const { jobId, timingGeneration } of ending) {
+          if (!jobs.end(jobId, timingGeneration)) continue;
+          outbox.addJob(lanes.batchCreate, jobId);
+          count++;
+        }
+        outboxGrew ||= count > 0;
+        return count;
+      }, ending.length * rowsPerJob);
+    },
 
     async counts() {
       const { jobs, outbox } = open();
