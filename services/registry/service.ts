@@ -21,6 +21,7 @@ import { createJobService } from "./jobs/job-service.ts";
 import { createRequestSweeper } from "./jobs/request-sweeper.ts";
 import { createRegistryMetrics } from "./registry-metrics.ts";
 import { createBrokerLink, type StreamFill } from "./relay/broker-link.ts";
+import { createExecutorsSeen } from "./relay/executors-seen.ts";
 import { createJobEndings } from "./relay/job-endings.ts";
 import { createJobsRange } from "./relay/jobs-range.ts";
 import { createPublicationWait } from "./relay/publication-wait.ts";
@@ -41,7 +42,8 @@ export function createRegistry(config: RegistryConfig, deps: ServiceDeps): Regis
   const broker = createBroker({ url: config.natsUrl, name: "carillon-registry" }, deps);
   const keeper = createStreamKeeper(broker, { clock, log }, config);
   const publisher = createPublisher(broker, { clock, log });
-  const wait = createPublicationWait({ clock, publishing: () => link.up() });
+  const executors = createExecutorsSeen(broker, { clock });
+  const wait = createPublicationWait({ clock, publishing: () => link.up(), seen: executors.seen });
   const relay = createRelay(store, publisher, createJobsRange(broker), wait, { clock, log });
   const gauges = createRegistryMetrics(metrics, store);
   const watch = createSystemWatch({
@@ -55,7 +57,11 @@ export function createRegistry(config: RegistryConfig, deps: ServiceDeps): Regis
     gauges.setBacklog(stream.name, stream.messages);
     watch.noteStream(stream);
   };
-  const link = createBrokerLink(broker, { keeper, publisher, relay, onStream, watch }, { clock, log });
+  const link = createBrokerLink(
+    broker,
+    { keeper, publisher, relay, onStream, watch: startInOrder([watch, executors]) },
+    { clock, log },
+  );
   const seen = () => ({ ...watch.seen(), linked: link.up(), relayStuckForMs: relay.stuckForMs() });
   const conditions = () => firingConditions(seen());
   const history = createGrpcClient(

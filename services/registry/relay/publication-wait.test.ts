@@ -6,7 +6,7 @@ const jobId = "017f22e2-79b0-7cc3-98c4-dc0c0c07398f";
 const another = "017f22e2-79b0-7cc3-98c4-dc0c0c073990";
 
 /** A wait whose moment ends when the test says so, and calls that are answered when it says so. */
-function setUp({ publishing = true } = {}) {
+function setUp({ publishing = true, seen = (_sequence: number) => Promise.resolve() } = {}) {
   const moments = new Set<() => void>();
   const clock = {
     nowMs: () => 0,
@@ -16,7 +16,7 @@ function setUp({ publishing = true } = {}) {
       return () => void moments.delete(callback);
     },
   };
-  const wait = createPublicationWait({ clock, publishing: () => publishing });
+  const wait = createPublicationWait({ clock, publishing: () => publishing, seen });
   const begin = (id = jobId) => {
     const call = Promise.withResolvers<{ generation: number; changed: boolean }>();
     let over = false;
@@ -45,22 +45,41 @@ describe("the answer to a change", () => {
     const [second, third] = [begin(), begin()];
     second.changed(2);
     third.changed(3);
-    wait.published(jobId, 1);
-    wait.published(another, 9);
+    wait.published(jobId, 1, 1);
+    wait.published(another, 9, 1);
     expect(await second.isOver()).toBe(false);
-    wait.published(jobId, 2);
+    wait.published(jobId, 2, 1);
     expect(await second.answered).toEqual({ generation: 2, changed: true });
     expect(await third.isOver()).toBe(false);
-    wait.published(jobId, 4);
+    wait.published(jobId, 4, 1);
     await third.answered;
     expect(moments.size).toBe(0);
+  });
+
+  it("waits until the executors have seen the state as well", async () => {
+    const asked: number[] = [];
+    const seen = Promise.withResolvers<void>();
+    const { wait, begin } = setUp({
+      seen(sequence) {
+        asked.push(sequence);
+        return seen.promise;
+      },
+    });
+    const second = begin();
+    second.changed(2);
+    await second.isOver();
+    wait.published(jobId, 2, 77);
+    expect(await second.isOver()).toBe(false);
+    expect(asked).toEqual([77]);
+    seen.resolve();
+    expect(await second.isOver()).toBe(true);
   });
 
   it("comes at once when its state was published before the store has answered", async () => {
     const { wait, begin } = setUp();
     const call = begin();
-    wait.published(jobId, 3);
-    wait.published(jobId, 2);
+    wait.published(jobId, 3, 1);
+    wait.published(jobId, 2, 1);
     call.changed(3);
     await call.answered;
   });
@@ -92,7 +111,7 @@ describe("the answer of a call that changes nothing", () => {
     expect(await again.isOver()).toBe(false);
     pause.changed(2);
     expect(await again.isOver()).toBe(false);
-    wait.published(jobId, 2);
+    wait.published(jobId, 2, 1);
     await Promise.all([pause.answered, again.answered]);
   });
 
@@ -112,13 +131,13 @@ describe("the answer of a call that changes nothing", () => {
   it("knows nothing of calls that are over", async () => {
     const { wait, begin } = setUp();
     const first = begin();
-    wait.published(jobId, 7);
+    wait.published(jobId, 7, 1);
     first.changed(7);
     await first.answered;
     const second = begin();
     second.changed(3);
     expect(await second.isOver()).toBe(false);
-    wait.published(jobId, 3);
+    wait.published(jobId, 3, 1);
     await second.answered;
   });
 });

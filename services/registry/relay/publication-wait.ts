@@ -9,12 +9,12 @@ export interface ChangeAnswer {
 }
 
 /**
- * Lets the answer to a change wait until the broker has it, so that tickers and
- * executors obey it by the time that the caller knows.
+ * Lets the answer to a change wait until the broker has it and the executors have
+ * seen it, so that no call starts against it by the time that the caller knows.
  */
 export interface PublicationWait {
-  /** Told by the relay: the broker keeps the job's state of this generation. */
-  published(jobId: string, generation: number): void;
+  /** Told by the relay: the broker keeps the job's state of this generation, under this sequence of JOBS. */
+  published(jobId: string, generation: number, sequence: number): void;
   /**
    * Makes a call, and resolves with its answer once the state in it is published; after a moment in any case, since the
    * change itself stands. A call that has changed nothing waits for those of the same moment, one of which may have
@@ -39,9 +39,16 @@ interface FollowedJob {
   waiting: Map<number, () => void>;
 }
 
-/** `publishing`: while the broker is away nothing is published, and waiting for it would help nobody. */
-export function createPublicationWait(deps: { clock: Clock; publishing: () => boolean }): PublicationWait {
-  const { clock, publishing } = deps;
+/**
+ * `publishing`: while the broker is away nothing is published, and waiting for it would help nobody.
+ * `seen`: resolves when the executors that are alive have seen JOBS up to a sequence.
+ */
+export function createPublicationWait(deps: {
+  clock: Clock;
+  publishing: () => boolean;
+  seen: (sequence: number) => Promise<void>;
+}): PublicationWait {
+  const { clock, publishing, seen } = deps;
   const followed = new Map<string, FollowedJob>();
 
   const follow = (jobId: string) => {
@@ -65,11 +72,13 @@ export function createPublicationWait(deps: { clock: Clock; publishing: () => bo
     });
 
   return {
-    published(jobId, generation) {
+    published(jobId, generation, sequence) {
       const job = followed.get(jobId);
       if (!job) return;
-      job.published = Math.max(job.published, generation);
-      for (const [wanted, done] of job.waiting) if (wanted <= generation) done();
+      void seen(sequence).then(() => {
+        job.published = Math.max(job.published, generation);
+        for (const [wanted, done] of job.waiting) if (wanted <= generation) done();
+      });
     },
     async afterPublication(jobId, call) {
       const job = follow(jobId);

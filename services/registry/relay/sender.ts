@@ -50,7 +50,7 @@ export interface SenderNeeds {
   /** Of the JOBS stream, as it is now. */
   stream(): { edition: number; atomicBatches: boolean };
   /** The broker keeps the job's state of this generation. */
-  onPublished(jobId: string, generation: number): void;
+  onPublished(jobId: string, generation: number, sequence: number): void;
   onReceipt(receipt: RelayReceipt): void;
   /** A task waits for the receipt of the one before it to be written. */
   onWaiting(): void;
@@ -151,7 +151,7 @@ export function createSender(
   ) => {
     if (!isStored(report, sent.subject, () => sendStates([task]))) return;
     const { jobId, generation, timingGeneration } = row;
-    needs.onPublished(jobId, generation);
+    needs.onPublished(jobId, generation, report.sequence);
     const deleted = row.state === storedState.deleted;
     const published = { timingGeneration, deleted, sequence: report.sequence, edition: sent.edition };
     needs.onReceipt(receiptOf(task, published));

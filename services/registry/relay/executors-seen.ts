@@ -1,0 +1,72 @@
+import type { Subscription } from "nats";
+import type { Broker } from "../../platform/jetstream/broker.ts";
+import type { Clock } from "../../platform/process/clock.ts";
+import type { Startable } from "../../platform/process/lifecycle.ts";
+import { readExecutorBeat } from "../../wire/executor-beat.ts";
+import { lastTokenOfSubject, subjects } from "../../wire/subjects.ts";
+
+/** How far the executors that are alive have seen the changes of jobs, as they say themselves. */
+export interface ExecutorsSeen extends Startable {
+  /** Resolves when each of them has seen JOBS up to a sequence. Who falls silent is not waited for. */
+  seen(sequence: number): Promise<void>;
+}
+
+// They say so each second.
+const silentAfterMs = 3_000;
+
+interface Waiter {
+  sequence: number;
+  resolve: () => void;
+}
+
+export function createExecutorsSeen(broker: Broker, { clock }: { clock: Clock }): ExecutorsSeen {
+  const executors = new Map<string, { jobsSequence: number; heardAtMs: number }>();
+  const waiters = new Set<Waiter>();
+  let subscription: Subscription | undefined;
+
+  const haveSeen = (sequence: number) => {
+    const before = clock.monotonicMs() - silentAfterMs;
+    for (const [run, { jobsSequence, heardAtMs }] of executors) {
+      if (heardAtMs < before) executors.delete(run);
+      else if (jobsSequence < sequence) return false;
+    }
+    return true;
+  };
+
+  return {
+    seen(sequence) {
+      if (haveSeen(sequence)) return Promise.resolve();
+      return new Promise((resolve) => {
+        const waiter = { sequence, resolve };
+        waiters.add(waiter);
+        // Nobody may say anything any more.
+        clock.after(silentAfterMs, () => {
+          waiters.delete(waiter);
+          resolve();
+        });
+      });
+    },
+    async start() {
+      subscription ??= broker.nc.subscribe(subjects.executorBeats, {
+        callback: (error, message) => {
+          if (error) return;
+          const run = lastTokenOfSubject(message.subject);
+          const { live, jobsSequence } = readExecutorBeat(message.data);
+          if (live) executors.set(run, { jobsSequence, heardAtMs: clock.monotonicMs() });
+          else executors.delete(run);
+          for (const waiter of waiters) {
+            if (!haveSeen(waiter.sequence)) continue;
+            waiters.delete(waiter);
+            waiter.resolve();
+          }
+        },
+      });
+    },
+    async stop() {
+      if (subscription && !broker.nc.isClosed()) subscription.unsubscribe();
+      subscription = undefined;
+      for (const { resolve } of waiters) resolve();
+      waiters.clear();
+    },
+  };
+}
