@@ -123,11 +123,12 @@ describe("a publisher", () => {
   });
 
   it("says once in a while that a stream takes nothing, and nothing of a repeat that is on its way", async () => {
-    const said: string[] = [];
-    const log = pino(
-      { level: "warn" },
-      { write: (line: string) => said.push((JSON.parse(line) as { event: string }).event) },
-    );
+    const said: [event: string, code: number][] = [];
+    const write = (line: string) => {
+      const { event, code } = JSON.parse(line) as { event: string; code: number };
+      said.push([event, code]);
+    };
+    const log = pino({ level: "warn" }, { write });
     const codes = [10_158, 10_158, 10_077, 10_077, 10_077];
     answer((_, before) => {
       const code = codes[before];
@@ -137,7 +138,7 @@ describe("a publisher", () => {
     publisher = createPublisher(broker, { ...deps, log }, { ackTimeoutMs: 1 });
     await publisher.start();
     expect((await publisher.publish("stream.a", payload, { messageId: "a" })).kind).toBe("stored");
-    expect(said).toEqual(["publish_deferred"]);
+    expect(said).toEqual([["publish_deferred", 10_077]]);
   });
 
   it("reports a message that is too large for the connection, and gives its place to the next", async () => {
