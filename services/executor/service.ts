@@ -111,7 +111,7 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
     onEnd: rules.ended,
     move: rules.move,
     outlive: rules.outlive,
-    isExpired: rules.isExpired,
+    isDoubtful: rules.isDoubtful,
     load: createLoadMeter(),
     lookup: createGuardedLookup(createNameResolver(names, deps)),
   });
@@ -123,6 +123,7 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
     lookup,
     history,
     metrics,
+    admit: rules.admit,
   };
   const due = createDueIntake({ ...shared, settlements: dueSettlements });
   const retry = createRetryIntake({ ...shared, settlements: retrySettlements });

@@ -227,6 +227,10 @@ describe("the call scheduler", () => {
     expect(rig.scheduler.wantedOfLane("a", "all")).toBe(width.base * 2 - 5);
     rig.pass(6_000);
     expect(rig.scheduler.wantedOfLane("a", "all")).toBe(0);
+    // Of a lane of slow jobs as well: one to try, and no more.
+    expect(rig.scheduler.wantedOfLane("a", "slow")).toBe(1);
+    rig.submit("a", 5, { lane: "slow" });
+    expect(rig.scheduler.wantedOfLane("a", "slow")).toBe(0);
   });
 
   it("forgets origins that have nothing to do", () => {

@@ -179,10 +179,12 @@ export class CallScheduler<T extends Queueable> {
     return Math.max(0, most - origin.lanedQueued(kind));
   }
 
-  /** Takes out what a condition holds for, from the head of each lane's queue. */
+  /** Takes out what lies in the lanes of origins that do not answer, and meets a condition. Others come to it soon. */
   takeLaned(condition: (item: T) => boolean): T[] {
     const taken: T[] = [];
-    for (const origin of this.#origins.values()) taken.push(...origin.takeLaned(condition, movedAtOnce));
+    for (const origin of this.#origins.values()) {
+      if (origin.standing !== "answering" && origin.queued() > 0) taken.push(...origin.takeLaned(condition));
+    }
     this.#waiting -= taken.length;
     return taken;
   }

@@ -31,4 +31,17 @@ export class Fifo<T> {
     }
     return item;
   }
+
+  /** Takes out all that meet a condition; the others keep their order. */
+  takeIf(condition: (item: T) => boolean): T[] {
+    const taken: T[] = [];
+    const kept: T[] = [];
+    for (let i = this.#head; i < this.#items.length; i++) {
+      const item = this.#items[i] as T;
+      (condition(item) ? taken : kept).push(item);
+    }
+    this.#items = kept;
+    this.#head = 0;
+    return taken;
+  }
 }

@@ -36,8 +36,8 @@ export interface HttpCallerDeps {
   move: (attempt: Attempt, kind: LaneKind) => void;
   /** The attempt is in flight, and takes so long that its message should not wait for it. */
   outlive: (attempt: Attempt) => void;
-  /** Whether it is too late to make the attempt, which waits in a lane's queue. */
-  isExpired: (attempt: Attempt, nowMs: number) => boolean;
+  /** Whether `admit` may have something to say about an attempt that waits: it is late, or its job has changed. */
+  isDoubtful: (attempt: Attempt) => boolean;
   load: LoadMeter;
   /** Finds the addresses of a target's name. */
   lookup: LookupFunction;
@@ -54,6 +54,7 @@ const saturatedAbove = 0.9;
 // How exactly a timeout is kept. One look over what is in flight costs less than a timer for each call.
 const checkEveryMs = 10;
 const sweepEveryMs = 15_000;
+const reviewEveryMs = 2_000;
 
 const timedOut = new Error("the deadline of the attempt passed");
 const closing = new Error("the executor stops");
@@ -69,16 +70,24 @@ export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<Scheduler
   let checkingOften = false;
   let nextSweepMs = 0;
   let nextLookMs = 0;
+  let nextReviewMs = 0;
   let saturated = false;
   let scheduledSecond = Number.NaN;
   let scheduledText = "";
 
   const look = (now: number) => {
     saturated = deps.load.utilisation() > saturatedAbove;
-    const nowMs = clock.nowMs();
-    // Whoever sees to what is expired does so when it is asked whether to make it.
-    for (const attempt of scheduler.takeLaned((one) => deps.isExpired(one, nowMs))) deps.admit(attempt);
     scheduler.look(now, saturated, deps.move);
+  };
+
+  /** What waits for a target that does not answer may wait for long: it may be too late meanwhile, or its job have changed. */
+  const review = () => {
+    for (const attempt of scheduler.takeLaned(deps.isDoubtful)) {
+      const { origin } = attempt.call;
+      if (!deps.admit(attempt)) continue;
+      if (attempt.call.origin !== origin) attempt.lane = undefined;
+      submit(attempt);
+    }
   };
 
   const check = () => {
@@ -99,6 +108,10 @@ export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<Scheduler
     if (now >= nextLookMs) {
       nextLookMs = now + lookEveryMs;
       look(now);
+    }
+    if (now >= nextReviewMs) {
+      nextReviewMs = now + reviewEveryMs;
+      review();
     }
     if (now >= nextSweepMs) {
       nextSweepMs = now + sweepEveryMs;

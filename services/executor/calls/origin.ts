@@ -36,6 +36,8 @@ export class Origin<T extends Queueable> {
   /** What came on time, and what lay in a lane: they take turns, so that a backlog does not make the rest late as well. */
   readonly #fresh = new Fifo<T>();
   readonly #laned = new Fifo<T>();
+  /** What waits here of each lane, also when it is held because its job is slow. */
+  readonly #waitingOf: Record<LaneKind, number> = { all: 0, slow: 0 };
   #lanedNext = false;
   #width: number;
   /** The most calls in flight since the last narrowing. */
@@ -67,6 +69,7 @@ export class Origin<T extends Queueable> {
   }
 
   push(item: T): void {
+    if (item.lane) this.#waitingOf[item.lane]++;
     (item.lane ? this.#laned : this.#fresh).push(item);
   }
 
@@ -74,9 +77,9 @@ export class Origin<T extends Queueable> {
     return this.#fresh.length + this.#laned.length + this.#slowJobs.held();
   }
 
-  /** Of those, the ones that came from a lane; those that are held since their job is slow count for the lane of slow jobs. */
+  /** Of those, the ones that lie in a lane. */
   lanedQueued(kind: LaneKind): number {
-    return kind === "all" ? this.#laned.length : this.#slowJobs.heldOfLane();
+    return this.#waitingOf[kind];
   }
 
   idle(): boolean {
@@ -90,10 +93,11 @@ export class Origin<T extends Queueable> {
   next(): T | undefined {
     const slowAreFull = this.#slowAreFull();
     for (let item = this.#shift(); item; item = this.#shift()) {
-      if (!slowAreFull || !this.#slowJobs.has(item.call.jobId)) return item;
+      if (!slowAreFull || !this.#slowJobs.has(item.call.jobId)) return this.#gone(item);
       this.#slowJobs.hold(item);
     }
-    return slowAreFull ? undefined : this.#slowJobs.release();
+    const held = slowAreFull ? undefined : this.#slowJobs.release();
+    return held && this.#gone(held);
   }
 
   /** Whether next() has something to give. */
@@ -167,27 +171,25 @@ export class Origin<T extends Queueable> {
 
   /** Takes out what has been held since before an instant because its job is slow, and does not lie in their lane. */
   takeOverdueOfSlowJobs(queuedBeforeMs: number, limit: number): T[] {
-    return this.#slowJobs.takeOverdue(queuedBeforeMs, limit);
+    return this.#slowJobs.takeOverdue(queuedBeforeMs, limit).map((item) => this.#gone(item));
   }
 
-  /** Takes out those from its lane that come first, as long as they meet the condition. */
-  takeLaned(condition: (item: T) => boolean, limit: number): T[] {
-    const taken: T[] = [];
-    for (
-      let first = this.#laned.peek();
-      first && taken.length < limit && condition(first);
-      first = this.#laned.peek()
-    ) {
-      taken.push(first);
-      this.#laned.shift();
-    }
-    return taken;
+  /** Takes out what lies in a lane and meets a condition. */
+  takeLaned(condition: (item: T) => boolean): T[] {
+    return this.#laned.takeIf(condition).map((item) => this.#gone(item));
   }
 
   takeAll(): T[] {
     const taken = this.#slowJobs.takeAll();
     for (let item = this.#shift(); item; item = this.#shift()) taken.push(item);
+    this.#waitingOf.all = 0;
+    this.#waitingOf.slow = 0;
     return taken;
+  }
+
+  #gone(item: T): T {
+    if (item.lane) this.#waitingOf[item.lane]--;
+    return item;
   }
 
   #shift(): T | undefined {

@@ -73,11 +73,6 @@ export class SlowJobs<T extends Queueable> {
     return this.#held.length;
   }
 
-  /** Of those, the ones that lie in the lane of slow jobs. */
-  heldOfLane(): number {
-    return this.#heldOfLane;
-  }
-
   peek(): T | undefined {
     return this.#held.peek();
   }

@@ -3,6 +3,7 @@ import type { Room } from "../../platform/jetstream/consumer-loop.ts";
 import type { WorkMessage } from "../../platform/jetstream/work-message.ts";
 import type { Clock } from "../../platform/process/clock.ts";
 import type { Log } from "../../platform/process/log.ts";
+import type { Attempt } from "../calls/attempt.ts";
 import type { Call } from "../calls/call.ts";
 import type { CallCache } from "../calls/call-cache.ts";
 import type { HttpCaller } from "../calls/http-caller.ts";
@@ -33,6 +34,8 @@ export interface IntakeDeps {
   history: HistoryLookup;
   settlements: Settlements;
   metrics: ExecutorMetrics;
+  /** False when the attempt is not to be made, and somebody sees to its occurrence. */
+  admit: (attempt: Attempt) => boolean;
 }
 
 /** The id of a call's execution at a second. */

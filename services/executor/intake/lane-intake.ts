@@ -39,7 +39,11 @@ export function createLaneIntake(deps: IntakeDeps): LaneIntake {
       if (stopped) return undefined;
       for (const { entry, call } of open) {
         const { executionId, second, attempt } = entry;
-        caller.submit(new Attempt(caller, call, executionId, second, attempt, settlement, kindOf(call.origin)));
+        const waiting = new Attempt(caller, call, executionId, second, attempt, settlement, kindOf(call.origin));
+        // What changed while it lay there decides before it waits on: it may have another target, or none.
+        if (!deps.admit(waiting)) continue;
+        if (waiting.call.origin !== call.origin) waiting.lane = undefined;
+        caller.submit(waiting);
       }
       return origin;
     },

@@ -19,8 +19,8 @@ export interface AttemptRules {
   /** False when the job's newest state forbids the call: its skip is recorded then. */
   admit(attempt: Attempt): boolean;
   ended(attempt: Attempt, outcome: Outcome): void;
-  /** Whether it is too late to make it. */
-  isExpired(attempt: Attempt, nowMs: number): boolean;
+  /** Whether it is too late to make it, or its job has changed: `admit` decides. */
+  isDoubtful(attempt: Attempt): boolean;
   /** Moves an attempt that was not made to a lane: its target keeps it waiting too long. */
   move(attempt: Attempt, kind: LaneKind): void;
   /** Lets the message of an attempt go that is on the wire for long. */
@@ -100,10 +100,10 @@ export function createAttemptRules(deps: {
     else attempt.settlement.refused();
   };
 
-  const isExpired = ({ call, second }: Attempt, nowMs: number) => nowMs > second * 1000 + call.expireAfterMs;
+  const isExpired = ({ call, second }: Attempt) => clock.nowMs() > second * 1000 + call.expireAfterMs;
 
   return {
-    isExpired,
+    isDoubtful: (attempt) => isExpired(attempt) || states.hasNewer(attempt.call),
     admit(attempt) {
       if (!states.empty()) {
         const verdict = states.judge({ call: attempt.call, second: attempt.second, started: attempt.number > 1 });
@@ -113,7 +113,7 @@ export function createAttemptRules(deps: {
         }
         attempt.call = verdict.call;
       }
-      if (!isExpired(attempt, clock.nowMs())) return true;
+      if (!isExpired(attempt)) return true;
       skip(attempt, "EXPIRED");
       return false;
     },

@@ -22,6 +22,8 @@ export interface JobStates {
   /** Whether there is nothing to obey at all. */
   empty(): boolean;
   knows(jobId: string): boolean;
+  /** Whether a change is known that came after what a call was made of. */
+  hasNewer(call: Pick<Call, "jobId" | "generation">): boolean;
   judge(occurrence: Occurrence): Verdict;
 }
 
@@ -94,6 +96,7 @@ export function createJobStates({ clock, log }: { clock: Clock; log: Log }): Job
     },
     empty: () => changes.size === 0,
     knows: (jobId) => changes.has(jobId),
+    hasNewer: ({ jobId, generation }) => (changes.get(jobId)?.generation ?? 0) > generation,
     judge(occurrence) {
       const { call } = occurrence;
       const change = changes.get(call.jobId);

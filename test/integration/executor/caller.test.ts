@@ -47,7 +47,7 @@ describe("the caller", () => {
         onEnd: (attempt, outcome) => ended.get(attempt)?.(outcome),
         move: (attempt) => moved.push(attempt),
         outlive: () => undefined,
-        isExpired: () => false,
+        isDoubtful: () => false,
         load: { utilisation: () => busy },
         lookup: systemLookup(),
       },

@@ -77,7 +77,7 @@ describe("a connection to a target", () => {
       onEnd: (attempt, outcome) => ended.get(attempt)?.(outcome),
       move: () => undefined,
       outlive: () => undefined,
-      isExpired: () => false,
+      isDoubtful: () => false,
       load: { utilisation: () => 0 },
       lookup: systemLookup(),
     });

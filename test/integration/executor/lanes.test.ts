@@ -143,4 +143,21 @@ describe("lanes", { timeout: 120_000 }, () => {
       expect(timesCalled(hanging, jobId, second)).toBe(0);
     }
   });
+
+  it("call what waits for a target that hangs at the new one once its job has another, and nothing of a job that is gone", async () => {
+    await rig.startExecutor();
+    hanging.on("/", { hang: true });
+    const second = nextSecond();
+    const [changed = "", deleted = ""] = jobsNamed("t", 2);
+    const first = jobsNamed("h", 80);
+    const entryFor = (jobId: string) => dueEntry({ jobId, url: hanging.url("/"), timeoutMs: 90_000 });
+    await rig.due(second, [...first, changed, deleted].map(entryFor));
+    await fills(streams.lanes);
+    await empties(streams.due);
+    await rig.change(changed, { generation: 2, url: quick.url("/new") });
+    await rig.change(deleted, { generation: 2, deleted: true });
+    expect(await rig.settled(changed, second)).toMatchObject([{ attempt: 1, status: ExecutionStatus.SUCCESS }]);
+    expect(await rig.settled(deleted, second)).toMatchObject([{ attempt: 0, reason: "JOB_DELETED" }]);
+    expect(quick.arrivals("/new")).toHaveLength(1);
+  });
 });
