@@ -36,9 +36,14 @@ export interface NeighbourResult {
   rssMb: Record<string, number>;
 }
 
-type Jobs = { count: number; schedule: string; define: (index: number) => MessageInitShape<typeof JobSchema> };
+/** The jobs of a neighbour. */
+export type NeighbourJobs = {
+  count: number;
+  schedule: string;
+  define: (index: number) => MessageInitShape<typeof JobSchema>;
+};
 /** Jobs that a neighbour has, or what else it does to the system. */
-type Neighbour = (ports: BadPorts) => Jobs | ((rig: Rig) => Promise<void>);
+type Neighbour = (ports: BadPorts) => NeighbourJobs | ((rig: Rig) => Promise<void>);
 
 const everySecond = "* * * * * *";
 const healthyJobs = 500;
