@@ -57,8 +57,10 @@ describe("JOBS and the registry's database, when one of them is not what it was"
   });
 
   it("a registry whose data is gone withdraws the jobs that it cannot stop, and no other", async () => {
-    const before = await createMany(await start(), 450);
+    const first = await start();
+    const [deleted = "", ...before] = await createMany(first, 450);
     await (await follow()).until((events) => before.every((id) => events.has(id)));
+    await first.deleteJob({ jobId: deleted });
     await stop();
     await rm(dataDir, { recursive: true });
     const jobs = await start();
@@ -66,6 +68,8 @@ describe("JOBS and the registry's database, when one of them is not what it was"
     const { events, until } = await follow();
     await until(() => before.every((id) => events.get(id)?.deleted === true));
     expect(events.get(before[0] ?? "")?.generation).toBe(2);
+    // What was deleted before is told of no more.
+    expect(events.get(deleted)).toMatchObject({ generation: 2, deleted: true });
     await until(() => events.get(own)?.deleted === false);
     await jobs.updateJob({ job: { jobId: own, displayName: "stands" } });
     await until(() => events.get(own)?.job?.displayName === "stands");
