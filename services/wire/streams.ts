@@ -250,6 +250,11 @@ async function ensureConsumer(
   }
 }
 
+/** Whether a full stream, as the broker describes it, drops its oldest for what is new, and refuses nothing. */
+export function dropsOldest(config: StreamConfig): boolean {
+  return config.discard === DiscardPolicy.Old;
+}
+
 /** Whether a stream, as the broker describes it, takes batches that are stored as one. */
 export function allowsAtomicBatches(config: StreamConfig & NewerOptions): boolean {
   return config.allow_atomic === true;

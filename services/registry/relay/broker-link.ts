@@ -4,7 +4,7 @@ import { type Clock, sleep } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
 import type { StreamKeeper } from "../../wire/stream-keeper.ts";
-import { allowsAtomicBatches, streams } from "../../wire/streams.ts";
+import { allowsAtomicBatches, dropsOldest, streams } from "../../wire/streams.ts";
 import type { Relay } from "./relay.ts";
 
 /** The registry's side towards the broker. */
@@ -17,12 +17,21 @@ export interface StreamFill {
   name: string;
   messages: number;
   bytes: number;
+  /** Beyond which it refuses what is new; 0 when it never does. */
   maxBytes: number;
 }
 
 const watchEveryMs = 3_000;
 const retryDelayMs = 500;
-const watched: ReadonlySet<string> = new Set([streams.jobs, streams.due, streams.retry, streams.results, streams.dead]);
+const watched: ReadonlySet<string> = new Set([
+  streams.jobs,
+  streams.due,
+  streams.retry,
+  streams.lanes,
+  streams.running,
+  streams.results,
+  streams.dead,
+]);
 
 /**
  * Connects behind the front door's back: a start does not wait for a broker,
@@ -59,7 +68,8 @@ export function createBrokerLink(
     for await (const { config: stream, state } of broker.jsm.streams.list()) {
       missing.delete(stream.name);
       if (!watched.has(stream.name)) continue;
-      parts.onStream({ name: stream.name, messages: state.messages, bytes: state.bytes, maxBytes: stream.max_bytes });
+      const maxBytes = dropsOldest(stream) ? 0 : stream.max_bytes;
+      parts.onStream({ name: stream.name, messages: state.messages, bytes: state.bytes, maxBytes });
     }
     if (missing.size > 0) throw new Error(`the broker has no stream ${[...missing].join(", ")}`);
   };
