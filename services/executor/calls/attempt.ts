@@ -6,6 +6,7 @@ import type { Settlement } from "../settling/settlements.ts";
 import type { Call } from "./call.ts";
 import type { Connection } from "./connection.ts";
 import { isReset, outcomeOfError } from "./network-failure.ts";
+import type { Pace } from "./origin.ts";
 
 // What is read of an answer before the connection is rather closed. Nothing of it is kept.
 const answerCapBytes = 64 * 1024;
@@ -45,8 +46,8 @@ export class Attempt {
   queuedAtMs = 0;
   /** How many times its caller has found it in flight. */
   checks = 0;
-  /** Whether that was often enough for its scheduler to know. */
-  slow = false;
+  /** What its scheduler was told of that. */
+  pace: Pace = "quick";
   /** When the request was handed to the socket; before that, to its connection. */
   sentAtMs = 0;
   durationMs = 0;

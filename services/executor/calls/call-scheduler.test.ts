@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { LaneKind } from "../../wire/lane.ts";
 import { CallScheduler } from "./call-scheduler.ts";
+import type { Pace } from "./origin.ts";
 
 interface Item {
   call: { jobId: string; origin: string };
@@ -41,11 +42,15 @@ function createRig(limits: ConstructorParameters<typeof CallScheduler>[0] = {}) 
     serve() {
       for (let item = scheduler.next(nowMs); item; item = scheduler.next(nowMs)) inFlight.push(item);
     },
-    end(item: Item | undefined, answered = true, slow = false) {
+    end(item: Item | undefined, answered = true, pace: Pace = "quick") {
       if (!item) throw new Error("nothing is in flight");
       inFlight.splice(inFlight.indexOf(item), 1);
-      scheduler.ended(item, item.call.origin, { slow, answered });
+      scheduler.ended(item, item.call.origin, { pace, answered });
       rig.serve();
+    },
+    takesLong(item: Item) {
+      scheduler.foundSlow(item);
+      scheduler.foundLong(item);
     },
     /** Has an origin answer one call. */
     prove(origin: string) {
@@ -194,7 +199,7 @@ describe("the call scheduler", () => {
     for (let i = 0; i < 4; i++) {
       rig.submit("a", 1, { job: `slow-${i}` });
       const item = rig.of("a").at(-1);
-      if (item) rig.scheduler.foundSlow(item);
+      if (item) rig.takesLong(item);
     }
     rig.submit("a", 40, { job: "slow-0" });
     expect(rig.of("a")).toHaveLength(4);
@@ -211,9 +216,9 @@ describe("the call scheduler", () => {
     for (let i = 0; i < 6; i++) {
       rig.submit("a", 1, { job: `slow-${i}` });
       const item = rig.of("a").at(-1);
-      if (item) rig.scheduler.foundSlow(item);
+      if (item) rig.takesLong(item);
     }
-    for (let i = 0; i < 4; i++) rig.end(rig.of("a")[0], true, true);
+    for (let i = 0; i < 4; i++) rig.end(rig.of("a")[0], true, "long");
     rig.submit("a", 20, { job: "slow-0" });
     expect(rig.of("a").length).toBeGreaterThanOrEqual(width.base);
   });

@@ -1,6 +1,6 @@
 import type { LaneKind } from "../../wire/lane.ts";
 import { Fifo } from "./fifo.ts";
-import { Origin, type Standing, type Width } from "./origin.ts";
+import { Origin, type Pace, type Standing, type Width } from "./origin.ts";
 import type { Queueable } from "./queueable.ts";
 
 export interface SchedulerLimits {
@@ -105,18 +105,23 @@ export class CallScheduler<T extends Queueable> {
     return undefined;
   }
 
-  /** The call is in flight for long. */
+  /** The call was quick so far, and is not any more. */
   foundSlow(item: T): void {
-    this.#origins.get(item.call.origin)?.foundSlow(item);
+    this.#origins.get(item.call.origin)?.foundSlow();
+  }
+
+  /** The call was slow, and takes long by now. */
+  foundLong(item: T): void {
+    this.#origins.get(item.call.origin)?.foundLong(item);
   }
 
   /** The call is over. `key`: the origin under which it got its place. */
-  ended(item: T, key: string, how: { slow: boolean; answered: boolean }): void {
+  ended(item: T, key: string, how: { pace: Pace; answered: boolean }): void {
     const origin = this.#origins.get(key);
     if (!origin) return;
     if (origin.standing !== "answering" || this.#isNearlyFull()) this.#freed = true;
     this.#count(origin, -1);
-    origin.ended(item, how.slow, how.answered);
+    origin.ended(item, how.pace, how.answered);
     if (how.answered) this.#setStanding(origin, "answering");
     this.#enrol(origin);
   }

@@ -46,8 +46,9 @@ export interface HttpCallerDeps {
 // A call that is found in flight so many times in a row is slow: some 50 ms. Not counted in
 // time: while this process itself is held up it does not look, and its target is not to blame.
 const slowAfterChecks = 5;
-// In checks as well: some 3 s.
-const longAfterChecks = 300;
+// In checks as well: some second, and some 3 s.
+const longAfterChecks = 100;
+const outlivesAfterChecks = 300;
 const lookEveryMs = 250;
 // Busier than this it is this process that makes calls slow: more connections would make it slower.
 const saturatedAbove = 0.9;
@@ -90,6 +91,16 @@ export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<Scheduler
     }
   };
 
+  const lookAtSlow = (attempt: Attempt) => {
+    if (attempt.checks === slowAfterChecks) {
+      attempt.pace = "slow";
+      scheduler.foundSlow(attempt);
+    } else if (attempt.checks === longAfterChecks) {
+      attempt.pace = "long";
+      scheduler.foundLong(attempt);
+    } else if (attempt.checks === outlivesAfterChecks) deps.outlive(attempt);
+  };
+
   const check = () => {
     const now = clock.monotonicMs();
     // Backwards: ending one moves the last into its place.
@@ -98,11 +109,7 @@ export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<Scheduler
       if (!attempt) continue;
       attempt.checks++;
       if (attempt.deadlineMs <= now) attempt.end(timeoutOf(attempt), timedOut);
-      else if (attempt.checks === slowAfterChecks) {
-        attempt.slow = true;
-        scheduler.foundSlow(attempt);
-      }
-      if (attempt.checks === longAfterChecks && !attempt.outcome) deps.outlive(attempt);
+      else if (attempt.checks >= slowAfterChecks) lookAtSlow(attempt);
     }
     scheduler.check(clock.nowMs(), saturated);
     if (now >= nextLookMs) {
@@ -194,7 +201,7 @@ export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<Scheduler
       const { origin } = attempt.call;
       if (attempt.connection) pool.give(origin, attempt.connection);
       const answered = attempt.outcome !== undefined && wasAnswered(attempt.outcome);
-      scheduler.ended(attempt, origin, { slow: attempt.slow, answered });
+      scheduler.ended(attempt, origin, { pace: attempt.pace, answered });
       // What was cut off is no failure of the target: it comes again.
       if (closed) return;
       if (attempt.outcome) deps.onEnd(attempt, attempt.outcome);

@@ -22,6 +22,9 @@ export interface Width {
  */
 export type Standing = "unproven" | "answering" | "silent" | "hanging";
 
+/** How long a call has been in flight: its caller says what it takes for slow, and for long. */
+export type Pace = "quick" | "slow" | "long";
+
 // In looks of the caller, four a second. Not in time: while this process itself is held up
 // nobody looks, and no target is to blame.
 const silentAfterLooks = 4;
@@ -113,17 +116,21 @@ export class Origin<T extends Queueable> {
     this.mayProbe = false;
   }
 
-  /** Told when a call is found to take long, while it is in flight. */
-  foundSlow({ call }: T): void {
+  /** Told when a call is found slow, while it is in flight. */
+  foundSlow(): void {
     this.slow++;
+  }
+
+  /** Told when a call that was found slow goes on for so long that its job is to blame, where others are answered. */
+  foundLong({ call }: T): void {
     this.#slowJobs.add(call.jobId);
   }
 
   /** Told of the end of each call; `answered`: by the target, or at once by its machine. */
-  ended({ call }: T, wasSlow: boolean, answered: boolean): void {
+  ended({ call }: T, pace: Pace, answered: boolean): void {
     this.active--;
-    if (wasSlow) this.slow--;
-    this.#slowJobs.ended(call.jobId, wasSlow);
+    if (pace !== "quick") this.slow--;
+    this.#slowJobs.ended(call.jobId, pace === "long");
     this.#silentLooks = answered ? 0 : this.#silentLooks;
     this.#unansweredInARow = answered ? 0 : this.#unansweredInARow + 1;
   }
@@ -203,6 +210,6 @@ export class Origin<T extends Queueable> {
   }
 
   #slowAreFull(): boolean {
-    return this.slow * 2 >= this.#width && this.#slowJobs.areFew();
+    return this.#slowJobs.inFlight() * 2 >= this.#width && this.#slowJobs.areFew();
   }
 }

@@ -19,9 +19,15 @@ export class SlowJobs<T extends Queueable> {
   readonly #jobs = new Map<string, SlowJob>();
   readonly #held = new Fifo<T>();
   #heldOfLane = 0;
+  #inFlight = 0;
   // Of the last calls; halved again and again.
   #fastEnds = 0;
   #slowEnds = 0;
+
+  /** Their calls that are in flight and take long. */
+  inFlight(): number {
+    return this.#inFlight;
+  }
 
   has(jobId: string): boolean {
     return this.#jobs.size > 0 && this.#jobs.has(jobId);
@@ -33,6 +39,7 @@ export class SlowJobs<T extends Queueable> {
   }
 
   add(jobId: string): void {
+    this.#inFlight++;
     const known = this.#jobs.get(jobId);
     if (known) {
       known.inFlight++;
@@ -42,14 +49,15 @@ export class SlowJobs<T extends Queueable> {
     }
   }
 
-  ended(jobId: string, wasSlow: boolean): void {
-    if (!wasSlow) {
+  ended(jobId: string, wasLong: boolean): void {
+    if (!wasLong) {
       this.#fastEnds++;
       // It answers at once again.
       if (this.#jobs.size > 0 && this.#jobs.get(jobId)?.inFlight === 0) this.#jobs.delete(jobId);
       return;
     }
     this.#slowEnds++;
+    this.#inFlight--;
     const job = this.#jobs.get(jobId);
     if (job) job.inFlight = Math.max(0, job.inFlight - 1);
   }
