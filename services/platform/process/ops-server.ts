@@ -8,8 +8,8 @@ import type { Log } from "./log.ts";
 export interface OpsServerOptions {
   address: Address;
   metrics: Registry;
-  /** Whether the service does its work at this moment. */
-  ready: () => boolean | Promise<boolean>;
+  /** Whether the service does its work at this moment; a text says why it does not. */
+  ready: () => boolean | string | Promise<boolean | string>;
   log: Log;
 }
 
@@ -31,10 +31,11 @@ export function createOpsServer(options: OpsServerOptions): OpsServer {
         return { status: 200, type: metrics.contentType, body: await metrics.metrics() };
       case "/healthz":
         return { status: 200, type: plain, body: "ok\n" };
-      case "/readyz":
-        return (await options.ready())
-          ? { status: 200, type: plain, body: "ready\n" }
-          : { status: 503, type: plain, body: "not ready\n" };
+      case "/readyz": {
+        const ready = await options.ready();
+        if (ready === true) return { status: 200, type: plain, body: "ready\n" };
+        return { status: 503, type: plain, body: ready === false ? "not ready\n" : `not ready: ${ready}\n` };
+      }
       default:
         return { status: 404, type: plain, body: "not found: /metrics, /healthz and /readyz are here\n" };
     }
