@@ -12,9 +12,17 @@ export interface HistoryConfig extends CommonSettings {
   folder: string;
   /** ExecutionService, HistoryService, health and reflection. */
   grpcAddress: Address;
+  /** What is older is forgotten. */
+  retentionSeconds: number;
+  /** What history may take of its disk; undefined: as much as there is. */
+  maxBytes: number | undefined;
   /** The bearer token that callers must show; undefined: none is asked for. */
   internalToken: string | undefined;
 }
+
+const leastRetention = "1m";
+// Below this a commit or two fill the write-ahead log.
+const leastBytes = "16MB";
 
 /** Throws ConfigError with everything that is wrong. */
 export function readHistoryConfig(env: Environment): HistoryConfig {
@@ -23,6 +31,8 @@ export function readHistoryConfig(env: Environment): HistoryConfig {
     ...readCommonSettings(read, { opsPort: 9193 }),
     folder: join(readDataDir(read), "history"),
     grpcAddress: read.address("CARILLON_HISTORY_GRPC_ADDR", "127.0.0.1:9093"),
+    retentionSeconds: read.durationSeconds("CARILLON_HISTORY_RETENTION", "30d", leastRetention),
+    maxBytes: read.bytes("CARILLON_HISTORY_MAX_BYTES", leastBytes),
     internalToken: readInternalToken(read),
   };
   if (!isLoopback(config.grpcAddress.host) && config.internalToken === undefined) {

@@ -1,6 +1,7 @@
 import { Counter, Gauge, Histogram, type Registry } from "prom-client";
 import { ExecutionStatus } from "../../gen/carillon/v1/execution_pb.ts";
 import type { ExecutionRecord } from "./records/execution-record.ts";
+import type { Revision, StoreExtent } from "./store/contract.ts";
 
 export interface HistoryMetrics {
   recorded: Counter;
@@ -9,8 +10,12 @@ export interface HistoryMetrics {
   commitSeconds: Histogram;
   backlog: Gauge;
   watchers: Gauge;
+  forgotten: Counter<"reason">;
   /** Counts executions by how they ended. */
   countEnded(ended: readonly ExecutionRecord[]): void;
+  /** Counts executions that had been counted as something else. */
+  countRevised(revised: readonly Revision[]): void;
+  extent(extent: StoreExtent): void;
 }
 
 const statusNames: ReadonlyMap<number, string> = new Map(
@@ -21,10 +26,29 @@ export function createHistoryMetrics(registry: Registry): HistoryMetrics {
   const registers = [registry];
   const executions = new Counter({
     name: "carillon_executions_total",
-    help: "Executions that ended, by disposition; each is counted once",
+    help: "Executions that ended, by disposition; one whose disposition changed is counted by both, see carillon_executions_revised_total",
     labelNames: ["status"] as const,
     registers,
   });
+  const revisions = new Counter({
+    name: "carillon_executions_revised_total",
+    help: "Executions of carillon_executions_total, by that disposition, that have another one since: a call was made of one that was skipped",
+    labelNames: ["status"] as const,
+    registers,
+  });
+  const bytes = new Gauge({ name: "carillon_history_bytes", help: "What history takes of its disk", registers });
+  const used = new Gauge({ name: "carillon_history_used_bytes", help: "So much of that is in use", registers });
+  const rows = new Gauge({ name: "carillon_history_executions", help: "Executions that are kept", registers });
+  const oldest = new Gauge({
+    name: "carillon_history_oldest_seconds",
+    help: "The second of the oldest execution that is kept, unix time; 0 when there is none",
+    registers,
+  });
+  const count = (counter: Counter<"status">, statuses: readonly ExecutionStatus[]) => {
+    const counts = new Map<ExecutionStatus, number>();
+    for (const status of statuses) counts.set(status, (counts.get(status) ?? 0) + 1);
+    for (const [status, times] of counts) counter.inc({ status: statusNames.get(status) ?? "UNSPECIFIED" }, times);
+  };
   return {
     recorded: new Counter({
       name: "carillon_results_recorded_total",
@@ -53,10 +77,33 @@ export function createHistoryMetrics(registry: Registry): HistoryMetrics {
       registers,
     }),
     watchers: new Gauge({ name: "carillon_watchers", help: "Open WatchExecutions streams", registers }),
-    countEnded(ended) {
-      const counts = new Map<ExecutionStatus, number>();
-      for (const { status } of ended) counts.set(status, (counts.get(status) ?? 0) + 1);
-      for (const [status, count] of counts) executions.inc({ status: statusNames.get(status) ?? "UNSPECIFIED" }, count);
+    forgotten: new Counter({
+      name: "carillon_executions_forgotten_total",
+      help: "Executions that were forgotten, for their age or for the room that they took",
+      labelNames: ["reason"] as const,
+      registers,
+    }),
+    countEnded: (ended) =>
+      count(
+        executions,
+        ended.map(({ status }) => status),
+      ),
+    countRevised(revised) {
+      const others = revised.filter(({ record, was }) => record.status !== was.status);
+      count(
+        executions,
+        others.map(({ record }) => record.status),
+      );
+      count(
+        revisions,
+        others.map(({ was }) => was.status),
+      );
+    },
+    extent(extent) {
+      bytes.set(extent.bytes);
+      used.set(extent.usedBytes);
+      rows.set(extent.rowCount);
+      oldest.set(extent.oldestSecond ?? 0);
     },
   };
 }

@@ -1,5 +1,6 @@
 import { ExecutionService } from "../../gen/carillon/v1/execution_pb.ts";
 import { createBroker } from "../platform/jetstream/broker.ts";
+import { conditionOf } from "../platform/process/conditions.ts";
 import { type Startable, startInOrder } from "../platform/process/lifecycle.ts";
 import { createOpsServer } from "../platform/process/ops-server.ts";
 import type { Service, ServiceDeps } from "../platform/process/service.ts";
@@ -14,14 +15,19 @@ import { createHistoryHandlers } from "./queries/history-service.ts";
 import { createWatchers, watchersDefaults } from "./queries/watchers.ts";
 import { createBacklogPoll } from "./results/backlog-poll.ts";
 import { createRecorder } from "./results/recorder.ts";
+import { createRetention } from "./retention/retention.ts";
 import { createSqliteHistoryStore } from "./store/sqlite/sqlite-history-store.ts";
+
+// The larger the write-ahead log, the less of it is written twice. Where room is scarce it takes a small part.
+const mostLogBytes = 200 * 1024 * 1024;
+const logShare = 1 / 16;
 
 /**
  * Starts from the inside out, so that what is recorded already can be read
  * while the broker is still away. Stops in this order:
  *
  * 1. intake: no further results are taken;
- * 2. flush: those taken are committed and acknowledged;
+ * 2. flush: those taken are committed and acknowledged; then nothing more is forgotten;
  * 3. broker: the acknowledgements are sent, the connection closed;
  * 4. watchers: their streams end with UNAVAILABLE, after everything committed was sent;
  * 5. gRPC: calls in flight are answered;
@@ -30,7 +36,11 @@ import { createSqliteHistoryStore } from "./store/sqlite/sqlite-history-store.ts
 export function createHistory(config: HistoryConfig, deps: ServiceDeps): Service {
   const { clock, log } = deps;
   const metrics = createHistoryMetrics(deps.metrics);
-  const store = createSqliteHistoryStore({ folder: config.folder });
+  const { retentionSeconds, maxBytes } = config;
+  const store = createSqliteHistoryStore({
+    folder: config.folder,
+    ...(maxBytes !== undefined && { logBytes: Math.min(mostLogBytes, maxBytes * logShare) }),
+  });
   const watchers = createWatchers(watchersDefaults, { onCount: (count) => metrics.watchers.set(count) });
   const pipeline = createCallPipeline(
     { tokens: config.internalToken === undefined ? [] : [config.internalToken] },
@@ -49,12 +59,18 @@ export function createHistory(config: HistoryConfig, deps: ServiceDeps): Service
   );
   const broker = createBroker({ url: config.natsUrl, name: "carillon-history" }, deps);
   const keeper = createStreamKeeper(broker, deps, config);
-  const recorder = createRecorder({ broker, store, metrics, clock, log, onEnded: watchers.announce });
+  const retention = createRetention({ retentionSeconds, maxBytes }, { store, metrics, clock, log });
+  const { makeRoom } = retention;
+  const recorder = createRecorder({ broker, store, makeRoom, metrics, clock, log, onEnded: watchers.announce });
   let recording = false;
   const ops = createOpsServer({
     address: config.opsAddress,
     metrics: deps.metrics,
-    ready: () => recording && broker.connected() && recorder.healthy(),
+    ready: () => [
+      conditionOf("broker", broker.connected() ? undefined : "the broker is away: results wait there"),
+      conditionOf("storage", recorder.trouble() ?? store.trouble()),
+      conditionOf("recording", recording ? undefined : "it starts or stops, and records nothing"),
+    ],
     log,
   });
 
@@ -75,6 +91,7 @@ export function createHistory(config: HistoryConfig, deps: ServiceDeps): Service
     broker,
     keeper,
     createBacklogPoll(broker, metrics.backlog, deps),
+    retention,
     recorder,
     announced,
   ]);

@@ -56,7 +56,7 @@ export function concurrencySuite(engine: HistoryEngine, size: StoreSize): void {
         const news = Array.from({ length: perCall }, (_, i) => resultOf({ second: noon + 100 + call * perCall + i }));
         lists.push(rig.store.list(job, 1_000));
         writes.push(rig.store.record(news).then((changes) => changes.news));
-        forgets.push(rig.store.forget(border));
+        forgets.push(rig.store.forget(border).then(({ count }) => count));
         // Known still, or the beginning of a new record.
         const again = olds.slice(0, call);
         writes.push(rig.store.record(again).then((changes) => changes.news));

@@ -9,7 +9,7 @@ import { jobNamed } from "../support/job-ids.ts";
 const manual = { trigger: ExecutionTrigger.MANUAL };
 const placesOf = (records: readonly Position[]) => records.map(({ second, run }) => `${second - noon}${run}`);
 
-/** What is answered of the records: order, pages, names, and what was forgotten. */
+/** What is answered of the records: order, pages, names. */
 export function readingSuite(engine: HistoryEngine, size: StoreSize): void {
   const rig = useStore(engine, size);
 
@@ -149,56 +149,6 @@ export function readingSuite(engine: HistoryEngine, size: StoreSize): void {
         { run: "mabc", attempts: [{ attempt: 1 }, { attempt: 2 }] },
         { run: "", attempts: [{ attempt: 1 }, { attempt: 2 }] },
       ]);
-    });
-  });
-
-  describe("forgets", () => {
-    const forgetAll = async (before: number) => {
-      let forgotten = 0;
-      for (let count = await rig.store.forget(before); count > 0; count = await rig.store.forget(before)) {
-        forgotten += count;
-      }
-      return forgotten;
-    };
-    const everything = Array.from({ length: 45 }, (_, i) => resultOf({ second: noon + i, run: i % 5 ? "" : `m${i}` }));
-    const names = everything.map(({ second, run }) => (run === "" ? occurrence(second) : manualRun(run)));
-
-    it("what is older, as many as it says, and nothing else", async () => {
-      for (const result of everything) await rig.store.record([result, { ...result, jobId: otherJob }]);
-      const forgotten = await forgetAll(noon + 32);
-      if (size === "small") expect(forgotten).toBeGreaterThan(0);
-      expect(await forgetAll(noon + 32)).toBe(0);
-      const check = async () => {
-        const recorded = await rig.store.findRecorded(names);
-        const left = everything.filter((_, i) => recorded[i]);
-        expect(2 * (everything.length - left.length)).toBe(forgotten);
-        expect(recorded.slice(32)).not.toContain(false);
-        for (const jobId of [job, otherJob]) {
-          expect(placesOf(await rig.store.list(jobId, 100))).toEqual(placesOf(left).reverse());
-        }
-        for (const [i, name] of names.entries()) {
-          expect((await rig.store.find(name)) !== undefined).toBe(recorded[i]);
-        }
-      };
-      await check();
-      await rig.reopen();
-      await check();
-    });
-
-    it("so that a result that comes after that begins a new record", async () => {
-      for (const result of everything) await rig.store.record([result]);
-      await forgetAll(noon + 30);
-      const recorded = await rig.store.findRecorded(names);
-      const again = await rig.store.record(everything);
-      expect(again.news).toBe(recorded.filter((it) => !it).length);
-      expect(placesOf(await rig.store.list(job, 100))).toEqual(placesOf(everything).reverse());
-    });
-
-    it("nothing where nothing is older", async () => {
-      expect(await rig.store.forget(noon)).toBe(0);
-      await fill(25);
-      expect(await rig.store.forget(noon)).toBe(0);
-      expect(await rig.store.list(job, 100)).toHaveLength(25);
     });
   });
 }

@@ -26,7 +26,7 @@ export function recordsSuite(engine: HistoryEngine, size: StoreSize): void {
       const { jobId, second, run, trigger, ...ending } = fields;
       return { ...fields, decidedBy: attempt, attempts: [{ attempt, ...ending }] };
     });
-    expect(await rig.store.record(results)).toEqual({ news: 4, ended: records });
+    expect(await rig.store.record(results)).toEqual({ news: 4, ended: records, revised: [] });
     const check = async () => {
       expect(await rig.store.find(occurrence())).toEqual(records[0]);
       expect(await rig.store.find(manualRun("m0"))).toEqual(records[1]);
@@ -44,14 +44,14 @@ export function recordsSuite(engine: HistoryEngine, size: StoreSize): void {
     const records = () => Promise.all([0, 1, 2].map((offset) => rig.store.find(occurrence(noon + offset))));
     expect((await rig.store.record([...results, ...results])).news).toBe(3);
     const before = await records();
-    expect(await rig.store.record(results)).toEqual({ news: 0, ended: [] });
+    expect(await rig.store.record(results)).toEqual({ news: 0, ended: [], revised: [] });
     await rig.reopen();
-    expect(await rig.store.record(results)).toEqual({ news: 0, ended: [] });
+    expect(await rig.store.record(results)).toEqual({ news: 0, ended: [], revised: [] });
     expect(await records()).toEqual(before);
   });
 
   it("has nothing to do for no results", async () => {
-    expect(await rig.store.record([])).toEqual({ news: 0, ended: [] });
+    expect(await rig.store.record([])).toEqual({ news: 0, ended: [], revised: [] });
   });
 
   describe("of an execution with a retry", () => {
@@ -180,6 +180,25 @@ export function recordsSuite(engine: HistoryEngine, size: StoreSize): void {
         [SUCCESS, 3],
       ]);
     });
+  });
+
+  it("tells what ends otherwise than it was told before, once, as it stands after the call", async () => {
+    await rig.store.record([skipped(), skipped({ second: noon + 1 }), resultOf({ second: noon + 2 })]);
+    const [was, other] = await Promise.all([noon, noon + 1].map((second) => rig.store.find(occurrence(second))));
+    const { ended, revised } = await rig.store.record([
+      failed({ second: noon + 1, final: false }),
+      resultOf({ second: noon + 1, attempt: 2 }),
+      resultOf(),
+      resultOf({ second: noon + 2, attempt: 2 }),
+      skipped({ second: noon + 3 }),
+      resultOf({ second: noon + 3 }),
+    ]);
+    expect(ended).toEqual([await rig.store.find(occurrence(noon + 3))]);
+    expect(revised).toEqual([
+      { record: await rig.store.find(occurrence(noon + 1)), was: other },
+      { record: await rig.store.find(occurrence()), was },
+    ]);
+    expect((await rig.store.record([resultOf({ attempt: 3 })])).revised).toEqual([]);
   });
 
   it("records nothing of a call that failed, and the same results after that", async () => {

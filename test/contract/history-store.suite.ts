@@ -2,6 +2,7 @@ import { describe } from "vitest";
 import { type HistoryEngine, storeSizes } from "../support/history-engine.ts";
 import { concurrencySuite } from "./history-store.concurrency.ts";
 import { crashSuite } from "./history-store.crash.ts";
+import { forgettingSuite } from "./history-store.forgetting.ts";
 import { lifecycleSuite } from "./history-store.lifecycle.ts";
 import { modelSuite } from "./history-store.model.ts";
 import { readingSuite } from "./history-store.reading.ts";
@@ -12,6 +13,7 @@ export function historyStoreSuite(engine: HistoryEngine): void {
   describe.each(storeSizes)(`a %s history store in ${engine.name}`, (size) => {
     recordsSuite(engine, size);
     readingSuite(engine, size);
+    forgettingSuite(engine, size);
     concurrencySuite(engine, size);
     lifecycleSuite(engine, size);
     modelSuite(engine, size);

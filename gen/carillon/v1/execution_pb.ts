@@ -482,7 +482,8 @@ export const ExecutionService: GenService<{
     output: typeof ExecutionSchema;
   },
   /**
-   * Streams the executions of a job from now on, each as it ends.
+   * Streams the executions of a job from now on, each as it ends; once more when
+   * a call was made after all of one that had been skipped.
    *
    * @generated from rpc carillon.v1.ExecutionService.WatchExecutions
    */

@@ -17,7 +17,7 @@ export interface Watchers extends Startable {
    * RESOURCE_EXHAUSTED when there are too many.
    */
   watch(jobId: string): Watch;
-  /** Tells of executions that ended. To be called after their commit, with each execution once. */
+  /** Tells of executions that ended. To be called after their commit; with one again only when it ends otherwise since. */
   announce(ended: readonly ExecutionRecord[]): void;
 }
 

@@ -12,17 +12,19 @@ import type { ExecutionRecord } from "../records/execution-record.ts";
 import type { HistoryStore, RecordChanges } from "../store/contract.ts";
 
 export interface Recorder extends Startable {
-  /** Whether the last commit succeeded. */
-  healthy(): boolean;
+  /** Why nothing can be recorded, in words for operators; undefined when the last commit succeeded. */
+  trouble(): string | undefined;
 }
 
 export interface RecorderDeps {
   broker: Broker;
-  store: Pick<HistoryStore, "record">;
+  store: Pick<HistoryStore, "record" | "trouble">;
+  /** Called before each commit, which waits for it. */
+  makeRoom: () => Promise<void>;
   metrics: HistoryMetrics;
   clock: Clock;
   log: Log;
-  /** Told of the executions that ended, after each commit and in the order of the commits. */
+  /** Told of the executions that ended, or end otherwise, after each commit and in the order of the commits. */
   onEnded: (ended: readonly ExecutionRecord[]) => void;
 }
 
@@ -30,6 +32,8 @@ export interface RecorderDeps {
 const gatherMs = 10;
 /** Enough of them to commit at once; a commit takes no more than these and the rest of a message. */
 const gatherResults = 5_000;
+/** The same for results with long texts, which take several times as much in the store as in their message. */
+const gatherBytes = 1024 * 1024;
 /**
  * So many messages may wait for their commit; one holds up to 200 results. The broker gives out as many
  * (max_ack_pending). More come only when a commit takes longer than their ack wait: then they are delivered again.
@@ -60,7 +64,9 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   let cancelFlush: (() => void) | undefined;
   /** The commit that is under way. */
   let committing: Promise<void> | undefined;
-  let healthy = true;
+  let trouble: string | undefined;
+  /** Commits that failed since the last one that did not. */
+  let failures = 0;
   let closed = false;
   let stopping: Promise<void> | undefined;
 
@@ -112,9 +118,11 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   const takeBatch = (): Waiting[] => {
     let count = 0;
     let results = 0;
+    let bytes = 0;
     for (const next of waiting) {
-      if (results >= gatherResults) break;
+      if (results >= gatherResults || bytes >= gatherBytes) break;
       results += next.results.length;
+      bytes += next.message.data.length;
       count++;
     }
     waitingResults -= results;
@@ -126,20 +134,34 @@ export function createRecorder(deps: RecorderDeps): Recorder {
     const startedMs = clock.monotonicMs();
     let changes: RecordChanges;
     try {
+      await deps.makeRoom();
       changes = await store.record(results);
     } catch (error) {
-      healthy = false;
-      log.error({ event: "commit_failed", results: results.length, err: error });
+      fail(error, results.length);
       for (const { message } of batch) message.nak(redeliverAfterMs);
       return;
     }
-    healthy = true;
+    recover();
     for (const { message } of batch) message.ack();
     metrics.commitSeconds.observe((clock.monotonicMs() - startedMs) / 1000);
     metrics.recorded.inc(changes.news);
     metrics.repeated.inc(results.length - changes.news);
     metrics.countEnded(changes.ended);
-    deps.onEnded(changes.ended);
+    metrics.countRevised(changes.revised);
+    deps.onEnded([...changes.ended, ...changes.revised.map(({ record }) => record)]);
+  };
+
+  /** What waits stays in the stream and comes again: once in the log is enough, for as long as the reason is the same. */
+  const fail = (error: unknown, results: number) => {
+    const why = store.trouble() ?? `the last commit failed: ${error instanceof Error ? error.message : String(error)}`;
+    failures++;
+    if (why !== trouble) log.error({ event: "commit_failed", why, results, err: error });
+    trouble = why;
+  };
+  const recover = () => {
+    if (trouble !== undefined) log.info({ event: "commits_again", failures });
+    trouble = undefined;
+    failures = 0;
   };
 
   const intake = createConsumerLoop(deps.broker, deps, {
@@ -150,7 +172,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   });
 
   return {
-    healthy: () => healthy,
+    trouble: () => trouble,
     start: () => intake.start(),
     stop() {
       stopping ??= (async () => {

@@ -13,6 +13,35 @@ export interface RecordChanges {
    * comes here once, whatever is recorded of it later.
    */
   ended: ExecutionRecord[];
+  /** The executions that had ended before this call and end otherwise since: a call was made of one that was skipped. */
+  revised: Revision[];
+}
+
+export interface Revision {
+  /** As it stands after the call. */
+  record: ExecutionRecord;
+  /** As it stood before. */
+  was: ExecutionRecord;
+}
+
+/** What a call of `forget` did. */
+export interface Forgotten {
+  /** Executions that are not there any more since the call before. */
+  count: number;
+  /** Whether the same question would find nothing more to do. */
+  done: boolean;
+}
+
+/** How much there is. */
+export interface StoreExtent {
+  /** What the store takes of its disk. */
+  bytes: number;
+  /** So much of that is in use; the rest is filled next, or goes back to the disk by and by. */
+  usedBytes: number;
+  /** Executions. */
+  rowCount: number;
+  /** The second of the oldest execution. */
+  oldestSecond: number | undefined;
 }
 
 /**
@@ -56,10 +85,15 @@ export interface HistoryStore extends Startable {
   findRecorded(executions: readonly ExecutionIdParts[]): Promise<boolean[]>;
 
   /**
-   * Forgets executions that are older than a second, manual runs included, and answers how many it forgot. It never
-   * forgets one of that second or later. A call is one short transaction: it may leave some that are older, so that it
-   * is called again until it answers 0, and even then it may leave some for another day. A result that comes for a
-   * forgotten execution begins a new record.
+   * Forgets executions that are older than a second, manual runs included, the oldest first. It never
+   * forgets one of that second or later, one that waits for a retry, or one of the last 5 of its job that have ended. A
+   * call is one short transaction: it is called again until it is done, and even then some that were among the last 5
+   * lately may go another day. A result that comes for a forgotten execution begins a new record.
    */
-  forget(before: number): Promise<number>;
+  forget(before: number): Promise<Forgotten>;
+
+  extent(): Promise<StoreExtent>;
+
+  /** Why nothing could be written the last time, in words for operators, when that was the disk; until it can be again. */
+  trouble(): string | undefined;
 }

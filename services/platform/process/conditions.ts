@@ -15,3 +15,8 @@ export interface Readiness {
 export function readinessOf(conditions: readonly Condition[]): Readiness {
   return { status: conditions.every(({ ok }) => ok) ? "ready" : "not_ready", conditions };
 }
+
+/** A condition that holds unless there is a problem, in words. */
+export function conditionOf(name: string, problem: string | false | undefined): Condition {
+  return { name, ok: !problem, message: problem || "as it should be" };
+}

@@ -104,3 +104,40 @@ describe("the nearest candidate", () => {
     expect(nearest("k".repeat(15_000_000), ["schedule", "api_endpoint"])).toBeUndefined();
   });
 });
+
+describe("spans and sizes", () => {
+  const read = (env: Record<string, string>) => {
+    const reader = readEnvironment(env);
+    const values = [
+      reader.durationSeconds("CARILLON_HISTORY_RETENTION", "30d", "1m"),
+      reader.bytes("CARILLON_HISTORY_MAX_BYTES", "16MB"),
+    ];
+    reader.done();
+    return values;
+  };
+
+  it.each([
+    [{}, [2_592_000, undefined]],
+    [{ CARILLON_HISTORY_RETENTION: "60s", CARILLON_HISTORY_MAX_BYTES: "16MB" }, [60, 16e6]],
+    [{ CARILLON_HISTORY_RETENTION: "90m", CARILLON_HISTORY_MAX_BYTES: "10GB" }, [5_400, 1e10]],
+    [{ CARILLON_HISTORY_RETENTION: "12h", CARILLON_HISTORY_MAX_BYTES: "2 TB" }, [43_200, 2e12]],
+  ])("are read in their units: %j", (env, expected) => {
+    expect(read(env)).toEqual(expected);
+  });
+
+  it.each([
+    ["CARILLON_HISTORY_RETENTION", "30"],
+    ["CARILLON_HISTORY_RETENTION", "-1d"],
+    ["CARILLON_HISTORY_RETENTION", "1.5d"],
+    ["CARILLON_HISTORY_RETENTION", "59s"],
+    ["CARILLON_HISTORY_RETENTION", "30constructor"],
+    ["CARILLON_HISTORY_MAX_BYTES", "15MB"],
+    ["CARILLON_HISTORY_MAX_BYTES", "10G"],
+    ["CARILLON_HISTORY_MAX_BYTES", "none"],
+  ])("are refused with an example where they are none: %s=%s", (name, value) => {
+    const [problem] = problemsOf(() => read({ [name]: value }));
+    const example = name.endsWith("BYTES") ? "as in 10GB, and at least 16MB" : "as in 30d, and at least 1m";
+    expect(problem).toMatch(new RegExp(`^${name}: expected a number and `));
+    expect(problem).toContain(`${example}; got "${value}"`);
+  });
+});

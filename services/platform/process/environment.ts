@@ -12,6 +12,8 @@ const knownVariables = [
   "CARILLON_GRPC_ADDR",
   "CARILLON_HISTORY_ADDR",
   "CARILLON_HISTORY_GRPC_ADDR",
+  "CARILLON_HISTORY_MAX_BYTES",
+  "CARILLON_HISTORY_RETENTION",
   "CARILLON_HTTP_ADDR",
   "CARILLON_INTERNAL_TOKEN",
   "CARILLON_LOG_LEVEL",
@@ -69,6 +71,23 @@ export function readEnvironment(env: Environment) {
       problems.push(`${name}: expected a whole number from ${min} to ${max}, got "${value}"`);
       return fallback;
     },
+    /** A span of whole seconds. */
+    durationSeconds(name: VariableName, fallback: string, least: string): number {
+      const value = text(name, fallback);
+      const seconds = parseQuantity(value, secondsOf);
+      if (seconds !== undefined && seconds >= (parseQuantity(least, secondsOf) ?? 0)) return seconds;
+      problems.push(`${name}: expected a number and s, m, h or d, as in 30d, and at least ${least}; got "${value}"`);
+      return 0;
+    },
+    /** A size; undefined when the variable is not set. */
+    bytes(name: VariableName, least: string): number | undefined {
+      const value = raw(name);
+      if (value === undefined) return undefined;
+      const bytes = parseQuantity(value, bytesOf);
+      if (bytes !== undefined && bytes >= (parseQuantity(least, bytesOf) ?? 0)) return bytes;
+      problems.push(`${name}: expected a number and MB, GB or TB, as in 10GB, and at least ${least}; got "${value}"`);
+      return undefined;
+    },
     address(name: VariableName, fallback: string): Address {
       const value = text(name, fallback);
       const address = parseAddress(value);
@@ -102,6 +121,16 @@ export function readEnvironment(env: Environment) {
 }
 
 export type EnvironmentReader = ReturnType<typeof readEnvironment>;
+
+const secondsOf: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
+const bytesOf: Readonly<Record<string, number>> = { MB: 1e6, GB: 1e9, TB: 1e12 };
+
+/** A whole number and a unit, as in "30d"; undefined when it is no such thing. */
+function parseQuantity(text: string, units: Readonly<Record<string, number>>): number | undefined {
+  const [, digits, unit = ""] = /^(\d{1,9})\s?([A-Za-z]+)$/.exec(text) ?? [];
+  const scale = Object.hasOwn(units, unit) ? units[unit] : undefined;
+  return digits === undefined || scale === undefined ? undefined : Number(digits) * scale;
+}
 
 /** "host:port", "[::1]:port" or ":port" (all interfaces); undefined when it is neither. */
 export function parseAddress(text: string): Address | undefined {

@@ -24,6 +24,16 @@ export function openSqlite(path: string, migrations: readonly Migration[]): Sqli
   return db;
 }
 
+/** One more connection to a file that this process has open, to read from beside its writer. */
+export function openSqliteReader(path: string): Sqlite {
+  return new Database(path, { readonly: true });
+}
+
+/** Whether the disk is what failed: it is full, or a write to it came to nothing. */
+export function isDiskError(error: unknown): error is Error {
+  return error instanceof Database.SqliteError && /^SQLITE_(FULL|IOERR|READONLY|CANTOPEN)/.test(error.code);
+}
+
 function migrate(db: Sqlite, migrations: readonly Migration[]): void {
   const version = Number(db.pragma("user_version", { simple: true }));
   if (version > migrations.length) {

@@ -1,4 +1,4 @@
-import type { Condition } from "../../platform/process/conditions.ts";
+import { type Condition, conditionOf } from "../../platform/process/conditions.ts";
 import { type Disk, roomOf } from "../../platform/process/disk-room.ts";
 
 /** What is known of the system at this moment. Spans are in milliseconds. */
@@ -39,18 +39,18 @@ const fullFrom = 0.95;
 /** What must hold for jobs to fire, and for that to be seen. */
 export function firingConditions(seen: Observations): Condition[] {
   return [
-    condition("broker", !seen.linked && "the broker cannot be reached, or its streams do not stand: nothing fires"),
-    condition("publishing", publishingProblem(seen)),
-    condition("watermark", watermarkProblem(seen)),
-    condition("executors", executorsProblem(seen)),
-    condition("streams", streamsProblem(seen)),
-    condition(
+    conditionOf("broker", !seen.linked && "the broker cannot be reached, or its streams do not stand: nothing fires"),
+    conditionOf("publishing", publishingProblem(seen)),
+    conditionOf("watermark", watermarkProblem(seen)),
+    conditionOf("executors", executorsProblem(seen)),
+    conditionOf("streams", streamsProblem(seen)),
+    conditionOf(
       "relay",
       seen.relayStuckForMs > mostRelayStuckMs &&
         `no change of a job has reached the tickers for ${seconds(seen.relayStuckForMs)}, and some wait`,
     ),
-    condition("history", !seen.historyAnswers && "history does not answer: executions cannot be read, jobs fire"),
-    condition(
+    conditionOf("history", !seen.historyAnswers && "history does not answer: executions cannot be read, jobs fire"),
+    conditionOf(
       "disk",
       seen.disk !== undefined &&
         roomOf(seen.disk) === "none" &&
@@ -73,10 +73,6 @@ export function reasonNotToFire(seen: Observations): string | undefined {
   };
   const problems = firingConditions(known).filter(({ ok }) => !ok);
   return problems.length === 0 ? undefined : problems.map(({ message }) => message).join("; ");
-}
-
-function condition(name: string, problem: string | false | undefined): Condition {
-  return { name, ok: !problem, message: problem || "as it should be" };
 }
 
 function publishingProblem({ sinceTickMs }: Observations): string | undefined {

@@ -20,7 +20,7 @@ import { type HistoryRig, startHistoryRig, wireResult } from "../../support/hist
 import { jobNamed } from "../../support/job-ids.ts";
 
 const deps = { clock: systemClock, log: createLog("test", "silent") };
-const { SUCCESS, FAILED, RETRYING } = ExecutionStatus;
+const { SUCCESS, FAILED, RETRYING, SKIPPED_PAUSED } = ExecutionStatus;
 
 let rig: HistoryRig;
 
@@ -42,6 +42,8 @@ describe("the history service", () => {
       CARILLON_DATA_DIR: join(rig.dataDir, String(folder++)),
       CARILLON_HISTORY_GRPC_ADDR: "127.0.0.1:0",
       CARILLON_OPS_ADDR: "127.0.0.1:0",
+      // What is recorded here is long past.
+      CARILLON_HISTORY_RETENTION: "36500d",
       ...environment,
     });
     metrics = createMetrics("history");
@@ -121,6 +123,26 @@ describe("the history service", () => {
     await rig.publish(wireResult(jobNamed("w"), noon + 99));
     expect((await watching.next()).executionId).toBe(`${jobNamed("w")}-${noon + 99}`);
     watching.close();
+  });
+
+  it("streams and counts it once more when a call was made of what had been skipped", async () => {
+    await start();
+    const watching = await watch(jobNamed("o"));
+    const skip = { status: SKIPPED_PAUSED, attempt: 0, httpStatus: 0, reason: "JOB_PAUSED" };
+    await rig.publish(wireResult(jobNamed("o"), noon, skip));
+    expect(await watching.next()).toMatchObject({ status: SKIPPED_PAUSED, attemptCount: 0 });
+    await rig.publish(wireResult(jobNamed("o"), noon));
+    expect(await watching.next()).toMatchObject({ status: SUCCESS, attemptCount: 1 });
+    // An attempt beside the one that decided it changes nothing of how it ended.
+    await rig.publish(wireResult(jobNamed("o"), noon, { attempt: 2, final: false, status: FAILED }));
+    await rig.publish(wireResult(jobNamed("o"), noon + 1));
+    expect((await watching.next()).executionId).toBe(`${jobNamed("o")}-${noon + 1}`);
+    watching.close();
+    const shown = await metrics.metrics();
+    expect(shown).toMatch(/^carillon_executions_total\{status="SUCCESS",.*\} 2$/m);
+    expect(shown).toMatch(/^carillon_executions_total\{status="SKIPPED_PAUSED",.*\} 1$/m);
+    expect(shown).toMatch(/^carillon_executions_revised_total\{status="SKIPPED_PAUSED",.*\} 1$/m);
+    expect(shown).not.toMatch(/^carillon_executions_revised_total\{status="SUCCESS"/m);
   });
 
   it("ends the streams with UNAVAILABLE when it stops, after all that it had recorded", async () => {

@@ -45,6 +45,7 @@ function holdCommits(store: HistoryStore) {
       holding = false;
       for (const go of held.splice(0)) go();
     },
+    trouble: () => store.trouble(),
     record: (async (results) => {
       calls.push(results.map(({ second }) => second - noon));
       mostUnderWay = Math.max(mostUnderWay, ++underWay);
@@ -117,6 +118,7 @@ describe("the recorder", () => {
       ...deps,
       broker,
       store: commits,
+      makeRoom: async () => undefined,
       metrics: createHistoryMetrics(createMetrics("history")),
       onEnded(records) {
         ended.push(...records);
@@ -140,14 +142,14 @@ describe("the recorder", () => {
     commits.fail(1);
     await rig.publish(wireResult(jobId, noon), wireResult(jobId, noon + 1));
     await callsMade(1);
-    expect(recorder.healthy()).toBe(true);
+    expect(recorder.trouble()).toBeUndefined();
     commits.next();
     await callsMade(2);
-    expect(recorder.healthy()).toBe(false);
+    expect(recorder.trouble()).toBe("the last commit failed: the disk is full");
     expect(endedSeconds()).toEqual([]);
     commits.next();
     await rig.allRecorded();
-    expect(recorder.healthy()).toBe(true);
+    expect(recorder.trouble()).toBeUndefined();
     expect(commits.calls).toEqual([
       [0, 1],
       [0, 1],

@@ -3,9 +3,7 @@ import type { Sqlite } from "../../../platform/sql/sqlite.ts";
 export interface JobKeys {
   find(jobId: string): number | undefined;
   /** The key of a job, which gets one when it has none. */
-  obtain(jobId: string, segment: number): number;
-  /** The first segment that can have rows of the job. */
-  firstSegment(jobKey: number): number;
+  obtain(jobId: string): number;
   /** To be called after a rollback: keys that were given in it count no more. */
   forget(): void;
 }
@@ -16,8 +14,7 @@ const cachedKeys = 250_000;
 export function createJobKeys(db: Sqlite): JobKeys {
   // Both ride on the unique index of job_id.
   const select = db.prepare<[string], number>("select job_key from jobs where job_id = ?").pluck();
-  const insert = db.prepare<[string, number]>("insert into jobs (job_id, first_segment) values (?, ?)");
-  const selectFirst = db.prepare<[number], number>("select first_segment from jobs where job_key = ?").pluck();
+  const insert = db.prepare<[string]>("insert into jobs (job_id) values (?)");
   const cache = new Map<string, number>();
 
   const find = (jobId: string) => {
@@ -33,14 +30,13 @@ export function createJobKeys(db: Sqlite): JobKeys {
   };
   return {
     find,
-    obtain(jobId, segment) {
+    obtain(jobId) {
       const known = find(jobId);
       if (known !== undefined) return known;
-      const key = Number(insert.run(jobId, segment).lastInsertRowid);
+      const key = Number(insert.run(jobId).lastInsertRowid);
       remember(jobId, key);
       return key;
     },
-    firstSegment: (jobKey) => selectFirst.get(jobKey) ?? 0,
     forget: () => cache.clear(),
   };
 }

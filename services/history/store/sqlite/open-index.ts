@@ -4,7 +4,7 @@ const none = -1;
 const firstCapacity = 4_096;
 
 /**
- * The open segment's rows by job, newest first, in memory: a linked list a job,
+ * The rows of a segment by job, newest first, in memory until they are written in that order: a linked list a job,
  * in typed arrays (12 bytes a row). Results come nearly in order, so a new one
  * is nearly always the head of its list.
  */
@@ -33,6 +33,11 @@ export class OpenIndex {
     return this.#max;
   }
 
+  /** That of the row that came last; 0 while there is none. */
+  get lastSecond(): number {
+    return this.#seconds[this.#count - 1] ?? 0;
+  }
+
   add(jobKey: number, { second, run }: Position): void {
     const row = this.#count++;
     if (row >= this.#seconds.length) this.#growRows();
@@ -51,6 +56,13 @@ export class OpenIndex {
     this.#older[row] = at;
     if (newer === none) this.#heads[jobKey] = row;
     else this.#older[newer] = row;
+  }
+
+  /** The keys of the jobs that have rows, ascending, those after one. */
+  *jobKeys(after: number): Generator<number> {
+    for (let jobKey = after + 1; jobKey < this.#heads.length; jobKey++) {
+      if (this.#heads[jobKey] !== none) yield jobKey;
+    }
   }
 
   /** The rows of a job, newest first, those before a position only when one is given. */

@@ -1,163 +1,141 @@
+import { ExecutionStatus } from "../../../../gen/carillon/v1/execution_pb.ts";
 import type { Position } from "../../../domain/identity/position.ts";
 import type { Sqlite } from "../../../platform/sql/sqlite.ts";
-import { type ExecutionRecord, hasEnded } from "../../records/execution-record.ts";
-import type { JobKeys } from "./job-keys.ts";
 import { OpenIndex } from "./open-index.ts";
-import { createJobIndex, createSegmentTables, dropSegmentTables } from "./schema.ts";
-import { openSegment, type Segment } from "./segment.ts";
 
-/** All segments: the open one, which takes new rows, and the sealed ones behind it. */
+/** A segment whose rows by job are in memory. The last one is open: new rows are its. */
+export interface Unsealed {
+  readonly number: number;
+  /** Its rows before this second are in late_rows as well, so that a start finds all of them. */
+  readonly fromSecond: number;
+  readonly index: OpenIndex;
+  /** Its rows that have not ended (by keyOf). */
+  readonly retrying: Set<string>;
+  /** The jobs up to this key are written already. */
+  sealedKey: number;
+}
+
+export interface Row extends Position {
+  jobKey: number;
+}
+
+/** What a segment is: the rows that were first recorded between one sealing and the next. Only their indexes are apart. */
 export interface Segments {
-  readonly open: Segment;
-  /** The open segment's rows by job. Whoever commits rows to it adds them. */
-  readonly openIndex: OpenIndex;
-  /** Seals the open segment and begins a new one, when it is full. */
+  readonly open: Unsealed;
+  /** Those that are full and not sealed yet, the oldest first. */
+  readonly full: readonly Unsealed[];
+  /** Begins a new one when the open one is full. */
   rollOver(): void;
-  /** The sealed segment that has a row at the position; rows of one position never lie in two. */
-  sealedHolding(jobKey: number, position: Position): Segment | undefined;
-  /** The same, the open one included. */
-  holding(jobKey: number, position: Position): Segment | undefined;
-  list(jobKey: number, jobId: string, limit: number, before?: Position): ExecutionRecord[];
-  /** Notes where a manual run is that was just put into the open segment. */
-  noteManual(jobKey: number, position: Position): void;
-  secondOfManual(jobKey: number, run: string): number | undefined;
-  /** Drops the oldest sealed segment if all its rows are of before a second, and says how many they were. */
-  dropOldest(before: number): number;
+  /** Begins a new one, however little the open one has. */
+  close(): void;
+  /** Writes down of a row of the open segment what a start needs. To be called in the transaction that adds it. */
+  noteRow(row: Row): void;
+  /** Takes up what has been committed: the rows of the open segment, and those of any that have ended since. */
+  take(added: readonly (Row & { retrying: boolean })[], ended: readonly Row[]): void;
+  /** Whether what a row of the segment ends as has been counted already, so that it is counted at once. */
+  isCounted(segment: number, jobKey: number): boolean;
+  /** The oldest full one is sealed and needs no index in memory. To be called after the commit. */
+  dropSealed(): void;
 }
 
-interface Sealed {
-  segment: Segment;
-  rowCount: number;
-  /** The range of its seconds: it has no row outside. */
-  minSecond: number;
-  maxSecond: number;
-}
+/**
+ * A row that is older by this than the newest one when its segment began is noted apart. Results come within the deadline
+ * of a call and the retries after it; this is the most of them.
+ */
+const lateAfterSeconds = 600;
 
-interface SegmentRow {
-  number: number;
-  sealed: number;
-  row_count: number;
-  min_second: number;
-  max_second: number;
-}
-
-export function createSegments(db: Sqlite, keys: JobKeys, segmentRows: number): Segments {
-  const insertSegment = db.prepare("insert into segments default values");
-  const sealSegment = db.prepare<[rowCount: number, min: number, max: number, number: number]>(
-    "update segments set sealed = 1, row_count = ?, min_second = ?, max_second = ? where number = ?",
+export function createSegments(db: Sqlite, segmentRows: number): Segments {
+  const insertSegment = db.prepare<[fromSecond: number]>("insert into segments (from_second) values (?)");
+  const insertLate = db.prepare<[segment: number, jobKey: number, second: number, run: string]>(
+    "insert or ignore into late_rows values (?, ?, ?, ?)",
   );
-  const deleteSegment = db.prepare<[number: number]>("delete from segments where number = ?");
-  // The primary key (job_key, run) for the first two, manual_runs_by_segment for the last.
-  const insertManual = db.prepare<[jobKey: number, run: string, segment: number, second: number]>(
-    "insert or ignore into manual_runs (job_key, run, segment, second) values (?, ?, ?, ?)",
-  );
-  const selectManual = db
-    .prepare<[jobKey: number, run: string], number>("select second from manual_runs where job_key = ? and run = ?")
-    .pluck();
-  const deleteManual = db.prepare<[segment: number]>("delete from manual_runs where segment = ?");
 
-  /** By their greatest second, descending: the order in which they are read. */
-  let sealed: Sealed[] = [];
-  let open: Segment;
-  let openIndex = new OpenIndex();
+  const begin = (fromSecond: number): Unsealed => {
+    const number = Number(insertSegment.run(fromSecond).lastInsertRowid);
+    return { number, fromSecond, index: new OpenIndex(), retrying: new Set(), sealedKey: 0 };
+  };
+  const unsealed = restore(db);
+  if (unsealed.length === 0) unsealed.push(begin(0));
+  const openOne = () => unsealed.at(-1) as Unsealed;
 
-  const addSealed = (added: Sealed) => {
-    sealed = [...sealed, added].sort((a, b) => b.maxSecond - a.maxSecond);
+  const close = () => {
+    unsealed.push(begin(Math.max(0, openOne().index.lastSecond - lateAfterSeconds)));
   };
-  const begin = (): Segment => {
-    const number = Number(insertSegment.run().lastInsertRowid);
-    createSegmentTables(db, number);
-    return openSegment(db, number);
-  };
-  const inRange = ({ minSecond, maxSecond }: Sealed, { second }: Position) =>
-    second >= minSecond && second <= maxSecond;
-  const sealedHolding = (jobKey: number, position: Position) => {
-    // Nearly always the first one ends this: a new result is of a later second than all sealed rows.
-    for (const candidate of sealed) {
-      if (candidate.maxSecond < position.second) return undefined;
-      if (inRange(candidate, position) && candidate.segment.has(jobKey, position)) return candidate.segment;
-    }
-    return undefined;
-  };
-
-  const listOpen = (jobKey: number, jobId: string, limit: number, before?: Position) => {
-    const records: ExecutionRecord[] = [];
-    for (const position of openIndex.newestFirst(jobKey, before)) {
-      if (records.length >= limit) break;
-      const record = open.find(jobKey, jobId, position);
-      if (record && hasEnded(record)) records.push(record);
-    }
-    return records;
-  };
-
-  const restore = () => {
-    const rows = db.prepare<[], SegmentRow>("select * from segments order by number").all();
-    const last = rows.at(-1);
-    for (const row of rows) {
-      if (row.sealed === 0) continue;
-      const segment = openSegment(db, row.number);
-      addSealed({ segment, rowCount: row.row_count, minSecond: row.min_second, maxSecond: row.max_second });
-    }
-    if (!last || last.sealed === 1) return db.transaction(begin)();
-    const segment = openSegment(db, last.number);
-    for (const [jobKey, second, run] of segment.positions()) openIndex.add(jobKey, { second, run });
-    return segment;
-  };
-  open = restore();
-
   return {
     get open() {
-      return open;
+      return openOne();
     },
-    get openIndex() {
-      return openIndex;
+    get full() {
+      return unsealed.slice(0, -1);
     },
     rollOver() {
-      if (openIndex.rowCount < segmentRows) return;
-      const { rowCount, minSecond, maxSecond } = openIndex;
-      const next = db.transaction(() => {
-        createJobIndex(db, open.number);
-        sealSegment.run(rowCount, minSecond, maxSecond, open.number);
-        return begin();
-      })();
-      addSealed({ segment: open, rowCount, minSecond, maxSecond });
-      open = next;
-      openIndex = new OpenIndex();
+      if (openOne().index.rowCount >= segmentRows) close();
     },
-    sealedHolding,
-    holding(jobKey, position) {
-      return open.has(jobKey, position) ? open : sealedHolding(jobKey, position);
+    close,
+    noteRow({ jobKey, second, run }) {
+      const { number, fromSecond } = openOne();
+      if (second < fromSecond) insertLate.run(number, jobKey, second, run);
     },
-    list(jobKey, jobId, limit, before) {
-      const firstSegment = keys.firstSegment(jobKey);
-      let records = listOpen(jobKey, jobId, limit, before);
-      for (const { segment, minSecond, maxSecond } of sealed) {
-        const last = records[limit - 1];
-        if (last && maxSecond < last.second) break;
-        if (segment.number < firstSegment || (before && minSecond > before.second)) continue;
-        records = records.concat(segment.listEnded(jobKey, jobId, limit, before));
-        records = records.sort(newestFirst).slice(0, limit);
+    take(added, ended) {
+      const { index, retrying } = openOne();
+      for (const row of added) {
+        index.add(row.jobKey, row);
+        if (row.retrying) retrying.add(keyOf(row));
       }
-      return records;
+      for (const row of ended) for (const segment of unsealed) segment.retrying.delete(keyOf(row));
     },
-    noteManual: (jobKey, { run, second }) => insertManual.run(jobKey, run, open.number, second),
-    secondOfManual: (jobKey, run) => selectManual.get(jobKey, run),
-    dropOldest(before) {
-      const oldest = sealed.at(-1);
-      if (!oldest || oldest.maxSecond >= before) return 0;
-      const { number } = oldest.segment;
-      db.transaction(() => {
-        dropSegmentTables(db, number);
-        deleteManual.run(number);
-        deleteSegment.run(number);
-      })();
-      sealed = sealed.slice(0, -1);
-      return oldest.rowCount;
+    isCounted(segment, jobKey) {
+      const [oldest] = unsealed;
+      return (
+        oldest !== undefined && (segment < oldest.number || (segment === oldest.number && jobKey <= oldest.sealedKey))
+      );
+    },
+    dropSealed() {
+      unsealed.shift();
     },
   };
 }
 
-function newestFirst(a: Position, b: Position): number {
-  if (a.second !== b.second) return b.second - a.second;
-  return a.run < b.run ? 1 : -1;
+export function keyOf({ jobKey, second, run }: Row): string {
+  return `${jobKey} ${second} ${run}`;
+}
+
+/** What was in memory when the file was closed. A million rows take half a second. */
+function restore(db: Sqlite): Unsealed[] {
+  const segments = db.prepare<[], { number: number; from_second: number; sealed_key: number }>(
+    "select number, from_second, sealed_key from segments where sealed = 0 order by number",
+  );
+  // The first rides on the primary key (second, ...), the other on both primary keys.
+  const columns = "segment, job_key as jobKey, second, run, status";
+  const onTime = db.prepare<[from: number, segment: number], Row & { segment: number; status: number }>(
+    `select ${columns} from executions where second >= ? and segment >= ?`,
+  );
+  const late = db.prepare<[segment: number], Row & { segment: number; status: number }>(
+    `select e.segment, job_key as jobKey, second, run, status
+     from late_rows join executions as e using (second, job_key, run) where late_rows.segment = ?`,
+  );
+
+  const unsealed = segments.all().map(
+    (row): Unsealed => ({
+      number: row.number,
+      fromSecond: row.from_second,
+      index: new OpenIndex(),
+      retrying: new Set(),
+      sealedKey: row.sealed_key,
+    }),
+  );
+  const add = (segment: Unsealed, row: Row & { status: number }) => {
+    segment.index.add(row.jobKey, row);
+    if (row.status === ExecutionStatus.RETRYING) segment.retrying.add(keyOf(row));
+  };
+  const [oldest] = unsealed;
+  if (!oldest) return unsealed;
+  const byNumber = new Map(unsealed.map((segment) => [segment.number, segment]));
+  const from = Math.min(...unsealed.map(({ fromSecond }) => fromSecond));
+  for (const row of onTime.iterate(from, oldest.number)) {
+    const segment = byNumber.get(row.segment);
+    if (segment && row.second >= segment.fromSecond) add(segment, row);
+  }
+  for (const segment of unsealed) for (const row of late.iterate(segment.number)) add(segment, row);
+  return unsealed;
 }

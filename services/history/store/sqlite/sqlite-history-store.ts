@@ -1,156 +1,189 @@
+import { statSync } from "node:fs";
 import { join } from "node:path";
 import type { ExecutionIdParts } from "../../../domain/identity/execution-id.ts";
 import { type Position, runOfManual } from "../../../domain/identity/position.ts";
 import { makeFolder } from "../../../platform/process/make-folder.ts";
 import { openSoleSqlite } from "../../../platform/sql/sole-sqlite.ts";
+import { isDiskError, type Sqlite } from "../../../platform/sql/sqlite.ts";
 import type { AttemptResult } from "../../../wire/attempt-result.ts";
-import { amend, begin, type ExecutionRecord, hasEnded, mayBeCalled } from "../../records/execution-record.ts";
-import type { HistoryStore, RecordChanges } from "../contract.ts";
+import { mayBeCalled } from "../../records/execution-record.ts";
+import type { HistoryStore, RecordChanges, StoreExtent } from "../contract.ts";
+import { type ExecutionRows, readExecutionRows } from "./execution-rows.ts";
 import { createJobKeys, type JobKeys } from "./job-keys.ts";
+import { createReaders, type Readers } from "./readers.ts";
+import { createRecording } from "./recording.ts";
 import { migrations } from "./schema.ts";
-import type { Segment } from "./segment.ts";
+import { createSealing } from "./sealing.ts";
 import { createSegments, type Segments } from "./segments.ts";
+import { createSweeping, type Sweeping } from "./sweeping.ts";
+import { createUpkeep, type Upkeep } from "./upkeep.ts";
 
 export interface SqliteHistoryStoreConfig {
   /** The folder of the database file; it is made when it is not there. */
   folder: string;
   /** A segment with as many rows is sealed and a new one begun. Default: 1,000,000. */
   segmentRows?: number;
+  /** How large the write-ahead log grows before it is carried over. Default: 200 MiB, which costs least. */
+  logBytes?: number;
 }
 
 const defaultSegmentRows = 1_000_000;
-// The pages that are in use at one time: the end of the open segment, the job ids, what is being read.
+const defaultLogBytes = 200 * 1024 * 1024;
+// The pages that are in use at one time: the newest rows, the job ids, what is being sealed and swept.
 const cacheKiB = 65_536;
 
 interface Opened {
-  close(): void;
+  db: Sqlite;
+  path: string;
   keys: JobKeys;
   segments: Segments;
-  write: (results: readonly AttemptResult[]) => Written;
-}
-
-interface Written extends RecordChanges {
-  inserted: { jobKey: number; position: Position }[];
+  rows: ExecutionRows;
+  readers: Readers;
+  sweeping: Sweeping;
+  upkeep: Upkeep;
+  record: (results: readonly AttemptResult[]) => RecordChanges;
+  close(): void;
 }
 
 /**
- * Executions in SQLite, in segments. One store has the file: what is in memory must stay true.
+ * Executions in SQLite. One store has the file: what is in memory must stay true.
  *
- * Each call does its work before it returns its promise, so that calls never overlap.
+ * Each call but `list` does its work before it returns its promise, so that calls never overlap; a list reads one state
+ * of the file over a connection of its own.
  */
 export function createSqliteHistoryStore(config: SqliteHistoryStoreConfig): HistoryStore {
   let opened: Opened | undefined;
+  let trouble: string | undefined;
   const use = () => {
     if (!opened) throw new Error("the history store is used before it was started or after it was stopped");
     return opened;
   };
+  const noteFailure = (error: unknown) => {
+    if (isDiskError(error)) trouble = `${config.folder} cannot be written: ${error.message}`;
+  };
+  /** Writes, and remembers whether that was possible. */
+  const writing = <T>(work: (store: Opened) => T): T => {
+    const store = use();
+    try {
+      const answer = work(store);
+      trouble = undefined;
+      return answer;
+    } catch (error) {
+      noteFailure(error);
+      throw error;
+    } finally {
+      store.upkeep.wake();
+    }
+  };
 
   return {
     async start() {
-      opened ??= open(config);
+      opened ??= open(config, noteFailure);
     },
     async stop() {
-      opened?.close();
+      const closing = opened;
       opened = undefined;
+      closing?.upkeep.stop();
+      await closing?.readers.close();
+      closing?.close();
     },
     async record(results) {
-      const { keys, segments, write } = use();
-      segments.rollOver();
-      try {
-        const { inserted, ...changes } = write(results);
-        // Only what is committed may be in the index.
-        for (const { jobKey, position } of inserted) segments.openIndex.add(jobKey, position);
-        return changes;
-      } catch (error) {
-        keys.forget();
-        throw error;
-      }
+      return writing(({ segments, record }) => {
+        segments.rollOver();
+        return record(results);
+      });
     },
     async list(jobId, limit, before) {
-      const { keys, segments } = use();
+      const { keys, readers } = use();
       const jobKey = keys.find(jobId);
-      return jobKey === undefined ? [] : segments.list(jobKey, jobId, limit, before);
+      return jobKey === undefined ? [] : readers.list({ jobKey, jobId, limit, before });
     },
     async find(execution) {
-      const place = locate(use(), execution);
-      return place?.segment.find(place.jobKey, execution.jobId, place.position);
+      const store = use();
+      const place = locate(store, execution);
+      return place && store.rows.find(place.jobKey, execution.jobId, place);
     },
     async findRecorded(executions) {
-      const it = use();
+      const store = use();
       return executions.map((execution) => {
-        const place = locate(it, execution);
-        const state = place?.segment.stateOf(place.jobKey, place.position);
+        const place = locate(store, execution);
+        const state = place && store.rows.stateOf(place.jobKey, place);
         return state !== undefined && !mayBeCalled(state);
       });
     },
     async forget(before) {
-      return use().segments.dropOldest(before);
+      return writing(({ sweeping }) => sweeping.forget(before));
     },
+    async extent() {
+      return extentOf(use());
+    },
+    trouble: () => trouble,
   };
 }
 
-function open({ folder, segmentRows = defaultSegmentRows }: SqliteHistoryStoreConfig): Opened {
+function open(
+  { folder, segmentRows = defaultSegmentRows, logBytes = defaultLogBytes }: SqliteHistoryStoreConfig,
+  onFailure: (error: unknown) => void,
+): Opened {
   makeFolder(folder);
-  const { db, close } = openSoleSqlite(join(folder, "history.db"), migrations);
+  const path = join(folder, "history.db");
+  const { db, close } = openSoleSqlite(path, migrations);
   try {
+    const pageBytes = Number(db.pragma("page_size", { simple: true }));
     db.pragma(`cache_size = -${cacheKiB}`);
+    db.pragma(`wal_autocheckpoint = ${Math.ceil(logBytes / pageBytes)}`);
+    db.pragma(`journal_size_limit = ${logBytes}`);
+    letItShrink(db);
     const keys = createJobKeys(db);
-    const segments = createSegments(db, keys, segmentRows);
-    const write = db.transaction((results: readonly AttemptResult[]) => writeResults(keys, segments, results));
-    return { close, keys, segments, write };
+    const segments = createSegments(db, segmentRows);
+    const sealing = createSealing(db, segments);
+    const upkeep = createUpkeep(db, sealing, onFailure);
+    upkeep.wake();
+    return {
+      db,
+      path,
+      close,
+      keys,
+      segments,
+      rows: readExecutionRows(db),
+      readers: createReaders(path, () => [...segments.full, segments.open]),
+      sweeping: createSweeping(db, segments, sealing),
+      upkeep,
+      record: createRecording(db, keys, segments),
+    };
   } catch (error) {
     close();
     throw error;
   }
 }
 
-/** Where the row of an execution is. */
-function locate(
-  { keys, segments }: Opened,
-  execution: ExecutionIdParts,
-): { segment: Segment; jobKey: number; position: Position } | undefined {
+const incremental = 2;
+
+/** Free pages are given back to the disk when they are asked to be. A file that was made otherwise is rewritten, once. */
+function letItShrink(db: Sqlite): void {
+  if (db.pragma("auto_vacuum", { simple: true }) === incremental) return;
+  db.pragma(`auto_vacuum = ${incremental}`);
+  db.exec("vacuum");
+}
+
+function extentOf({ db, path, rows }: Opened): StoreExtent {
+  const pageBytes = Number(db.pragma("page_size", { simple: true }));
+  const pages = Number(db.pragma("page_count", { simple: true }));
+  const freePages = Number(db.pragma("freelist_count", { simple: true }));
+  const files = [path, `${path}-wal`].map((file) => statSync(file, { throwIfNoEntry: false })?.size ?? 0);
+  return {
+    bytes: files.reduce((sum, bytes) => sum + bytes, 0),
+    usedBytes: (pages - freePages) * pageBytes,
+    ...rows.extent(),
+  };
+}
+
+/** Where the row of an execution would be. */
+function locate({ keys, rows }: Opened, execution: ExecutionIdParts): (Position & { jobKey: number }) | undefined {
   const jobKey = keys.find(execution.jobId);
   if (jobKey === undefined) return undefined;
-  const manual = execution.kind === "manual";
-  const run = manual ? runOfManual(execution.unique) : "";
-  const second = manual ? segments.secondOfManual(jobKey, run) : execution.second;
-  if (second === undefined) return undefined;
-  const segment = segments.holding(jobKey, { second, run });
-  return segment && { segment, jobKey, position: { second, run } };
-}
-
-/** To be called in a transaction. */
-function writeResults(keys: JobKeys, segments: Segments, results: readonly AttemptResult[]): Written {
-  let news = 0;
-  const ended: ExecutionRecord[] = [];
-  const inserted: Written["inserted"] = [];
-  /** Records that had ended and changed once more. Nearly always empty. */
-  const changedSince = new Map<string, ExecutionRecord>();
-  for (const result of results) {
-    const jobKey = keys.obtain(result.jobId, segments.open.number);
-    // Its first record may lie in an older segment.
-    const older = segments.sealedHolding(jobKey, result);
-    const begun = begin(result);
-    if (!older && segments.open.insert(jobKey, begun)) {
-      news++;
-      if (hasEnded(begun)) ended.push(begun);
-      if (begun.run !== "") segments.noteManual(jobKey, begun);
-      inserted.push({ jobKey, position: begun });
-      continue;
-    }
-    const segment = older ?? segments.open;
-    const record = segment.find(jobKey, result.jobId, result);
-    const amended = record && amend(record, result);
-    if (!record || !amended) continue;
-    segment.update(jobKey, amended);
-    news++;
-    if (hasEnded(record)) changedSince.set(nameOf(amended), amended);
-    else if (hasEnded(amended)) ended.push(amended);
-  }
-  if (changedSince.size === 0) return { news, ended, inserted };
-  return { news, ended: ended.map((record) => changedSince.get(nameOf(record)) ?? record), inserted };
-}
-
-function nameOf({ jobId, second, run }: ExecutionRecord): string {
-  return `${jobId} ${second} ${run}`;
+  if (execution.kind === "occurrence") return { jobKey, second: execution.second, run: "" };
+  const run = runOfManual(execution.unique);
+  const second = rows.secondOfManual(jobKey, run);
+  return second === undefined ? undefined : { jobKey, second, run };
 }
