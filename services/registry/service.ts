@@ -1,3 +1,4 @@
+import { DeadExecutionService } from "../../gen/carillon/v1/dead_execution_pb.ts";
 import { ExecutionService } from "../../gen/carillon/v1/execution_pb.ts";
 import { JobService } from "../../gen/carillon/v1/job_pb.ts";
 import { createBroker } from "../platform/jetstream/broker.ts";
@@ -11,6 +12,9 @@ import { createGrpcClient } from "../platform/rpc/grpc/grpc-client.ts";
 import { createGrpcServer } from "../platform/rpc/grpc/grpc-server.ts";
 import { createStreamKeeper } from "../wire/stream-keeper.ts";
 import type { RegistryConfig } from "./config.ts";
+import { createDeadExecutionService } from "./dead-letters/dead-execution-service.ts";
+import { createLetterReader } from "./dead-letters/letter-reader.ts";
+import { createRedriver } from "./dead-letters/redriver.ts";
 import { createApiDocs } from "./front-door/api-docs.ts";
 import { createExecutionProxy } from "./front-door/execution-proxy.ts";
 import { firingConditions, reasonNotToFire } from "./front-door/firing-conditions.ts";
@@ -84,6 +88,16 @@ export function createRegistry(config: RegistryConfig, deps: ServiceDeps): Regis
       pipeline,
     ),
     bindService(ExecutionService, createExecutionProxy({ store, clock, history }), pipeline),
+    bindService(
+      DeadExecutionService,
+      createDeadExecutionService({
+        store,
+        readLetters: createLetterReader(broker, { clock, log }),
+        redrive: createRedriver(broker, { store, clock, log }),
+        linked: () => link.up(),
+      }),
+      pipeline,
+    ),
   ];
   const merged = createMergedMetrics(metrics, config.metricsPeers);
   const http = createHttpServer(

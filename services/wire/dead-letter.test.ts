@@ -43,5 +43,7 @@ describe("a dead letter", () => {
     const result = { ...letter.result, jobId: jobNamed("j"), second: 7, run: "", attempt: 2 };
     expect(deadLetterId({ ...letter, result })).toBe(`d-${jobNamed("j")}-7-2`);
     expect(deadLetterId({ ...letter, result: { ...result, run: "mx" } })).toBe(`d-${jobNamed("j")}-mx-2`);
+    // It may come back with the same one, and is news then.
+    expect(deadLetterId({ ...letter, result }, 9)).toBe(`d-${jobNamed("j")}-7-2-9`);
   });
 });

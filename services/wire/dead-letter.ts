@@ -3,11 +3,11 @@ import { DeadLetterSchema } from "../../gen/carillon/v1/events_pb.ts";
 import { executionIdAt } from "../domain/identity/position.ts";
 import { type AttemptResult, checkedResult } from "./attempt-result.ts";
 
-/** An execution that used up its attempts, whole, to be replayed. */
+/** An execution that used up its attempts, or was redriven and then not called; whole, to be redriven. */
 export interface DeadLetter {
   /** A serialised DueEntry. */
   entry: Uint8Array;
-  /** Its last attempt. */
+  /** Its last attempt; of one that was not called the number of that, and why no other followed. */
   result: AttemptResult;
 }
 
@@ -25,8 +25,10 @@ export function writeDeadLetter({ entry, result }: DeadLetter): Uint8Array {
   );
 }
 
-export function deadLetterId({ result }: DeadLetter): string {
-  return `d-${executionIdAt(result.jobId, result)}-${result.attempt}`;
+/** One that comes back uncalled after it was redriven, `redrivenAtMs`, is another letter than the one before. */
+export function deadLetterId({ result }: DeadLetter, redrivenAtMs?: number): string {
+  const name = `d-${executionIdAt(result.jobId, result)}-${result.attempt}`;
+  return redrivenAtMs === undefined ? name : `${name}-${redrivenAtMs}`;
 }
 
 /** Throws when the bytes are no DeadLetter, or what is in it cannot be. */

@@ -4,18 +4,27 @@ import { RetryBatchSchema } from "../../gen/carillon/v1/events_pb.ts";
 import { expectBothWays, seeds, WireValues } from "../../test/support/wire-values.ts";
 import { type RetryEntry, readRetryBatch, retryBatchId, retryName, writeRetryBatch } from "./retry-batch.ts";
 
-const entryOf = (values: WireValues): RetryEntry => ({
-  entry: values.bytes(),
-  executionId: values.executionId(),
-  second: values.second(),
-  attempt: values.uint32() || 1,
-  notBeforeMs: values.instantMs(),
-});
+const entryOf = (values: WireValues): RetryEntry => {
+  const attempt = values.uint32() || 1;
+  const redriven = values.dice.chance(0.5);
+  return {
+    entry: values.bytes(),
+    executionId: values.executionId(),
+    second: values.second(),
+    attempt,
+    notBeforeMs: values.instantMs(),
+    redrive: redriven
+      ? { atMs: values.instantMs() || 1, attemptsBefore: values.dice.between(0, attempt - 1) }
+      : undefined,
+  };
+};
 
-const messageOf = (entry: RetryEntry) => ({
+const messageOf = ({ redrive, ...entry }: RetryEntry) => ({
   ...entry,
   second: BigInt(entry.second),
   notBeforeMs: BigInt(entry.notBeforeMs),
+  redrivenAtMs: BigInt(redrive?.atMs ?? 0),
+  attemptsBefore: redrive?.attemptsBefore ?? 0,
 });
 
 describe("a retry batch", () => {
@@ -41,6 +50,8 @@ describe("a retry batch", () => {
       { ...messageOf(good), attempt: 0 },
       { ...messageOf(good), executionId: "job-7" },
       { ...messageOf(good), executionId: "" },
+      { ...messageOf(good), redrivenAtMs: -1n },
+      { ...messageOf(good), attempt: 2, redrivenAtMs: 5n, attemptsBefore: 2 },
     ];
     const message = create(RetryBatchSchema, { entries: [messageOf(good), ...bad, messageOf(good)] });
     expect(readRetryBatch(toBinary(RetryBatchSchema, message))).toEqual({
@@ -52,6 +63,8 @@ describe("a retry batch", () => {
         `${good.executionId}: an attempt without its number`,
         "job-7: no execution id",
         ": no execution id",
+        `${good.executionId}: instant -1 is out of range`,
+        `${good.executionId}: attempt 2 is none after 2`,
       ],
     });
   });
@@ -61,9 +74,15 @@ describe("a retry batch", () => {
   });
 
   it("has one id for the same attempts in the same order, and for no others", () => {
-    const entry = { ...entryOf(new WireValues(1)), executionId: "x-1", attempt: 2, notBeforeMs: 5 };
-    expect(retryBatchId([retryName(entry)])).toBe(retryBatchId([retryName({ ...entry, notBeforeMs: 6 })]));
-    const names = [retryName(entry), retryName({ ...entry, attempt: 3 }), retryName({ ...entry, executionId: "x-2" })];
+    const entry = { executionId: "x-1", attempt: 2, redrive: undefined };
+    expect(retryBatchId([retryName(entry)])).toBe(retryBatchId([retryName({ ...entry })]));
+    const names = [
+      retryName(entry),
+      retryName({ ...entry, attempt: 3 }),
+      retryName({ ...entry, executionId: "x-2" }),
+      retryName({ ...entry, redrive: { atMs: 1, attemptsBefore: 1 } }),
+      retryName({ ...entry, redrive: { atMs: 2, attemptsBefore: 1 } }),
+    ];
     const ids = [...names.map((name) => retryBatchId([name])), retryBatchId(names), retryBatchId(names.toReversed())];
     expect(new Set(ids).size).toBe(ids.length);
     expect(ids[0]).toMatch(/^t-[\w-]{27}$/);

@@ -103,6 +103,8 @@ const definitions: readonly Definition[] = [
     subjects: [subjectsOfStream.dead],
     max_age: nanos(weekMs),
     allow_atomic: true,
+    // Whoever lists them reads without a consumer.
+    allow_direct: true,
     discard: DiscardPolicy.Old,
   },
   {

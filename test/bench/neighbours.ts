@@ -120,7 +120,8 @@ function publishOverdueRetries(url: string): (rig: Rig) => Promise<void> {
     for (let i = 0; i < overdueRetries; i += perMessage) {
       const entries = Array.from({ length: perMessage }, (_, at) => {
         const when = second - i - at;
-        return { entry, executionId: executionIdOf(jobId, when), second: when, attempt: 2, notBeforeMs: when * 1000 };
+        const executionId = executionIdOf(jobId, when);
+        return { entry, executionId, second: when, attempt: 2, notBeforeMs: when * 1000, redrive: undefined };
       });
       published.push(
         publisher.publish(subjects.retry(0), writeRetryBatch(entries), { messageId: retryBatchId([String(i)]) }),

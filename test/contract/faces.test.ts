@@ -110,6 +110,27 @@ describe.each(faces)("%s", (face) => {
     });
   });
 
+  test("filters and lists of ids arrive, with a job in the path and without", async () => {
+    await withCaller(face, token, async ({ dead }) => {
+      const jobId = "j-1";
+      const [startTime, endTime] = [
+        { seconds: 5n, nanos: 0 },
+        { seconds: 6n, nanos: 500_000_000 },
+      ];
+      const filters = { reason: "TIMEOUT", startTime, endTime, pageSize: 7, pageToken: "t" };
+      const expected = { reason: "TIMEOUT", timestamp: startTime, deathTime: endTime, attemptCount: 7, message: "t" };
+      expect(await dead.listDeadExecutions({ jobId, ...filters })).toMatchObject({
+        deadExecutions: [{ jobId, ...expected }],
+        nextPageToken: "next",
+      });
+      expect((await dead.listDeadExecutions(filters)).deadExecutions).toMatchObject([{ jobId: "", ...expected }]);
+      const request = { executionIds: ["a", "b"], maxCount: 9, pageToken: "t" };
+      const counts = { redrivenCount: 2, skippedPausedCount: 9, skippedDeletedCount: 0 };
+      expect(await dead.redriveExecutions({ jobId, ...request })).toMatchObject({ ...counts, nextPageToken: "j-1t" });
+      expect(await dead.redriveExecutions(request)).toMatchObject({ ...counts, nextPageToken: "t" });
+    });
+  });
+
   test("a stream arrives whole and in order", async () => {
     const ids = await withCaller(face, token, async ({ jobs, executions }) => {
       const { jobId } = await jobs.createJob({ job: { ...job, displayName: "three" } });

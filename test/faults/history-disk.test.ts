@@ -92,7 +92,9 @@ describe.runIf(mayMount)("history on a disk of 64 MiB", () => {
       await vi.waitFor(async () => {
         const { status, body } = await readiness();
         expect(status).toBe(503);
-        expect(body).toMatch(/"storage","ok":false,"message":"[^"]*history cannot be written: database or disk is full/);
+        expect(body).toMatch(
+          /"storage","ok":false,"message":"[^"]*history cannot be written: database or disk is full/,
+        );
       }, patience);
       expect(await rig.unrecorded()).toBeGreaterThan(0);
       rmSync(ballast());

@@ -10,7 +10,7 @@ import {
   JobEventSchema,
   ResultBatchSchema,
 } from "../../gen/carillon/v1/events_pb.ts";
-import { ExecutionService, type ExecutionStatus } from "../../gen/carillon/v1/execution_pb.ts";
+import { ExecutionService, ExecutionStatus } from "../../gen/carillon/v1/execution_pb.ts";
 import { HttpMethod, type JobState } from "../../gen/carillon/v1/job_pb.ts";
 import { executionIdOf } from "../../services/domain/identity/execution-id.ts";
 import { partitionOf } from "../../services/domain/identity/partition.ts";
@@ -89,6 +89,8 @@ export async function startExecutorRig(options: { nats?: Nats; collectResults?: 
   const recorded = new Set<string>();
   /** Attempts that history has of an execution that still runs. */
   const attempts = new Map<string, number>();
+  /** What history says of the execution; RETRYING unless it is told otherwise. */
+  const statuses = new Map<string, ExecutionStatus>();
   const asked: string[][] = [];
   const pipeline = createCallPipeline({ tokens: [] }, { metrics: new Registry(), log, clock: systemClock });
   const history = createGrpcServer(
@@ -113,7 +115,8 @@ export async function startExecutorRig(options: { nats?: Nats; collectResults?: 
             getExecution({ executionId }) {
               const made = attempts.get(executionId);
               if (made === undefined) throw new RpcError("NOT_FOUND", "no such execution", { reason: "NOT_FOUND" });
-              return { executionId, status: 8, attempts: Array.from({ length: made }, (_, i) => ({ attempt: i + 1 })) };
+              const status = statuses.get(executionId) ?? ExecutionStatus.RETRYING;
+              return { executionId, status, attempts: Array.from({ length: made }, (_, i) => ({ attempt: i + 1 })) };
             },
             listExecutions: unused,
             watchExecutions: unused,
@@ -151,6 +154,7 @@ export async function startExecutorRig(options: { nats?: Nats; collectResults?: 
     results,
     recorded,
     attempts,
+    statuses,
     asked,
     async startExecutor(overrides: Partial<ExecutorConfig> = {}): Promise<Startable> {
       const executor = createExecutor(

@@ -9,6 +9,7 @@ import {
 } from "@bufbuild/protobuf";
 import { type Client, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import { DeadExecutionService } from "../../gen/carillon/v1/dead_execution_pb.ts";
 import { ExecutionService } from "../../gen/carillon/v1/execution_pb.ts";
 import { JobService } from "../../gen/carillon/v1/job_pb.ts";
 import { systemClock } from "../../services/platform/process/clock.ts";
@@ -23,6 +24,7 @@ export interface Caller {
   readonly name: string;
   readonly jobs: Client<typeof JobService>;
   readonly executions: Client<typeof ExecutionService>;
+  readonly dead: Client<typeof DeadExecutionService>;
   close(): void;
 }
 
@@ -31,6 +33,7 @@ export function createCallers(grpc: Address, http: Address, token?: string): Cal
   const grpcConfig = { address: grpc, ...(token !== undefined && { token }) };
   const grpcJobs = createGrpcClient(JobService, grpcConfig, clock);
   const grpcExecutions = createGrpcClient(ExecutionService, grpcConfig, clock);
+  const grpcDead = createGrpcClient(DeadExecutionService, grpcConfig, clock);
   const baseUrl = `http://${formatAddress(http)}`;
   const authorization = token === undefined ? undefined : `Bearer ${token}`;
   const options = {
@@ -48,8 +51,10 @@ export function createCallers(grpc: Address, http: Address, token?: string): Cal
       name: "gRPC",
       jobs: grpcJobs,
       executions: grpcExecutions,
+      dead: grpcDead,
       close() {
         grpcJobs.close();
+        grpcDead.close();
         grpcExecutions.close();
       },
     },
@@ -60,6 +65,7 @@ export function createCallers(grpc: Address, http: Address, token?: string): Cal
       name: "REST",
       jobs: restClient(JobService, baseUrl, authorization),
       executions: restClient(ExecutionService, baseUrl, authorization),
+      dead: restClient(DeadExecutionService, baseUrl, authorization),
       close: () => undefined,
     },
   ];
@@ -70,6 +76,7 @@ function overTransport(name: string, transport: Transport): Caller {
     name,
     jobs: translated(createClient(JobService, transport)),
     executions: translated(createClient(ExecutionService, transport)),
+    dead: translated(createClient(DeadExecutionService, transport)),
     close: () => undefined,
   };
 }
@@ -114,7 +121,13 @@ const restPaths: Record<string, (request: any) => [verb: string, path: string, b
   listExecutions: ({ jobId }) => ["GET", `/jobs/${jobId}/executions`],
   getExecution: ({ executionId }) => ["GET", `/executions/${executionId}`],
   watchExecutions: ({ jobId }) => ["GET", `/jobs/${jobId}/executions:watch`],
+  listDeadExecutions: ({ jobId, ...query }) => ["GET", `${deadPath(jobId)}?${new URLSearchParams(query)}`],
+  redriveExecutions: ({ jobId, ...body }) => ["POST", `${deadPath(jobId)}:redrive`, body],
 };
+
+function deadPath(jobId: string | undefined): string {
+  return jobId === undefined ? "/dead-executions" : `/jobs/${jobId}/dead-executions`;
+}
 
 function restClient<S extends DescService>(service: S, baseUrl: string, authorization: string | undefined): Client<S> {
   const send = async (method: DescMethod, request: Record<string, never>, accept: string, signal?: AbortSignal) => {

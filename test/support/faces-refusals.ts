@@ -66,6 +66,26 @@ export const refusals: Refusal[] = [
     ],
   },
   {
+    name: "a word that is none of those",
+    call: ({ dead }) => dead.listDeadExecutions({ reason: "TIMOUT" }),
+    code: "INVALID_ARGUMENT",
+    reason: "INVALID_FIELD",
+    violations: [
+      {
+        field: "reason",
+        description:
+          "must be in list [HTTP_STATUS, TIMEOUT, CONNECTION_REFUSED, CONNECTION_RESET, DNS_ERROR, TLS_ERROR, NETWORK_ERROR, JOB_PAUSED, JOB_DELETED, EXPIRED, BACKLOG_FULL]",
+      },
+    ],
+  },
+  {
+    name: "the same thing twice in a list",
+    call: ({ dead }) => dead.redriveExecutions({ executionIds: ["a", "a"] }),
+    code: "INVALID_ARGUMENT",
+    reason: "INVALID_FIELD",
+    violations: [{ field: "execution_ids", description: "repeated value must contain unique items" }],
+  },
+  {
     name: "an unknown job",
     call: ({ jobs }) => jobs.getJob({ jobId: "nöpe 100%" }),
     code: "NOT_FOUND",

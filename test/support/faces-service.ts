@@ -2,6 +2,7 @@ import { create, type MessageInitShape, type MessageShape } from "@bufbuild/prot
 import { TimestampSchema, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { pino } from "pino";
 import { Registry } from "prom-client";
+import { DeadExecutionService } from "../../gen/carillon/v1/dead_execution_pb.ts";
 import { type ExecutionSchema, ExecutionService, ExecutionStatus } from "../../gen/carillon/v1/execution_pb.ts";
 import { type JobSchema, JobService, JobState, RetryPolicySchema } from "../../gen/carillon/v1/job_pb.ts";
 import { systemClock } from "../../services/platform/process/clock.ts";
@@ -137,10 +138,34 @@ export function createFakeBackend(options: { tokens?: string[] } = {}): FakeBack
     },
   };
 
+  // Tells what it was asked, as far as a face may get it wrong.
+  const deadHandlers: ServiceHandlers<typeof DeadExecutionService> = {
+    listDeadExecutions: ({ jobId, reason, startTime, endTime, pageSize, pageToken }) => ({
+      deadExecutions: [
+        {
+          executionId: `${jobId}-7`,
+          jobId,
+          reason,
+          ...(startTime && { timestamp: startTime }),
+          ...(endTime && { deathTime: endTime }),
+          attemptCount: pageSize,
+          message: pageToken,
+        },
+      ],
+      nextPageToken: "next",
+    }),
+    redriveExecutions: ({ executionIds, maxCount, jobId, pageToken }) => ({
+      redrivenCount: executionIds.length,
+      skippedPausedCount: maxCount,
+      nextPageToken: `${jobId}${pageToken}`,
+    }),
+  };
+
   return {
     services: [
       bindService(JobService, jobHandlers, pipeline),
       bindService(ExecutionService, executionHandlers, pipeline),
+      bindService(DeadExecutionService, deadHandlers, pipeline),
     ],
     pipeline,
     metrics,

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fromBinary } from "@bufbuild/protobuf";
+import { DeadExecutionService } from "../../gen/carillon/v1/dead_execution_pb.ts";
 import { type JobEvent, JobEventSchema } from "../../gen/carillon/v1/events_pb.ts";
 import { ExecutionService } from "../../gen/carillon/v1/execution_pb.ts";
 import { JobService } from "../../gen/carillon/v1/job_pb.ts";
@@ -25,6 +26,7 @@ const anyPort: Address = { host: "127.0.0.1", port: 0 };
 export interface Registry {
   jobs: GrpcClient<typeof JobService>;
   executions: GrpcClient<typeof ExecutionService>;
+  dead: GrpcClient<typeof DeadExecutionService>;
   addresses: { http: Address; grpc: Address; ops: Address };
   stop(): Promise<void>;
 }
@@ -64,11 +66,13 @@ export async function startRegistry(
 function clientsOf(grpc: Address) {
   const jobs = createGrpcClient(JobService, { address: grpc, timeoutMs: 20_000 }, { clock: systemClock });
   const executions = createGrpcClient(ExecutionService, { address: grpc, timeoutMs: 20_000 }, { clock: systemClock });
-  return { jobs, executions };
+  const dead = createGrpcClient(DeadExecutionService, { address: grpc, timeoutMs: 20_000 }, { clock: systemClock });
+  return { jobs, executions, dead };
 }
 
 export interface RegistryProcess {
   jobs: GrpcClient<typeof JobService>;
+  dead: GrpcClient<typeof DeadExecutionService>;
   kill(signal: NodeJS.Signals): Promise<void>;
 }
 
@@ -87,12 +91,14 @@ export async function spawnRegistry(options: { dataDir: string; natsUrl: string 
     },
   });
   const grpc = await grpcAddressOf(child);
-  const { jobs } = clientsOf(grpc);
+  const { jobs, dead } = clientsOf(grpc);
   return {
     jobs,
+    dead,
     async kill(signal) {
-      jobs.close();
       child.kill(signal);
+      jobs.close();
+      dead.close();
       if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
     },
   };

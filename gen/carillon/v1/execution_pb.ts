@@ -22,7 +22,8 @@ export const file_carillon_v1_execution: GenFile = /*@__PURE__*/
  * The record of one occurrence. timestamp, http_status, duration_ms, reason
  * and message are those of the attempt that decided it, which is the first final
  * one that was recorded, or of the skip that did; until then those of the last
- * attempt so far.
+ * attempt so far. One that has FAILED and is redriven (RedriveExecutions) is
+ * decided once more, by the last attempt of its new set or the first that succeeds.
  *
  * @generated from message carillon.v1.Execution
  */
@@ -355,7 +356,7 @@ export const ExecutionStatus = {
   SUCCESS: 1,
 
   /**
-   * Each attempt failed.
+   * Each attempt failed. RedriveExecutions can make a SUCCESS of it.
    *
    * @generated from enum value: EXECUTION_STATUS_FAILED = 2;
    */

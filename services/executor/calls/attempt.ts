@@ -2,6 +2,7 @@ import { parseRetryAfterMs } from "../../domain/delivery/backoff.ts";
 import { isSuccessStatus, type Outcome, outcomeOfStatus } from "../../domain/delivery/outcome.ts";
 import type { Clock } from "../../platform/process/clock.ts";
 import type { LaneKind } from "../../wire/lane.ts";
+import type { Redrive } from "../../wire/retry-batch.ts";
 import type { Settlement } from "../settling/settlements.ts";
 import type { Call } from "./call.ts";
 import type { Connection } from "./connection.ts";
@@ -38,6 +39,8 @@ export class Attempt {
   settlement: Settlement;
   /** The lane that its message lies in; undefined when it lies in none. */
   lane: LaneKind | undefined;
+  /** Of an execution that was dead and is called again. */
+  readonly redrive: Redrive | undefined;
 
   connection: Connection | undefined;
   /** Its place among those in flight. */
@@ -72,6 +75,7 @@ export class Attempt {
     number: number,
     settlement: Settlement,
     lane?: LaneKind,
+    redrive?: Redrive,
   ) {
     this.#caller = caller;
     this.call = call;
@@ -80,6 +84,7 @@ export class Attempt {
     this.number = number;
     this.settlement = settlement;
     this.lane = lane;
+    this.redrive = redrive;
   }
 
   /** Gives the call a connection. */

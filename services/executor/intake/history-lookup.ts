@@ -15,8 +15,8 @@ import { HistoryService } from "../../wire/history-service.ts";
 export interface HistoryLookup extends Startable {
   /** Which of these executions have a record. */
   findRecorded(executionIds: readonly string[]): Promise<ReadonlySet<string>>;
-  /** Whether this attempt, or the end of its execution, is recorded. */
-  hasAttempt(executionId: string, attempt: number): Promise<boolean>;
+  /** Whether this attempt, or the end of its execution, is recorded. One that was redriven had ended as FAILED before. */
+  hasAttempt(executionId: string, attempt: number, redriven: boolean): Promise<boolean>;
 }
 
 // Both kinds of question, for all messages together.
@@ -55,12 +55,12 @@ export function createHistoryLookup(
   return {
     findRecorded: (executionIds) =>
       ask(async () => new Set((await history.findRecorded({ executionIds: [...executionIds] })).executionIds), none),
-    hasAttempt: (executionId, attempt) =>
+    hasAttempt: (executionId, attempt, redriven) =>
       ask(async () => {
         try {
-          const execution = await executions.getExecution({ executionId });
-          const retrying = execution.status === ExecutionStatus.RETRYING;
-          return !retrying || execution.attempts.some((one) => one.attempt >= attempt);
+          const { status, attempts } = await executions.getExecution({ executionId });
+          const open = status === ExecutionStatus.RETRYING || (redriven && status === ExecutionStatus.FAILED);
+          return !open || attempts.some((one) => one.attempt >= attempt);
         } catch (error) {
           if (error instanceof RpcError && error.code === "NOT_FOUND") return false;
           throw error;

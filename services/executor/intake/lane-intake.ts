@@ -38,8 +38,9 @@ export function createLaneIntake(deps: IntakeDeps): LaneIntake {
       // At a stop the message goes back as a whole.
       if (stopped) return undefined;
       for (const { entry, call } of open) {
-        const { executionId, second, attempt } = entry;
-        const waiting = new Attempt(caller, call, executionId, second, attempt, settlement, kindOf(call.origin));
+        const { executionId, second, attempt, redrive } = entry;
+        const lane = kindOf(call.origin);
+        const waiting = new Attempt(caller, call, executionId, second, attempt, settlement, lane, redrive);
         // What changed while it lay there decides before it waits on: it may have another target, or none.
         if (!deps.admit(waiting)) continue;
         if (waiting.call.origin !== call.origin) waiting.lane = undefined;

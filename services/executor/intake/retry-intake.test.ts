@@ -29,7 +29,14 @@ const due: DueEntry = {
   expireAfterS: 60,
 };
 const entry = writeDueEntry(due);
-const retry: RetryEntry = { entry, executionId: `${jobId}-7`, second: 7, attempt: 2, notBeforeMs: 60_000 };
+const retry: RetryEntry = {
+  entry,
+  executionId: `${jobId}-7`,
+  second: 7,
+  attempt: 2,
+  notBeforeMs: 60_000,
+  redrive: undefined,
+};
 const manualId = `${jobId}-m7`;
 const manual = { ...retry, entry: writeDueEntry({ ...due, executionId: manualId }), executionId: manualId };
 

@@ -34,8 +34,8 @@ export function createRetryIntake(deps: IntakeDeps): Intake {
     held -= retries.length;
     if (stopped) return;
     for (const { entry, call, settlement } of retries) {
-      const { executionId, second, attempt } = entry;
-      caller.submit(new Attempt(caller, call, executionId, second, attempt, settlement));
+      const { executionId, second, attempt, redrive } = entry;
+      caller.submit(new Attempt(caller, call, executionId, second, attempt, settlement, undefined, redrive));
     }
   });
 

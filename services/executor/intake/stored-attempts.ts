@@ -43,7 +43,7 @@ export function createStoredAttempts(
     const later = redelivered ? attempts.filter(({ entry }) => entry.attempt > 1) : [];
     const [recorded, ...made] = await Promise.all([
       firsts.length > 0 ? history.findRecorded(firsts) : new Set<string>(),
-      ...later.map(({ entry }) => history.hasAttempt(entry.executionId, entry.attempt)),
+      ...later.map(({ entry }) => history.hasAttempt(entry.executionId, entry.attempt, entry.redrive !== undefined)),
     ]);
     if (later.length === 0) return recorded;
     return new Set([...recorded, ...later.filter((_, i) => made[i]).map(({ entry }) => entry.executionId)]);

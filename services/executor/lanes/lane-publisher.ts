@@ -4,7 +4,7 @@ import type { Clock } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
 import { type LaneKind, laneOf } from "../../wire/lane.ts";
-import { type RetryEntry, retryBatchId, writeRetryBatch } from "../../wire/retry-batch.ts";
+import { type RetryEntry, retryBatchId, retryName, writeRetryBatch } from "../../wire/retry-batch.ts";
 import { subjects } from "../../wire/subjects.ts";
 import type { Attempt } from "../calls/attempt.ts";
 
@@ -75,16 +75,16 @@ export function createLanePublisher(
 
   return {
     add(attempt, kind, onStored) {
-      const { call, executionId, second, number } = attempt;
+      const { call, executionId, second, number, redrive } = attempt;
       const key = `${kind} ${call.origin}`;
       let lane = lanes.get(key);
       if (!lane) {
         lane = { origin: call.origin, kind, waiting: [] };
         lanes.set(key, lane);
       }
+      const entry = { entry: call.entry, executionId, second, attempt: number, notBeforeMs: 0, redrive };
       // What comes from a lane may have been in this one before, and must not be taken for a repeat of that.
-      const name = attempt.lane ? `${executionId}:${number}:${clock.nowMs()}` : `${executionId}:${number}`;
-      const entry = { entry: call.entry, executionId, second, attempt: number, notBeforeMs: 0 };
+      const name = attempt.lane ? `${retryName(entry)}:${clock.nowMs()}` : retryName(entry);
       lane.waiting.push({ entry, name, onStored });
       unstored++;
       if (++gathered >= maxGathered) flush();

@@ -3,7 +3,7 @@ import type { Publisher } from "../../platform/jetstream/publisher.ts";
 import type { Clock } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
-import { retryBatchId, writeRetryBatch } from "../../wire/retry-batch.ts";
+import { retryBatchId, retryName, writeRetryBatch } from "../../wire/retry-batch.ts";
 import { streams } from "../../wire/streams.ts";
 import { subjects } from "../../wire/subjects.ts";
 import type { Attempt } from "../calls/attempt.ts";
@@ -85,16 +85,16 @@ export function createRunningRecords(
     gathered = [];
     bytes = 0;
     if (attempts.length === 0) return;
-    const payload = writeRetryBatch(
-      attempts.map(({ call, executionId, second, number }) => ({
-        entry: call.entry,
-        executionId,
-        second,
-        attempt: number,
-        notBeforeMs: 0,
-      })),
-    );
-    const messageId = retryBatchId([run, ...attempts.map(({ executionId, number }) => `${executionId}:${number}`)]);
+    const entries = attempts.map(({ call, executionId, second, number, redrive }) => ({
+      entry: call.entry,
+      executionId,
+      second,
+      attempt: number,
+      notBeforeMs: 0,
+      redrive,
+    }));
+    const payload = writeRetryBatch(entries);
+    const messageId = retryBatchId([run, ...entries.map(retryName)]);
     void publisher.publish(subject, payload, { messageId }).then((answer) => {
       if (answer.kind === "stored") return record(attempts, answer.sequence);
       // Their messages stay in work, as they were.

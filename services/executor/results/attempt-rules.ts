@@ -60,6 +60,7 @@ export function createAttemptRules(deps: {
 
   const skip = (attempt: Attempt, reason: SkipReason) => {
     metrics.skipped();
+    if (attempt.redrive) return bury(attempt, reason);
     const result: AttemptResult = {
       jobId: attempt.call.jobId,
       second: attempt.second,
@@ -75,6 +76,28 @@ export function createAttemptRules(deps: {
       trigger: attempt.call.trigger,
     };
     results.add(result, attempt.settlement);
+  };
+
+  /** An execution that was redriven in vain is dead as before: history knows how it failed. */
+  const bury = (attempt: Attempt, reason: SkipReason) => {
+    const result: AttemptResult = {
+      jobId: attempt.call.jobId,
+      second: attempt.second,
+      run: attempt.call.run,
+      attempt: attempt.number - 1,
+      status: ExecutionStatus.FAILED,
+      final: true,
+      sentAtMs: clock.nowMs(),
+      durationMs: 0,
+      httpStatus: 0,
+      reason,
+      message: skipMessages[reason],
+      trigger: attempt.call.trigger,
+    };
+    deps.dead.publish(attempt, result, (stored) => {
+      if (stored) attempt.settlement.done();
+      else attempt.settlement.refused();
+    });
   };
 
   const resultOf = (attempt: Attempt, outcome: Outcome, final: boolean): AttemptResult => {
@@ -100,7 +123,8 @@ export function createAttemptRules(deps: {
     else attempt.settlement.refused();
   };
 
-  const isExpired = ({ call, second }: Attempt) => clock.nowMs() > second * 1000 + call.expireAfterMs;
+  const isExpired = ({ call, second, redrive }: Attempt) =>
+    clock.nowMs() > (redrive?.atMs ?? second * 1000) + call.expireAfterMs;
 
   return {
     isDoubtful: (attempt) => isExpired(attempt) || states.hasNewer(attempt.call),
@@ -131,12 +155,13 @@ export function createAttemptRules(deps: {
     },
     ended(attempt, outcome) {
       const { call, number } = attempt;
+      const numberInSet = number - (attempt.redrive?.attemptsBefore ?? 0);
       metrics.attempt(outcome, attempt.durationMs / 1000);
       if (number === 1) metrics.lateness(Math.max(0, attempt.sentAtMs / 1000 - attempt.second));
       if (outcome.kind === "success") {
         results.add(resultOf(attempt, outcome, true), attempt.settlement);
-      } else if (number < call.maxAttempts) {
-        const waitMs = retryWaitMs(call, number, deps.random, outcome.retryAfterMs);
+      } else if (numberInSet < call.maxAttempts) {
+        const waitMs = retryWaitMs(call, numberInSet, deps.random, outcome.retryAfterMs);
         // The retry first: what is recorded tells a redelivery that the retry is safe.
         retries.add(attempt, clock.nowMs() + waitMs, settleWith(attempt, resultOf(attempt, outcome, false)));
       } else {

@@ -9,7 +9,7 @@ import { deadLetterId, writeDeadLetter } from "../../wire/dead-letter.ts";
 import { subjects } from "../../wire/subjects.ts";
 import type { Attempt } from "../calls/attempt.ts";
 
-/** Keeps executions that used up their attempts, whole, to be replayed. */
+/** Keeps executions that used up their attempts, whole, to be redriven. */
 export interface DeadLetters extends Startable {
   /** Calls back with whether the broker stored it; not at all when the executor stops first. */
   publish(attempt: Attempt, result: AttemptResult, onStored: (stored: boolean) => void): void;
@@ -61,7 +61,7 @@ export function createDeadLetters(
       const message = {
         subject: subjects.dead(partitionOf(result.jobId), result.jobId),
         payload: writeDeadLetter(letter),
-        messageId: deadLetterId(letter),
+        messageId: deadLetterId(letter, attempt.redrive?.atMs),
       };
       unstored++;
       if (waiting.push({ message, onStored }) >= maxLetters) flush();

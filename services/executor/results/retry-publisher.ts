@@ -83,8 +83,8 @@ export function createRetryPublisher(publisher: Publisher, deps: { clock: Clock;
 
   return {
     add(attempt, notBeforeMs, onStored) {
-      const { call, executionId, second, number } = attempt;
-      const entry = { entry: call.entry, executionId, second, attempt: number + 1, notBeforeMs };
+      const { call, executionId, second, number, redrive } = attempt;
+      const entry = { entry: call.entry, executionId, second, attempt: number + 1, notBeforeMs, redrive };
       gather({ jobId: call.jobId, entry, name: retryName(entry), onStored });
     },
     pending: () => unstored,

@@ -98,6 +98,40 @@ describe("an execution that several final attempts claim", () => {
   });
 });
 
+describe("an execution that failed for good and is redriven", () => {
+  const before = [failed(1), failed(2, { final: true })];
+
+  it("stays as it failed until the new set of attempts has an end", () => {
+    expect(recordOf([...before, failed(3)])).toMatchObject({
+      status: FAILED,
+      decidedBy: 2,
+      httpStatus: 502,
+      attempts: [{ attempt: 1 }, { attempt: 2 }, { attempt: 3 }],
+    });
+  });
+
+  it("succeeds with the attempt that does, behind the old ones, in whichever order their results come", () => {
+    for (const results of orders([...before, failed(3), succeeded(4)])) {
+      const { attempts, ...record } = recordOf(results);
+      expect(record).toMatchObject({ status: SUCCESS, decidedBy: 4, httpStatus: 200, reason: "", message: "" });
+      expect(attempts.map(({ attempt }) => attempt)).toEqual([1, 2, 3, 4]);
+      for (const again of results) expect(amend(recordOf(results), again)).toBeUndefined();
+    }
+  });
+
+  it("fails once more as the last attempt did", () => {
+    for (const results of orders([...before, failed(3), failed(4, { final: true })])) {
+      expect(recordOf(results)).toMatchObject({ status: FAILED, decidedBy: 4, httpStatus: 504 });
+      for (const again of results) expect(amend(recordOf(results), again)).toBeUndefined();
+    }
+  });
+
+  it("is not failed by a skip in place of an attempt", () => {
+    const record = recordOf([...before, failed(3)]);
+    expect(amend(record, skip())).toBeUndefined();
+  });
+});
+
 describe("a skip", () => {
   it("stays one when no call was made", () => {
     expect(recordOf([skip()])).toMatchObject({ status: SKIPPED_PAUSED, reason: "JOB_PAUSED", attempts: [] });

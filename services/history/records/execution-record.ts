@@ -11,7 +11,7 @@ export interface AttemptRecord extends Ending {
 export interface ExecutionRecord extends Position, Ending {
   jobId: string;
   trigger: ExecutionTrigger;
-  /** The attempt that decided it: the first final one to be recorded. 0 when none has, because it waits or a skip ended it. */
+  /** The attempt that decided it, by the rules below. 0 when none has, because it waits or a skip ended it. */
   decidedBy: number;
   /** By number, ascending. */
   attempts: readonly AttemptRecord[];
@@ -22,8 +22,10 @@ export interface ExecutionRecord extends Position, Ending {
  * differently, results come again, and those of two executors in any order.
  * These rules make one record of them:
  *
- * - The first final SUCCESS or FAILED decides the execution for good, whatever
- *   comes later: what was read once does not change.
+ * - The first final SUCCESS decides the execution for good, whatever comes later:
+ *   what was read once does not change. So does the first final FAILED, but for a
+ *   final attempt of a higher number: the execution was redriven. Until that comes
+ *   it stays FAILED as it was, with the new attempts beside the old ones.
  * - A skip decides only what no attempt has decided; the first of several stays.
  *   A final attempt that comes after it wins: the call was made.
  * - A skip beside attempts took the place of a retry: the execution is FAILED as
@@ -49,7 +51,7 @@ export function begin(result: AttemptResult): ExecutionRecord {
 export function amend(record: ExecutionRecord, result: AttemptResult): ExecutionRecord | undefined {
   if (isSkip(result.status)) return amendWithSkip(record, result);
   const known = record.attempts.some((attempt) => attempt.attempt === result.attempt);
-  const decides = result.final && record.decidedBy === 0;
+  const decides = result.final && (record.decidedBy === 0 || isRedriven(record, result));
   if (known && !decides) return undefined;
   const attempts = record.attempts
     .filter((attempt) => attempt.attempt !== result.attempt)
@@ -61,6 +63,10 @@ export function amend(record: ExecutionRecord, result: AttemptResult): Execution
   if (hasEnded(record)) return { ...record, attempts };
   const latest = attempts.at(-1) ?? attemptOf(result);
   return { ...record, ...endingOf(latest), attempts, status: ExecutionStatus.RETRYING };
+}
+
+function isRedriven({ status, decidedBy }: ExecutionRecord, { attempt }: AttemptResult): boolean {
+  return status === ExecutionStatus.FAILED && attempt > decidedBy;
 }
 
 function amendWithSkip(record: ExecutionRecord, skip: Ending): ExecutionRecord | undefined {

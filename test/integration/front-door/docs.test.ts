@@ -66,7 +66,7 @@ test("the OpenAPI document is whole: each reference resolves, each path variable
     }
   }
   expect(new Set(ids).size).toBe(ids.length);
-  expect(ids).toHaveLength(15);
+  expect(ids).toHaveLength(19);
 });
 
 test("the schemas tell the comments, bounds and roles of the proto", async () => {

@@ -30,6 +30,7 @@ function toKeywords(rules: FieldRules): JsonObject {
         minLength: set("minLen", value, () => Number(value.minLen)) ?? (rules.required ? 1 : undefined),
         maxLength: set("maxLen", value, () => Number(value.maxLen)),
         pattern: set("pattern", value, () => value.pattern),
+        enum: value.in.length > 0 ? [...value.in] : undefined,
         // UTF-8 has at least a byte a character.
         ...(set("maxBytes", value, () => true) && { maxLength: Number(value.maxBytes) }),
       });

@@ -76,7 +76,7 @@ function operationOf(
   const comment = commentOf(desc);
   const summary = /^[^.]*\./.exec(comment)?.[0].replace(/\s+/g, " ").slice(0, -1) ?? desc.name;
   return {
-    operationId: desc.name.charAt(0).toLowerCase() + desc.name.slice(1),
+    operationId: operationIdOf(route),
     summary,
     description: comment,
     tags: [desc.parent.name],
@@ -84,6 +84,16 @@ function operationOf(
     ...requestBody(route, collector, example),
     responses: { "200": answerOf(route, collector), default: { $ref: "#/components/responses/Error" } },
   };
+}
+
+/** Of a further binding of an RPC: with what its path names, `listThingsByJobId`. */
+function operationIdOf({ method: { desc }, template, additional }: RestRoute): string {
+  const by = additional ? template.variables.map((name) => `By${capitalised(lastPart(name))}`).join("") : "";
+  return desc.name.charAt(0).toLowerCase() + desc.name.slice(1) + by;
+}
+
+function capitalised(name: string): string {
+  return name.replace(/(?:^|_)(.)/g, (_, letter: string) => letter.toUpperCase());
 }
 
 function pathParameters({ template, method }: RestRoute, collector: SchemaCollector): JsonObject[] {

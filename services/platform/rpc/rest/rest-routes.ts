@@ -9,6 +9,8 @@ export interface RestRoute {
   readonly verb: string;
   readonly template: PathTemplate;
   readonly method: BoundMethod;
+  /** Whether it is not the method's first rule. */
+  readonly additional: boolean;
   /** The field that the body is; "*": the request itself; undefined: no body. */
   readonly body: DescField | "*" | undefined;
   /** The field that the answer is; undefined: the response itself. */
@@ -27,12 +29,12 @@ export function routesOf(services: readonly BoundService[]): RestRoute[] {
     methods.flatMap((method) => {
       if (!hasOption(method.desc, http)) return [];
       const rule = getOption(method.desc, http);
-      return [rule, ...rule.additionalBindings].map((binding) => routeOf(method, binding));
+      return [rule, ...rule.additionalBindings].map((binding) => routeOf(method, binding, binding !== rule));
     }),
   );
 }
 
-function routeOf(method: BoundMethod, rule: HttpRule): RestRoute {
+function routeOf(method: BoundMethod, rule: HttpRule, additional: boolean): RestRoute {
   const { pattern } = rule;
   if (pattern.case === undefined) throw new Error(`${method.desc.toString()}: an HTTP rule without a pattern`);
   const [verb, path] =
@@ -41,6 +43,7 @@ function routeOf(method: BoundMethod, rule: HttpRule): RestRoute {
     verb,
     template: compilePathTemplate(path),
     method,
+    additional,
     body: rule.body === "" || rule.body === "*" ? rule.body || undefined : fieldOf(method.desc.input, rule.body),
     responseBody: rule.responseBody === "" ? undefined : fieldOf(method.desc.output, rule.responseBody),
   };
