@@ -10,7 +10,7 @@ import {
   JobEventSchema,
   ResultBatchSchema,
 } from "../../gen/carillon/v1/events_pb.ts";
-import { ExecutionService, ExecutionStatus } from "../../gen/carillon/v1/execution_pb.ts";
+import { ExecutionStatus } from "../../gen/carillon/v1/execution_pb.ts";
 import { HttpMethod, type JobState } from "../../gen/carillon/v1/job_pb.ts";
 import { executionIdOf } from "../../services/domain/identity/execution-id.ts";
 import { partitionOf } from "../../services/domain/identity/partition.ts";
@@ -24,7 +24,6 @@ import type { Startable } from "../../services/platform/process/lifecycle.ts";
 import { createLog, type LogLevel } from "../../services/platform/process/log.ts";
 import { createMetrics } from "../../services/platform/process/metrics.ts";
 import { bindService, createCallPipeline } from "../../services/platform/rpc/binding.ts";
-import { RpcError } from "../../services/platform/rpc/errors/rpc-error.ts";
 import { createGrpcServer } from "../../services/platform/rpc/grpc/grpc-server.ts";
 import { writeDueBatch } from "../../services/wire/due-batch.ts";
 import { createStreamKeeper } from "../../services/wire/stream-keeper.ts";
@@ -106,21 +105,16 @@ export async function startExecutorRig(options: { nats?: Nats; collectResults?: 
               asked.push(executionIds);
               return { executionIds: executionIds.filter((id) => recorded.has(id)) };
             },
-          },
-          pipeline,
-        ),
-        bindService(
-          ExecutionService,
-          {
-            getExecution({ executionId }) {
-              const made = attempts.get(executionId);
-              if (made === undefined) throw new RpcError("NOT_FOUND", "no such execution", { reason: "NOT_FOUND" });
-              const status = statuses.get(executionId) ?? ExecutionStatus.RETRYING;
-              return { executionId, status, attempts: Array.from({ length: made }, (_, i) => ({ attempt: i + 1 })) };
+            findMade({ attempts: asked }) {
+              const isMade = ({ executionId, attempt, redriven }: (typeof asked)[number]) => {
+                const made = attempts.get(executionId);
+                if (made === undefined) return false;
+                const status = statuses.get(executionId) ?? ExecutionStatus.RETRYING;
+                const open = status === ExecutionStatus.RETRYING || (redriven && status === ExecutionStatus.FAILED);
+                return !open || made >= attempt;
+              };
+              return { executionIds: asked.filter(isMade).map(({ executionId }) => executionId) };
             },
-            listExecutions: unused,
-            watchExecutions: unused,
-            auditJob: unused,
           },
           pipeline,
         ),
@@ -272,10 +266,6 @@ export async function startExecutorRig(options: { nats?: Nats; collectResults?: 
       await nats.stop();
     },
   };
-}
-
-function unused(): never {
-  throw new RpcError("UNIMPLEMENTED", "not of this test", { reason: "NOT_OF_THIS_TEST" });
 }
 
 /** What a test compares of a result. */

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file carillon/v1/events.proto.
  */
 export const file_carillon_v1_events: GenFile = /*@__PURE__*/
-  fileDesc("ChhjYXJpbGxvbi92MS9ldmVudHMucHJvdG8SC2NhcmlsbG9uLnYxIoQCCghKb2JFdmVudBIOCgZqb2JfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoDRIPCgdkZWxldGVkGAMgASgIEh0KA2pvYhgEIAEoCzIQLmNhcmlsbG9uLnYxLkpvYhIZChF0aW1pbmdfZ2VuZXJhdGlvbhgFIAEoDRIZChFlZmZlY3RpdmVfZnJvbV9tcxgGIAEoAxIXCg90aW1pbmdfc2VxdWVuY2UYByABKAQSKwoHZWFybGllchgIIAMoCzIaLmNhcmlsbG9uLnYxLkVhcmxpZXJUaW1pbmcSGQoRcGF1c2VkX2dlbmVyYXRpb24YCSABKA0SDQoFZW5kZWQYCiABKAgi6QEKDUVhcmxpZXJUaW1pbmcSGQoRdGltaW5nX2dlbmVyYXRpb24YASABKA0SEAoIc2NoZWR1bGUYAiABKAkSEQoJdGltZV96b25lGAMgASgJEhkKDHN0YXJ0X3NlY29uZBgEIAEoA0gAiAEBEhcKCmVuZF9zZWNvbmQYBSABKANIAYgBARIZChFlZmZlY3RpdmVfZnJvbV9tcxgGIAEoAxIQCgh1bnRpbF9tcxgHIAEoAxIXCg90aW1pbmdfc2VxdWVuY2UYCCABKARCDwoNX3N0YXJ0X3NlY29uZEINCgtfZW5kX3NlY29uZCJhCghEdWVCYXRjaBIOCgZzZWNvbmQYASABKAMSEQoJcGFydGl0aW9uGAIgASgNEhIKCm1heV9yZXBlYXQYAyABKAgSDQoFZXBvY2gYBCABKAQSDwoHZW50cmllcxgFIAMoDCKPAwoIRHVlRW50cnkSDgoGam9iX2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKA0SCwoDdXJsGAMgASgJEicKBm1ldGhvZBgEIAEoDjIXLmNhcmlsbG9uLnYxLkh0dHBNZXRob2QSMwoHaGVhZGVycxgFIAMoCzIiLmNhcmlsbG9uLnYxLkR1ZUVudHJ5LkhlYWRlcnNFbnRyeRIMCgRib2R5GAYgASgJEhIKCnRpbWVvdXRfbXMYByABKA0SFAoMbWF4X2F0dGVtcHRzGAggASgNEhYKDm1pbl9iYWNrb2ZmX21zGAkgASgNEhYKDm1heF9iYWNrb2ZmX21zGAogASgNEhQKDGV4ZWN1dGlvbl9pZBgLIAEoCRIuCgd0cmlnZ2VyGAwgASgOMh0uY2FyaWxsb24udjEuRXhlY3V0aW9uVHJpZ2dlchIWCg5leHBpcmVfYWZ0ZXJfcxgNIAEoDRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASI2CgpSZXRyeUJhdGNoEigKB2VudHJpZXMYASADKAsyFy5jYXJpbGxvbi52MS5SZXRyeUVudHJ5IpoBCgpSZXRyeUVudHJ5Eg0KBWVudHJ5GAEgASgMEhQKDGV4ZWN1dGlvbl9pZBgCIAEoCRIOCgZzZWNvbmQYAyABKAMSDwoHYXR0ZW1wdBgEIAEoDRIVCg1ub3RfYmVmb3JlX21zGAUgASgDEhYKDnJlZHJpdmVuX2F0X21zGAYgASgDEhcKD2F0dGVtcHRzX2JlZm9yZRgHIAEoDSIzCgxFeGVjdXRvckJlYXQSDAoEbGl2ZRgBIAEoCBIVCg1qb2JzX3NlcXVlbmNlGAIgASgEIjoKC1Jlc3VsdEJhdGNoEisKB3Jlc3VsdHMYASADKAsyGi5jYXJpbGxvbi52MS5BdHRlbXB0UmVzdWx0IqICCg1BdHRlbXB0UmVzdWx0EhQKDGV4ZWN1dGlvbl9pZBgBIAEoCRIOCgZqb2JfaWQYAiABKAkSDgoGc2Vjb25kGAMgASgDEg8KB2F0dGVtcHQYBCABKA0SLAoGc3RhdHVzGAUgASgOMhwuY2FyaWxsb24udjEuRXhlY3V0aW9uU3RhdHVzEg0KBWZpbmFsGAYgASgIEhIKCnNlbnRfYXRfbXMYByABKAMSEwoLZHVyYXRpb25fbXMYCCABKA0SEwoLaHR0cF9zdGF0dXMYCSABKA0SDgoGcmVhc29uGAogASgJEg8KB21lc3NhZ2UYCyABKAkSLgoHdHJpZ2dlchgMIAEoDjIdLmNhcmlsbG9uLnYxLkV4ZWN1dGlvblRyaWdnZXIibQoKRGVhZExldHRlchINCgVlbnRyeRgBIAEoDBIUCgxleGVjdXRpb25faWQYAiABKAkSDgoGc2Vjb25kGAMgASgDEioKBnJlc3VsdBgEIAEoCzIaLmNhcmlsbG9uLnYxLkF0dGVtcHRSZXN1bHQiZAoEVGljaxIOCgZ0aWNrZXIYASABKAkSDgoGc2Vjb25kGAIgASgDEi4KCnBhcnRpdGlvbnMYAyADKAsyGi5jYXJpbGxvbi52MS5QYXJ0aXRpb25UaWNrEgwKBGxpdmUYBCABKAgiawoNUGFydGl0aW9uVGljaxIRCglwYXJ0aXRpb24YASABKA0SDQoFZXBvY2gYAiABKAQSDgoGc2Vjb25kGAMgASgDEhEKCXB1Ymxpc2hlZBgEIAEoDRIVCg1qb2JzX3NlcXVlbmNlGAUgASgEIlUKDlBhcnRpdGlvbkNsYWltEg0KBW93bmVyGAEgASgJEg0KBWVwb2NoGAIgASgEEg4KBnNlY29uZBgDIAEoAxIVCg1qb2JzX3NlcXVlbmNlGAQgASgEIiwKE0ZpbmRSZWNvcmRlZFJlcXVlc3QSFQoNZXhlY3V0aW9uX2lkcxgBIAMoCSItChRGaW5kUmVjb3JkZWRSZXNwb25zZRIVCg1leGVjdXRpb25faWRzGAEgAygJMmUKDkhpc3RvcnlTZXJ2aWNlElMKDEZpbmRSZWNvcmRlZBIgLmNhcmlsbG9uLnYxLkZpbmRSZWNvcmRlZFJlcXVlc3QaIS5jYXJpbGxvbi52MS5GaW5kUmVjb3JkZWRSZXNwb25zZWIGcHJvdG8z", [file_carillon_v1_execution, file_carillon_v1_job]);
+  fileDesc("ChhjYXJpbGxvbi92MS9ldmVudHMucHJvdG8SC2NhcmlsbG9uLnYxIoQCCghKb2JFdmVudBIOCgZqb2JfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoDRIPCgdkZWxldGVkGAMgASgIEh0KA2pvYhgEIAEoCzIQLmNhcmlsbG9uLnYxLkpvYhIZChF0aW1pbmdfZ2VuZXJhdGlvbhgFIAEoDRIZChFlZmZlY3RpdmVfZnJvbV9tcxgGIAEoAxIXCg90aW1pbmdfc2VxdWVuY2UYByABKAQSKwoHZWFybGllchgIIAMoCzIaLmNhcmlsbG9uLnYxLkVhcmxpZXJUaW1pbmcSGQoRcGF1c2VkX2dlbmVyYXRpb24YCSABKA0SDQoFZW5kZWQYCiABKAgi6QEKDUVhcmxpZXJUaW1pbmcSGQoRdGltaW5nX2dlbmVyYXRpb24YASABKA0SEAoIc2NoZWR1bGUYAiABKAkSEQoJdGltZV96b25lGAMgASgJEhkKDHN0YXJ0X3NlY29uZBgEIAEoA0gAiAEBEhcKCmVuZF9zZWNvbmQYBSABKANIAYgBARIZChFlZmZlY3RpdmVfZnJvbV9tcxgGIAEoAxIQCgh1bnRpbF9tcxgHIAEoAxIXCg90aW1pbmdfc2VxdWVuY2UYCCABKARCDwoNX3N0YXJ0X3NlY29uZEINCgtfZW5kX3NlY29uZCJhCghEdWVCYXRjaBIOCgZzZWNvbmQYASABKAMSEQoJcGFydGl0aW9uGAIgASgNEhIKCm1heV9yZXBlYXQYAyABKAgSDQoFZXBvY2gYBCABKAQSDwoHZW50cmllcxgFIAMoDCKPAwoIRHVlRW50cnkSDgoGam9iX2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKA0SCwoDdXJsGAMgASgJEicKBm1ldGhvZBgEIAEoDjIXLmNhcmlsbG9uLnYxLkh0dHBNZXRob2QSMwoHaGVhZGVycxgFIAMoCzIiLmNhcmlsbG9uLnYxLkR1ZUVudHJ5LkhlYWRlcnNFbnRyeRIMCgRib2R5GAYgASgJEhIKCnRpbWVvdXRfbXMYByABKA0SFAoMbWF4X2F0dGVtcHRzGAggASgNEhYKDm1pbl9iYWNrb2ZmX21zGAkgASgNEhYKDm1heF9iYWNrb2ZmX21zGAogASgNEhQKDGV4ZWN1dGlvbl9pZBgLIAEoCRIuCgd0cmlnZ2VyGAwgASgOMh0uY2FyaWxsb24udjEuRXhlY3V0aW9uVHJpZ2dlchIWCg5leHBpcmVfYWZ0ZXJfcxgNIAEoDRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASI2CgpSZXRyeUJhdGNoEigKB2VudHJpZXMYASADKAsyFy5jYXJpbGxvbi52MS5SZXRyeUVudHJ5IpoBCgpSZXRyeUVudHJ5Eg0KBWVudHJ5GAEgASgMEhQKDGV4ZWN1dGlvbl9pZBgCIAEoCRIOCgZzZWNvbmQYAyABKAMSDwoHYXR0ZW1wdBgEIAEoDRIVCg1ub3RfYmVmb3JlX21zGAUgASgDEhYKDnJlZHJpdmVuX2F0X21zGAYgASgDEhcKD2F0dGVtcHRzX2JlZm9yZRgHIAEoDSIzCgxFeGVjdXRvckJlYXQSDAoEbGl2ZRgBIAEoCBIVCg1qb2JzX3NlcXVlbmNlGAIgASgEIjoKC1Jlc3VsdEJhdGNoEisKB3Jlc3VsdHMYASADKAsyGi5jYXJpbGxvbi52MS5BdHRlbXB0UmVzdWx0IqICCg1BdHRlbXB0UmVzdWx0EhQKDGV4ZWN1dGlvbl9pZBgBIAEoCRIOCgZqb2JfaWQYAiABKAkSDgoGc2Vjb25kGAMgASgDEg8KB2F0dGVtcHQYBCABKA0SLAoGc3RhdHVzGAUgASgOMhwuY2FyaWxsb24udjEuRXhlY3V0aW9uU3RhdHVzEg0KBWZpbmFsGAYgASgIEhIKCnNlbnRfYXRfbXMYByABKAMSEwoLZHVyYXRpb25fbXMYCCABKA0SEwoLaHR0cF9zdGF0dXMYCSABKA0SDgoGcmVhc29uGAogASgJEg8KB21lc3NhZ2UYCyABKAkSLgoHdHJpZ2dlchgMIAEoDjIdLmNhcmlsbG9uLnYxLkV4ZWN1dGlvblRyaWdnZXIibQoKRGVhZExldHRlchINCgVlbnRyeRgBIAEoDBIUCgxleGVjdXRpb25faWQYAiABKAkSDgoGc2Vjb25kGAMgASgDEioKBnJlc3VsdBgEIAEoCzIaLmNhcmlsbG9uLnYxLkF0dGVtcHRSZXN1bHQiZAoEVGljaxIOCgZ0aWNrZXIYASABKAkSDgoGc2Vjb25kGAIgASgDEi4KCnBhcnRpdGlvbnMYAyADKAsyGi5jYXJpbGxvbi52MS5QYXJ0aXRpb25UaWNrEgwKBGxpdmUYBCABKAgiawoNUGFydGl0aW9uVGljaxIRCglwYXJ0aXRpb24YASABKA0SDQoFZXBvY2gYAiABKAQSDgoGc2Vjb25kGAMgASgDEhEKCXB1Ymxpc2hlZBgEIAEoDRIVCg1qb2JzX3NlcXVlbmNlGAUgASgEIlUKDlBhcnRpdGlvbkNsYWltEg0KBW93bmVyGAEgASgJEg0KBWVwb2NoGAIgASgEEg4KBnNlY29uZBgDIAEoAxIVCg1qb2JzX3NlcXVlbmNlGAQgASgEIiwKE0ZpbmRSZWNvcmRlZFJlcXVlc3QSFQoNZXhlY3V0aW9uX2lkcxgBIAMoCSItChRGaW5kUmVjb3JkZWRSZXNwb25zZRIVCg1leGVjdXRpb25faWRzGAEgAygJIj8KD0ZpbmRNYWRlUmVxdWVzdBIsCghhdHRlbXB0cxgBIAMoCzIaLmNhcmlsbG9uLnYxLkF0dGVtcHRUb01ha2UiSAoNQXR0ZW1wdFRvTWFrZRIUCgxleGVjdXRpb25faWQYASABKAkSDwoHYXR0ZW1wdBgCIAEoDRIQCghyZWRyaXZlbhgDIAEoCCIpChBGaW5kTWFkZVJlc3BvbnNlEhUKDWV4ZWN1dGlvbl9pZHMYASADKAkyrgEKDkhpc3RvcnlTZXJ2aWNlElMKDEZpbmRSZWNvcmRlZBIgLmNhcmlsbG9uLnYxLkZpbmRSZWNvcmRlZFJlcXVlc3QaIS5jYXJpbGxvbi52MS5GaW5kUmVjb3JkZWRSZXNwb25zZRJHCghGaW5kTWFkZRIcLmNhcmlsbG9uLnYxLkZpbmRNYWRlUmVxdWVzdBodLmNhcmlsbG9uLnYxLkZpbmRNYWRlUmVzcG9uc2ViBnByb3RvMw", [file_carillon_v1_execution, file_carillon_v1_job]);
 
 /**
  * JOBS, carillon.jobs.<partition>.<job_id>: the last state of a job.
@@ -720,6 +720,75 @@ export const FindRecordedResponseSchema: GenMessage<FindRecordedResponse> = /*@_
   messageDesc(file_carillon_v1_events, 14);
 
 /**
+ * @generated from message carillon.v1.FindMadeRequest
+ */
+export type FindMadeRequest = Message<"carillon.v1.FindMadeRequest"> & {
+  /**
+   * At most 1,000.
+   *
+   * @generated from field: repeated carillon.v1.AttemptToMake attempts = 1;
+   */
+  attempts: AttemptToMake[];
+};
+
+/**
+ * Describes the message carillon.v1.FindMadeRequest.
+ * Use `create(FindMadeRequestSchema)` to create a new message.
+ */
+export const FindMadeRequestSchema: GenMessage<FindMadeRequest> = /*@__PURE__*/
+  messageDesc(file_carillon_v1_events, 15);
+
+/**
+ * @generated from message carillon.v1.AttemptToMake
+ */
+export type AttemptToMake = Message<"carillon.v1.AttemptToMake"> & {
+  /**
+   * @generated from field: string execution_id = 1;
+   */
+  executionId: string;
+
+  /**
+   * From 2.
+   *
+   * @generated from field: uint32 attempt = 2;
+   */
+  attempt: number;
+
+  /**
+   * The execution was redriven: that it had ended as FAILED says nothing.
+   *
+   * @generated from field: bool redriven = 3;
+   */
+  redriven: boolean;
+};
+
+/**
+ * Describes the message carillon.v1.AttemptToMake.
+ * Use `create(AttemptToMakeSchema)` to create a new message.
+ */
+export const AttemptToMakeSchema: GenMessage<AttemptToMake> = /*@__PURE__*/
+  messageDesc(file_carillon_v1_events, 16);
+
+/**
+ * @generated from message carillon.v1.FindMadeResponse
+ */
+export type FindMadeResponse = Message<"carillon.v1.FindMadeResponse"> & {
+  /**
+   * Of those asked for.
+   *
+   * @generated from field: repeated string execution_ids = 1;
+   */
+  executionIds: string[];
+};
+
+/**
+ * Describes the message carillon.v1.FindMadeResponse.
+ * Use `create(FindMadeResponseSchema)` to create a new message.
+ */
+export const FindMadeResponseSchema: GenMessage<FindMadeResponse> = /*@__PURE__*/
+  messageDesc(file_carillon_v1_events, 17);
+
+/**
  * Served by history to executors.
  *
  * @generated from service carillon.v1.HistoryService
@@ -735,6 +804,17 @@ export const HistoryService: GenService<{
     methodKind: "unary";
     input: typeof FindRecordedRequestSchema;
     output: typeof FindRecordedResponseSchema;
+  },
+  /**
+   * Which of these attempts need not be made any more: their execution has ended,
+   * or they, or later ones of it, are recorded.
+   *
+   * @generated from rpc carillon.v1.HistoryService.FindMade
+   */
+  findMade: {
+    methodKind: "unary";
+    input: typeof FindMadeRequestSchema;
+    output: typeof FindMadeResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_carillon_v1_events, 0);

@@ -1,12 +1,11 @@
 import pLimit from "p-limit";
-import { ExecutionService, ExecutionStatus } from "../../../gen/carillon/v1/execution_pb.ts";
 import type { Clock } from "../../platform/process/clock.ts";
 import type { Address } from "../../platform/process/environment.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
-import { RpcError } from "../../platform/rpc/errors/rpc-error.ts";
 import { createGrpcClient } from "../../platform/rpc/grpc/grpc-client.ts";
 import { HistoryService } from "../../wire/history-service.ts";
+import type { RetryEntry } from "../../wire/retry-batch.ts";
 
 /**
  * Asks history about what may have been fired before. If history does not
@@ -15,8 +14,8 @@ import { HistoryService } from "../../wire/history-service.ts";
 export interface HistoryLookup extends Startable {
   /** Which of these executions have a record. */
   findRecorded(executionIds: readonly string[]): Promise<ReadonlySet<string>>;
-  /** Whether this attempt, or the end of its execution, is recorded. One that was redriven had ended as FAILED before. */
-  hasAttempt(executionId: string, attempt: number, redriven: boolean): Promise<boolean>;
+  /** The executions of those among these attempts that are recorded, or whose executions have ended. */
+  findMade(attempts: readonly RetryEntry[]): Promise<ReadonlySet<string>>;
 }
 
 // Both kinds of question, for all messages together.
@@ -32,7 +31,6 @@ export function createHistoryLookup(
   deps: { clock: Clock; log: Log },
 ): HistoryLookup {
   const history = createGrpcClient(HistoryService, target, deps);
-  const executions = createGrpcClient(ExecutionService, target, deps);
   const limit = pLimit(maxQuestions);
   let silentUntilMs = 0;
 
@@ -55,21 +53,18 @@ export function createHistoryLookup(
   return {
     findRecorded: (executionIds) =>
       ask(async () => new Set((await history.findRecorded({ executionIds: [...executionIds] })).executionIds), none),
-    hasAttempt: (executionId, attempt, redriven) =>
+    findMade: (attempts) =>
       ask(async () => {
-        try {
-          const { status, attempts } = await executions.getExecution({ executionId });
-          const open = status === ExecutionStatus.RETRYING || (redriven && status === ExecutionStatus.FAILED);
-          return !open || attempts.some((one) => one.attempt >= attempt);
-        } catch (error) {
-          if (error instanceof RpcError && error.code === "NOT_FOUND") return false;
-          throw error;
-        }
-      }, false),
+        const asked = attempts.map(({ executionId, attempt, redrive }) => ({
+          executionId,
+          attempt,
+          redriven: redrive !== undefined,
+        }));
+        return new Set((await history.findMade({ attempts: asked })).executionIds);
+      }, none),
     async start() {},
     async stop() {
       history.close();
-      executions.close();
     },
   };
 }

@@ -22,6 +22,8 @@ export interface StoredAttempts {
   ): Promise<readonly StoredAttempt[]>;
 }
 
+const none: ReadonlySet<string> = new Set();
+
 export function createStoredAttempts(
   deps: Pick<IntakeDeps, "log" | "calls" | "states" | "lookup" | "history">,
 ): StoredAttempts {
@@ -40,13 +42,12 @@ export function createStoredAttempts(
    */
   const findMade = async (attempts: readonly StoredAttempt[], redelivered: boolean): Promise<ReadonlySet<string>> => {
     const firsts = attempts.filter(({ entry }) => entry.attempt === 1).map(({ entry }) => entry.executionId);
-    const later = redelivered ? attempts.filter(({ entry }) => entry.attempt > 1) : [];
-    const [recorded, ...made] = await Promise.all([
-      firsts.length > 0 ? history.findRecorded(firsts) : new Set<string>(),
-      ...later.map(({ entry }) => history.hasAttempt(entry.executionId, entry.attempt, entry.redrive !== undefined)),
+    const later = redelivered ? attempts.filter(({ entry }) => entry.attempt > 1).map(({ entry }) => entry) : [];
+    const [recorded, made] = await Promise.all([
+      firsts.length > 0 ? history.findRecorded(firsts) : none,
+      later.length > 0 ? history.findMade(later) : none,
     ]);
-    if (later.length === 0) return recorded;
-    return new Set([...recorded, ...later.filter((_, i) => made[i]).map(({ entry }) => entry.executionId)]);
+    return made.size === 0 ? recorded : new Set([...recorded, ...made]);
   };
 
   return {

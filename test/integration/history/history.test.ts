@@ -247,6 +247,38 @@ describe("the history service", () => {
     finder.close();
   });
 
+  it("tells which attempts need not be made any more", async () => {
+    await start();
+    const failed = { status: FAILED, httpStatus: 500, reason: "HTTP_STATUS", message: "the target answered 500" };
+    await rig.publish(
+      wireResult(jobNamed("w"), noon, { ...failed, final: false }),
+      wireResult(jobNamed("d"), noon, { ...failed, final: false }),
+      wireResult(jobNamed("d"), noon, { ...failed, attempt: 2 }),
+      wireResult(jobNamed("s"), noon),
+    );
+    await rig.allRecorded();
+    const finder = createGrpcClient(HistoryService, { address: history.addresses().grpc }, { clock: systemClock });
+    const made = async (name: string, attempt: number, redriven = false) => {
+      const executionId = `${jobNamed(name)}-${noon}`;
+      const { executionIds } = await finder.findMade({ attempts: [{ executionId, attempt, redriven }] });
+      return executionIds.length === 1;
+    };
+    // It waits for its second attempt.
+    expect([await made("w", 1), await made("w", 2)]).toEqual([true, false]);
+    // Dead, and made again only when it was redriven.
+    expect([await made("d", 2), await made("d", 3), await made("d", 3, true), await made("d", 2, true)]).toEqual([
+      true,
+      true,
+      false,
+      true,
+    ]);
+    expect([await made("s", 2), await made("s", 2, true), await made("n", 2)]).toEqual([true, true, false]);
+    expect((await finder.findMade({ attempts: [{ executionId: "junk", attempt: 2 }] })).executionIds).toEqual([]);
+    const many = Array.from({ length: 1_001 }, () => ({ executionId: "junk", attempt: 2 }));
+    await expect(finder.findMade({ attempts: many })).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+    finder.close();
+  });
+
   it("is not stopped by messages and results that it cannot read", async () => {
     await start();
     await rig.publisher.publish(subjects.results, new TextEncoder().encode("no batch at all"));
