@@ -71,6 +71,17 @@ export function forgettingSuite(engine: HistoryEngine, size: StoreSize): void {
       for (const result of everything) expect(await rig.store.find(partsOf(result))).toMatchObject({ attempts: [{}] });
     });
 
+    it("what comes late for a second that was forgotten, when it is none of the last 5", async () => {
+      for (let i = 0; i < 20; i++) await rig.store.record([resultOf({ second: noon + i })]);
+      await forgetAll(noon + 1_000);
+      const offsets = [2_000, 2_001, 2_002, 2_003, 2_004, 2_005, 3, -50, 2_006];
+      await rig.store.record(offsets.map((offset) => resultOf({ second: noon + offset })));
+      await forgetAll(noon + 10_000);
+      expect(placesOf(await rig.store.list(job, 100))).toEqual(["2006", "2005", "2004", "2003", "2002"]);
+      expect(await rig.store.extent()).toMatchObject({ rowCount: 5, oldestSecond: noon + 2_002 });
+      expect(await rig.store.find(occurrence(noon + 3))).toBeUndefined();
+    });
+
     it("nothing where nothing is older", async () => {
       expect(await forgetAll(noon)).toBe(0);
       for (let i = 0; i < 25; i++) await rig.store.record([resultOf({ second: noon + i })]);

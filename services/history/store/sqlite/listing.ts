@@ -35,9 +35,8 @@ export function createListing(db: Sqlite): Listing {
     if (limit === 0) return [];
     const from = horizonOf(readHorizon(), jobKey);
     const newest = newestOf(jobKey);
-    // Of a segment that is being sealed some jobs are on disk already.
+    // Of a segment that is being sealed some jobs are complete on disk, and in their chain, already.
     const inMemory = unsealed.filter(({ sealedKey }) => jobKey > sealedKey);
-    const numbers = new Set(inMemory.map(({ number }) => number));
     const read = (positions: Iterable<Position>) => {
       found.add(endedAmong(rows, { jobKey, jobId, limit }, positions));
     };
@@ -50,7 +49,7 @@ export function createListing(db: Sqlite): Listing {
       // Its segment was forgotten, and so were those behind it.
       if (!at) break;
       if (found.isFullBefore(at.reach)) break;
-      if (!numbers.has(next)) read(holdings.positions(next, jobKey, before, from));
+      read(holdings.positions(next, jobKey, before, from));
       ({ older: next, reach } = at);
     }
     const kept = new Set(newest.seconds.filter((second) => second < from && second <= before.second));

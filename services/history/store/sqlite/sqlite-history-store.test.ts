@@ -98,6 +98,59 @@ describe("segments", () => {
     for (const jobId of jobs.filter((_, i) => i % 500 === 0)) expect(await offsets(jobId)).toEqual([0]);
   });
 
+  it("show each execution once while they are being sealed, whether it came in time or long after its second was swept", async () => {
+    await open(5_000);
+    for (const i of range(0, 6)) await store.record([resultOf({ second: noon + i })]);
+    await forgetAll(noon + 1_000);
+    const others = range(0, 5_000).map((i) => resultOf({ jobId: jobNamed(`s${i}`), second: noon + 2_000 }));
+    await store.record([resultOf({ second: noon + 2_000 }), resultOf({ second: noon + 10 }), ...others]);
+    await store.record([resultOf({ jobId: otherJob, second: noon + 2_001 })]);
+    let states = 0;
+    for (let sealing = 2; sealing > 1; states++) {
+      const listed = await offsets();
+      // Those that are pushed out of the last 5 go when the job is complete.
+      expect([
+        [2_000, 10, 5, 4, 3],
+        [2_000, 10, 5, 4, 3, 2, 1],
+      ]).toContainEqual(listed);
+      sealing = unsealed();
+      // The next step of the sealing.
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(states).toBeGreaterThan(2);
+  });
+
+  it("count what pushes an execution out of the last 5 of a second of which only some jobs are swept", async () => {
+    await open(2_500);
+    const jobs = range(0, 2_500).map((i) => jobNamed(`s${i}`));
+    await store.record(jobs.map((jobId) => resultOf({ jobId })));
+    const first = jobNamed("s0");
+    const newer = range(10, 15).map((i) => resultOf({ jobId: first, second: noon + i }));
+    await store.record([
+      ...newer,
+      ...range(0, 2_495).map((i) => resultOf({ jobId: otherJob, second: noon + 100 + i })),
+    ]);
+    await vi.waitFor(() => expect(unsealed()).toBe(1));
+    expect(await store.forget(noon + 1)).toEqual({ count: 0, done: false });
+    expect(ask("select swept_job_key from state")).toBeGreaterThan(1);
+    await store.record([resultOf({ second: noon + 9_000 })]);
+    await vi.waitFor(() => expect(unsealed()).toBe(1));
+    expect(await offsets(first)).toEqual([14, 13, 12, 11, 10]);
+    expect(await offsets(jobNamed("s2400"))).toEqual([0]);
+    await forgetAll(noon + 1);
+    expect(await offsets(jobNamed("s2400"))).toEqual([0]);
+  });
+
+  it("keep more runs of one second than go into one list", async () => {
+    await open(1_300);
+    const runs = range(0, 1_300).map((i) => resultOf({ run: `m${1_000 + i}` }));
+    await store.record(runs);
+    await store.record([resultOf({ second: noon + 1 })]);
+    await vi.waitFor(() => expect(unsealed()).toBe(1));
+    const listed = await store.list(job, 2_000);
+    expect(listed.map(({ run }) => run)).toEqual(["", ...runs.map(({ run }) => run).reverse()]);
+  });
+
   it("go with all that belongs to them when everything in them is forgotten", async () => {
     await open();
     for (const i of range(0, 60)) {
