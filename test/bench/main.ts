@@ -1,8 +1,9 @@
 import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
-import { measureNeighbours, neighbours } from "./neighbours.ts";
-import { startRig } from "./rig.ts";
+import { measureNeighbours, type NeighbourResult, neighbours } from "./neighbours.ts";
+import { type Rig, startRig, stopAll } from "./rig.ts";
 import {
+  type BurstResult,
   type CreatesResult,
   findSustained,
   type LatenessResult,
@@ -44,19 +45,70 @@ const callers = 256;
 const createWarmUpSeconds = 3;
 const farSchedule = "0 0 0 1 1 *";
 
-if (wants("neighbours")) {
-  const rows = await measureNeighbours(values.neighbour, Number(values.seconds), log);
-  console.table(rows.map(({ rssMb, ...row }) => row));
-  console.table(Object.fromEntries(rows.map(({ neighbour, rssMb }) => [neighbour, rssMb])));
-  const json = JSON.stringify(rows, null, 2);
+const results: Record<string, unknown> = { node: process.version };
+
+/** What was measured so far, as tables and then as JSON. */
+async function print(): Promise<void> {
+  const { lateness, burst, creates, sustained, neighbours: rows } = results as Partial<Results>;
+  if (lateness) console.table(lateness.map(({ cpuUsPerExecution, rssMb, ...row }) => row));
+  if (burst) console.table(burst);
+  if (creates) {
+    const { unary, batch } = creates;
+    console.table({ unary, batch }, ["createsPerSecond", "relayedAfterMs"]);
+    console.table({ unary: unary.cpuUsPerCreate, batch: batch.cpuUsPerCreate });
+  }
+  if (sustained) {
+    const { cpuUsPerExecution, rssMb, ...row } = sustained;
+    console.table([row]);
+    console.table({ "CPU µs an execution": cpuUsPerExecution, "RSS MB": rssMb });
+  }
+  if (rows) {
+    console.table(rows.map(({ rssMb, ...row }) => row));
+    console.table(Object.fromEntries(rows.map(({ neighbour, rssMb }) => [neighbour, rssMb])));
+  }
+  const json = JSON.stringify(results, null, 2);
   console.log(json);
   if (values.json) await writeFile(values.json, `${json}\n`);
-  process.exit(0);
 }
 
-const rig = await startRig();
-const results: Record<string, unknown> = { node: process.version };
-try {
+interface Results {
+  lateness: LatenessResult[];
+  burst: BurstResult[];
+  sustained: LatenessResult;
+  creates: Record<"unary" | "batch", CreatesResult>;
+  neighbours: NeighbourResult[];
+}
+
+for (const [signal, code] of [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+] as const) {
+  process.once(signal, async () => {
+    await print();
+    await stopAll();
+    process.exit(code);
+  });
+}
+
+if (wants("neighbours")) {
+  results.neighbours = [];
+  await measureNeighbours(values.neighbour, Number(values.seconds), log, (row) =>
+    (results.neighbours as NeighbourResult[]).push(row),
+  );
+}
+if (parts.some((part) => part !== "neighbours" && wants(part))) await measureRest();
+await print();
+
+async function measureRest(): Promise<void> {
+  const rig = await startRig();
+  try {
+    await measureParts(rig);
+  } finally {
+    await rig.stop();
+  }
+}
+
+async function measureParts(rig: Rig): Promise<void> {
   if (wants("lateness")) {
     const rows: LatenessResult[] = [];
     for (const perSecond of [1_000, 2_000]) {
@@ -93,24 +145,4 @@ try {
       batch: await measureCreates(rig, 5, 2, batch),
     };
   }
-} finally {
-  await rig.stop();
 }
-
-if (wants("lateness")) {
-  console.table((results.lateness as LatenessResult[]).map(({ cpuUsPerExecution, rssMb, ...row }) => row));
-}
-if (wants("burst")) console.table(results.burst);
-if (wants("creates")) {
-  const { unary, batch } = results.creates as Record<"unary" | "batch", CreatesResult>;
-  console.table({ unary, batch }, ["createsPerSecond", "relayedAfterMs"]);
-  console.table({ unary: unary.cpuUsPerCreate, batch: batch.cpuUsPerCreate });
-}
-if (wants("sustained") && results.sustained) {
-  const { cpuUsPerExecution, rssMb, ...row } = results.sustained as LatenessResult;
-  console.table([row]);
-  console.table({ "CPU µs an execution": cpuUsPerExecution, "RSS MB": rssMb });
-}
-const json = JSON.stringify(results, null, 2);
-console.log(json);
-if (values.json) await writeFile(values.json, `${json}\n`);

@@ -139,8 +139,8 @@ export async function measureNeighbours(
   names: readonly string[],
   span: number,
   log: (line: string) => void,
-): Promise<NeighbourResult[]> {
-  const results: NeighbourResult[] = [];
+  onResult: (result: NeighbourResult) => void,
+): Promise<void> {
   const bad = fork(new URL("./bad-target-process.ts", import.meta.url), { stdio: "inherit" });
   const [ports] = (await once(bad, "message")) as [BadPorts];
   for (const name of names) {
@@ -150,14 +150,12 @@ export async function measureNeighbours(
     const rig = await startRig({ CARILLON_NAME_SERVERS: `127.0.0.1:${ports.names}` });
     try {
       const result = await measure(rig, neighbour(ports), span);
-      results.push({ neighbour: name, ...result });
-      log(JSON.stringify(results.at(-1)));
+      onResult({ neighbour: name, ...result });
     } finally {
       await rig.stop();
     }
   }
   bad.disconnect();
-  return results;
 }
 
 async function measure(

@@ -47,6 +47,13 @@ const batchBytes = 2_000_000;
 const deletesAtOnce = 64;
 const services = ["registry", "ticker", "executor", "history", "nats-server"] as const;
 
+const running = new Set<Rig>();
+
+/** Stops every system that runs: for whoever is interrupted. */
+export async function stopAll(): Promise<void> {
+  await Promise.all([...running].map((rig) => rig.stop()));
+}
+
 export async function startRig(env: Record<string, string> = {}): Promise<Rig> {
   const target = fork(new URL("./target-process.ts", import.meta.url), { stdio: "inherit" });
   const [{ port }] = (await once(target, "message")) as [{ port: number }];
@@ -63,7 +70,7 @@ export async function startRig(env: Record<string, string> = {}): Promise<Rig> {
     const metrics = await (await fetch(`${system.httpUrl}/metrics`)).text();
     return Number(sample.exec(metrics)?.[1]);
   };
-  return {
+  const rig: Rig = {
     url,
     system,
     async createJobs(count, schedule, define = () => ({})) {
@@ -114,10 +121,13 @@ export async function startRig(env: Record<string, string> = {}): Promise<Rig> {
       target: usageOf(target.pid ?? 0),
     }),
     async stop() {
+      if (!running.delete(rig)) return;
       load.close();
       await stop(system, client, target);
     },
   };
+  running.add(rig);
+  return rig;
 }
 
 async function stop(system: System, client: Client, target: ChildProcess): Promise<void> {
