@@ -79,25 +79,36 @@ interface Results {
   neighbours: NeighbourResult[];
 }
 
+let interrupted = false;
 for (const [signal, code] of [
   ["SIGINT", 130],
   ["SIGTERM", 143],
 ] as const) {
   process.once(signal, async () => {
+    interrupted = true;
     await print();
     await stopAll();
     process.exit(code);
   });
 }
 
-if (wants("neighbours")) {
-  results.neighbours = [];
-  await measureNeighbours(values.neighbour, Number(values.seconds), log, (row) =>
-    (results.neighbours as NeighbourResult[]).push(row),
-  );
+try {
+  await measureAll();
+} catch (error) {
+  if (!interrupted) throw error;
+  // What is stopped under its hands cannot be measured: whoever stops it ends this process.
+  await new Promise(() => undefined);
 }
-if (parts.some((part) => part !== "neighbours" && wants(part))) await measureRest();
 await print();
+
+async function measureAll(): Promise<void> {
+  if (wants("neighbours")) {
+    const rows: NeighbourResult[] = [];
+    results.neighbours = rows;
+    await measureNeighbours(values.neighbour, Number(values.seconds), log, (row) => rows.push(row));
+  }
+  if (parts.some((part) => part !== "neighbours" && wants(part))) await measureRest();
+}
 
 async function measureRest(): Promise<void> {
   const rig = await startRig();
