@@ -115,23 +115,25 @@ class Model {
   }
 
   #judge(results: AttemptResult[]) {
-    const decider = results.find((result) => result.attempt > 0 && result.final);
     const skip = results.find((result) => result.attempt === 0);
+    let decider: AttemptResult | undefined;
     const attempts = new Map<number, AttemptResult>();
-    for (const result of results) {
-      if (result.attempt > 0 && !attempts.has(result.attempt)) attempts.set(result.attempt, result);
+    for (const result of results.filter(({ attempt }) => attempt > 0)) {
+      // The first final one, and behind one that has failed, since it was redriven, the next of a higher number.
+      const open = !decider || (decider.status === FAILED && result.attempt > decider.attempt);
+      if (result.final && open) decider = result;
+      if (result === decider || !attempts.has(result.attempt)) attempts.set(result.attempt, result);
     }
-    if (decider) attempts.set(decider.attempt, decider);
     const ordered = [...attempts.values()].sort((a, b) => a.attempt - b.attempt);
     const last = ordered.at(-1);
     // Calls that were made and failed are no skip.
     const shown = (decider ?? last ?? skip) as AttemptResult;
-    const open = skip ? FAILED : RETRYING;
+    const undecided = skip ? FAILED : RETRYING;
     return {
       jobId: shown.jobId,
       second: shown.second,
       run: shown.run,
-      status: decider?.status ?? (last ? open : shown.status),
+      status: decider?.status ?? (last ? undecided : shown.status),
       sentAtMs: shown.sentAtMs,
       attempts: ordered.map(({ attempt, sentAtMs, status }) => [attempt, sentAtMs, status]),
     };

@@ -145,6 +145,16 @@ export function recordsSuite(engine: HistoryEngine, size: StoreSize): void {
       });
     });
 
+    it("lets an execution that failed and was redriven succeed, and tells of its end no second time", async () => {
+      await rig.store.record([failed({ final: false }), failed({ attempt: 2 })]);
+      const { ended, news } = await rig.store.record([failed({ attempt: 3, final: false }), resultOf({ attempt: 4 })]);
+      expect([news, ended]).toEqual([2, []]);
+      expect((await rig.store.record([failed({ attempt: 2 }), resultOf({ attempt: 4 })])).news).toBe(0);
+      const record = await rig.store.find(occurrence());
+      expect(record).toMatchObject({ status: SUCCESS, decidedBy: 4 });
+      expect(record?.attempts.map(({ status }) => status)).toEqual([FAILED, FAILED, FAILED, SUCCESS]);
+    });
+
     it("keeps the first of two skips", async () => {
       await rig.store.record([skipped(), skipped({ status: SKIPPED_SUPERSEDED })]);
       expect(await rig.store.find(occurrence())).toMatchObject({ status: SKIPPED_PAUSED });

@@ -22,6 +22,7 @@ const examples = {
   "carillon.v1.JobService.CreateJob": job,
   "carillon.v1.JobService.BatchCreateJobs": { requests: [{ job }, { job: { ...job, schedule: "@daily" } }] },
   "carillon.v1.JobService.UpdateJob": { display_name: "nightly report" },
+  "carillon.v1.DeadExecutionService.RedriveExecutions": { reason: "TIMEOUT", max_count: 1 },
   "carillon.v1.JobService.PreviewSchedule": { schedule: "0 9 * * MON-FRI", time_zone: "Europe/Paris", count: 5 },
 };
 

@@ -94,6 +94,16 @@ test("the schemas tell the comments, bounds and roles of the proto", async () =>
   ]);
 });
 
+test("what a text may be, and an operation that has two paths, are told", async () => {
+  const { paths } = await readDocument();
+  const operations = ["/dead-executions", "/jobs/{job_id}/dead-executions"].map((path) => paths[path].get);
+  expect(operations.map(({ operationId }) => operationId)).toEqual(["listDeadExecutions", "listDeadExecutionsByJobId"]);
+  for (const { parameters } of operations) {
+    const reason = parameters.find(({ name }: { name: string }) => name === "reason");
+    expect(reason.schema.enum).toContain("CONNECTION_REFUSED");
+  }
+});
+
 test("the docs page and all that it loads come from this server, under a strict policy", async () => {
   const page = await get("/docs");
   expect(page.headers.get("content-security-policy")).toContain("default-src 'self'");

@@ -233,6 +233,7 @@ test("health tells SERVING for each service, and reflection describes them witho
       });
     const listed = await ask({ listServices: "*" });
     expect(listed.listServicesResponse.service.map((s: { name: string }) => s.name).sort()).toEqual([
+      "carillon.v1.DeadExecutionService",
       "carillon.v1.ExecutionService",
       "carillon.v1.JobService",
       "grpc.health.v1.Health",
@@ -273,6 +274,7 @@ test("a client in Go finds and calls each service by reflection alone", async ()
     return (await run(buf, ["curl", "--http2-prior-knowledge", "--protocol", "grpc", url, ...args])).stdout;
   };
   expect((await curl("", "--list-services")).trim().split("\n")).toEqual([
+    "carillon.v1.DeadExecutionService",
     "carillon.v1.ExecutionService",
     "carillon.v1.JobService",
     "grpc.health.v1.Health",
