@@ -26,7 +26,7 @@ import { createRetryIntake } from "./intake/retry-intake.ts";
 import { createExecutorBeats } from "./lanes/executor-beats.ts";
 import { createLaneDirectory } from "./lanes/lane-directory.ts";
 import { createLanePublisher } from "./lanes/lane-publisher.ts";
-import { createLaneReader, type LaneReader } from "./lanes/lane-reader.ts";
+import { createLaneReader, type LaneAccount, type LaneReader, laneAccounts } from "./lanes/lane-reader.ts";
 import { createRunningRecords } from "./lanes/running-records.ts";
 import { createAttemptRules } from "./results/attempt-rules.ts";
 import { createDeadLetters } from "./results/dead-letters.ts";
@@ -36,8 +36,12 @@ import { createSettlements, type Settlements } from "./settling/settlements.ts";
 import { createJobLookup } from "./verdict/job-lookup.ts";
 import { createJobStates } from "./verdict/job-states.ts";
 
-// What messages of lanes may take in memory.
-const laneBytes = 128 * 1024 * 1024;
+// What messages of lanes may take in memory, by account.
+const laneBytes: Readonly<Record<LaneAccount, number>> = {
+  [laneAccounts.draining]: 64 * 1024 * 1024,
+  [laneAccounts.tried]: 64 * 1024 * 1024,
+  [laneAccounts.leftBehind]: 32 * 1024 * 1024,
+};
 
 /** Wires an executor. Parts start in the order of the list at the end, and stop in reverse. */
 export function createExecutor(config: ExecutorConfig, { metrics: registry, ...deps }: ServiceDeps): Service {
@@ -76,7 +80,11 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
 
   const beats = createExecutorBeats(broker, deps, run);
   const running = createRunningRecords(broker, publishers.running, deps, run);
-  const directory = createLaneDirectory(broker, { ...deps, onWaiting: (waiting) => reader.update(waiting) });
+  const directory = createLaneDirectory(broker, {
+    ...deps,
+    onWaiting: (waiting) => reader.update(waiting),
+    onRunningStream: running.noteStream,
+  });
   const lanes = createLanePublisher(publishers.lanes, {
     ...deps,
     onMoved: (lane) => reader.moved(lane),
@@ -112,6 +120,8 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
     move: rules.move,
     outlive: rules.outlive,
     isDoubtful: rules.isDoubtful,
+    isStale: rules.isStale,
+    review: (attempt) => laned.review(attempt),
     load: createLoadMeter(),
     lookup: createGuardedLookup(createNameResolver(names, deps)),
   });
@@ -132,9 +142,9 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
   const reader: LaneReader = createLaneReader(broker, {
     ...deps,
     wanted: ({ origin, kind }) => (origin === undefined || !kind ? 1 : caller.wantedOfLane(origin, kind)),
-    roomBytes: () => laneBytes - laneSettlements.bytes() - runSettlements.bytes(),
+    hasRoom: (account) => laneSettlements.bytes(account) + runSettlements.bytes(account) < laneBytes[account],
     mayLive: beats.mayLive,
-    take: (message, kindOf) => (message.stream === streams.running ? left : laned).take(message, kindOf),
+    take: (message, ...how) => (message.stream === streams.running ? left : laned).take(message, ...how),
   });
 
   const changes = createFollower(broker, deps, {
@@ -146,7 +156,11 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
       beats.saw(message.seq);
     },
     onCaughtUp: () => states.markFollowed(),
-    onReset: () => states.markLost(),
+    onReset: () => {
+      states.markLost();
+      // Sequences begin again.
+      beats.saw(0);
+    },
   });
   const draining: Startable = {
     start: async () => undefined,

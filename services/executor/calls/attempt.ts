@@ -39,6 +39,10 @@ export class Attempt {
   settlement: Settlement;
   /** The lane that its message lies in; undefined when it lies in none. */
   lane: LaneKind | undefined;
+  /** Whether it was moved to a lane before, or lay in RUNNING. */
+  moved = false;
+  /** When the state of its job was last known for sure, unix milliseconds; of what waits for long in a lane. */
+  knownAtMs = Number.POSITIVE_INFINITY;
   /** Of an execution that was dead and is called again. */
   readonly redrive: Redrive | undefined;
 

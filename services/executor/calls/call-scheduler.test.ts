@@ -238,6 +238,68 @@ describe("the call scheduler", () => {
     expect(rig.scheduler.wantedOfLane("a", "slow")).toBe(0);
   });
 
+  it("lets held calls of slow jobs have their turn beside a queue that never empties", () => {
+    const rig = createRig();
+    for (let i = 0; i < 50; i++) rig.prove("a");
+    for (let i = 0; i < 4; i++) {
+      rig.submit("a", 1, { job: `slow-${i}` });
+      const item = rig.of("a").at(-1);
+      if (item) rig.takesLong(item);
+    }
+    rig.submit("a", 1, { job: "slow-0", lane: "slow" });
+    rig.submit("a", 100);
+    const quick = () => rig.of("a").find(({ call }) => !call.jobId.startsWith("slow"));
+    for (let i = 0; i < 20; i++) rig.end(quick());
+    expect(rig.of("a").filter(({ lane }) => lane === "slow")).toEqual([]);
+    // A place of slow jobs comes free.
+    rig.end(
+      rig.of("a").find(({ call }) => call.jobId === "slow-1"),
+      true,
+      "long",
+    );
+    for (let i = 0; i < 4; i++) rig.end(quick());
+    expect(rig.of("a").filter(({ lane }) => lane === "slow")).toHaveLength(1);
+  });
+
+  it("reviews what lies in a lane and what is held because its job is slow, also of an origin that answers", () => {
+    const rig = createRig();
+    for (let i = 0; i < 50; i++) rig.prove("a");
+    for (let i = 0; i < 4; i++) {
+      rig.submit("a", 1, { job: `slow-${i}` });
+      const item = rig.of("a").at(-1);
+      if (item) rig.takesLong(item);
+    }
+    rig.submit("a", 20, { job: "slow-0", lane: "slow" });
+    rig.submit("a", 20, { lane: "all" });
+    const waiting = rig.scheduler.waiting();
+    const reviewed = rig.scheduler.takeLaned(() => true);
+    expect(reviewed.length).toBe(waiting);
+    expect(new Set(reviewed.map(({ lane }) => lane))).toEqual(new Set(["slow", "all"]));
+    expect(rig.scheduler.waiting()).toBe(0);
+    expect(rig.scheduler.wantedOfLane("a", "slow")).toBe(rig.scheduler.wantedOfLane("a", "all"));
+  });
+
+  it("tries those that hang, and has something for one that nobody knows, also when all places were taken by origins that answered", () => {
+    const rig = createRig({ maxInFlight: 128 });
+    for (let i = 0; i < 20; i++) rig.prove(`a${i}`);
+    for (let i = 0; i < 20; i++) rig.submit(`a${i}`, 8);
+    rig.pass(6_000);
+    const before = rig.inFlight.length;
+    expect(before).toBeGreaterThanOrEqual(112);
+    for (let i = 0; i < 20; i++) rig.submit(`a${i}`, 1, { lane: "all" });
+    rig.submit("new", 1);
+    rig.pass(31_000);
+    expect(rig.of("new")).toHaveLength(1);
+    expect(rig.inFlight.length).toBeGreaterThan(before + 1);
+    expect(rig.inFlight.length).toBeLessThanOrEqual(128);
+  });
+
+  it("tells of every origin that it has forgotten, also when it had too many", () => {
+    const rig = createRig({ maxOrigins: 2 });
+    for (const origin of ["a", "b", "c"]) rig.prove(origin);
+    expect(rig.scheduler.sweep(120_000, false).toSorted()).toEqual(["a", "b", "c"]);
+  });
+
   it("forgets origins that have nothing to do", () => {
     const rig = createRig();
     rig.prove("a");

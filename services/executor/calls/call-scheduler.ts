@@ -28,6 +28,8 @@ const movedAtOnce = 2_000;
 const probeEveryMs = 5_000;
 // Of a target whose connections at base hang all, less often: each probe may hang for as long as its timeout says.
 const rareProbeEveryMs = 30_000;
+// However many hang on: a probe may go beyond the room of its origin.
+const probesALook = 8;
 const idleOriginMs = 60_000;
 
 /**
@@ -36,7 +38,8 @@ const idleOriginMs = 60_000;
  * drives it passes the time, makes the calls and says how they ended.
  *
  * Of all places,
- * - the last eighth is for origins that have few calls in flight;
+ * - the last eighth is for origins that have few calls in flight, and the last sixteenth for those that have none, and
+ *   for probes;
  * - origins that hang or fell silent get no more than half. One that hangs has a
  *   call in flight to see whether it answers, a few where a quarter is not used up;
  * - origins that never answered get a quarter at most, and half of what the
@@ -54,6 +57,10 @@ export class CallScheduler<T extends Queueable> {
   #waiting = 0;
   /** Whether places came free that origins out of turn may want. */
   #freed = false;
+  /** How many origins that hang may still be allowed a probe in this look. */
+  #probesLeft = 0;
+  /** Origins that were forgotten, and of which nobody was told yet. */
+  #forgotten: string[] = [];
 
   constructor(limits: Partial<SchedulerLimits> = {}) {
     this.#limits = { ...defaultLimits, ...limits };
@@ -65,10 +72,6 @@ export class CallScheduler<T extends Queueable> {
 
   waiting(): number {
     return this.#waiting;
-  }
-
-  inFlightOf(standing: Standing): number {
-    return this.#inFlightOf[standing];
   }
 
   /** Whether there are origins to look after. */
@@ -132,6 +135,8 @@ export class CallScheduler<T extends Queueable> {
     if (!origin) return;
     this.#count(origin, -1);
     origin.active--;
+    if (origin.standing === "hanging") origin.mayProbe = true;
+    this.#freed = true;
     this.#enrol(origin);
   }
 
@@ -155,6 +160,7 @@ export class CallScheduler<T extends Queueable> {
    * moved to its lane. While this process itself is what is slow, only what waits for a target that hangs.
    */
   look(nowMs: number, saturated: boolean, move: (item: T, kind: LaneKind) => void): void {
+    this.#probesLeft = probesALook;
     for (const origin of this.#origins.values()) {
       this.#setStanding(origin, origin.look());
       if (origin.standing === "hanging") this.#allowProbe(origin, nowMs);
@@ -170,7 +176,8 @@ export class CallScheduler<T extends Queueable> {
   /** Called now and then: narrows, and forgets who has nothing to do; returns their keys. */
   sweep(nowMs: number, saturated: boolean): string[] {
     for (const origin of this.#origins.values()) origin.narrow(saturated);
-    return this.#forgetIdle(nowMs - idleOriginMs);
+    this.#forgetIdle(nowMs - idleOriginMs);
+    return this.#forgotten.splice(0);
   }
 
   /**
@@ -184,12 +191,10 @@ export class CallScheduler<T extends Queueable> {
     return Math.max(0, most - origin.lanedQueued(kind));
   }
 
-  /** Takes out what lies in the lanes of origins that do not answer, and meets a condition. Others come to it soon. */
+  /** Takes out what may wait here for long, since it lies in a lane or its job is slow, and meets a condition. */
   takeLaned(condition: (item: T) => boolean): T[] {
     const taken: T[] = [];
-    for (const origin of this.#origins.values()) {
-      if (origin.standing !== "answering" && origin.queued() > 0) taken.push(...origin.takeLaned(condition));
-    }
+    for (const origin of this.#origins.values()) if (origin.queued() > 0) taken.push(...origin.takeLaned(condition));
     this.#waiting -= taken.length;
     return taken;
   }
@@ -211,14 +216,12 @@ export class CallScheduler<T extends Queueable> {
     return origin;
   }
 
-  #forgetIdle(unusedSinceMs: number): string[] {
-    const forgotten: string[] = [];
+  #forgetIdle(unusedSinceMs: number): void {
     for (const origin of this.#origins.values()) {
       if (!origin.idle() || origin.lastUsedMs > unusedSinceMs) continue;
       this.#origins.delete(origin.key);
-      forgotten.push(origin.key);
+      this.#forgotten.push(origin.key);
     }
-    return forgotten;
   }
 
   #enrol(origin: Origin<T>): void {
@@ -230,7 +233,9 @@ export class CallScheduler<T extends Queueable> {
   #hasRoom(origin: Origin<T>): boolean {
     const { maxInFlight, width } = this.#limits;
     const { active } = origin;
-    if (this.#isNearlyFull() && active >= width.least) return false;
+    // The very last are for origins that nobody knows.
+    if (origin.mayProbe && this.#inFlight * 64 < maxInFlight * 63) return true;
+    if (this.#isNearlyFull() && active >= (this.#inFlight * 16 < maxInFlight * 15 ? width.least : 1)) return false;
     const { unproven, silent, hanging } = this.#inFlightOf;
     switch (origin.standing) {
       case "answering":
@@ -238,12 +243,13 @@ export class CallScheduler<T extends Queueable> {
       case "silent":
         return active < origin.width && silent + hanging < maxInFlight / 2;
       case "unproven": {
-        const places = Math.min(maxInFlight / 4, ((maxInFlight * 7) / 8 - hanging - silent) / 2);
+        const left = ((maxInFlight * 7) / 8 - hanging - silent) / 2;
+        const places = Math.min(maxInFlight / 4, Math.max(left, maxInFlight / 64));
         return unproven < places && active < (unproven * 4 < places ? width.base : 1);
       }
       case "hanging":
         if (silent + hanging >= maxInFlight / 2) return false;
-        return origin.mayProbe || active < (silent + hanging < maxInFlight / 4 ? width.least : 1);
+        return active < (silent + hanging < maxInFlight / 4 ? width.least : 1);
     }
   }
 
@@ -253,7 +259,9 @@ export class CallScheduler<T extends Queueable> {
 
   #allowProbe(origin: Origin<T>, nowMs: number): void {
     const everyMs = origin.active < this.#limits.width.base ? probeEveryMs : rareProbeEveryMs;
-    origin.mayProbe = nowMs - origin.lastSentMs >= everyMs;
+    if (origin.mayProbe || nowMs - origin.lastSentMs < everyMs || this.#probesLeft <= 0) return;
+    origin.mayProbe = true;
+    this.#probesLeft--;
   }
 
   #takeOut(items: readonly T[], kind: LaneKind, move: (item: T, kind: LaneKind) => void): void {

@@ -3,7 +3,7 @@ const compactAt = 1_024;
 
 /** First in, first out, without moving what is left at each step. */
 export class Fifo<T> {
-  #items: T[] = [];
+  #items: (T | undefined)[] = [];
   #head = 0;
 
   get length(): number {
@@ -21,7 +21,8 @@ export class Fifo<T> {
   shift(): T | undefined {
     const item = this.#items[this.#head];
     if (item === undefined) return undefined;
-    this.#head++;
+    // What is gone must not be kept alive by its place.
+    this.#items[this.#head++] = undefined;
     if (this.#head === this.#items.length) {
       this.#items = [];
       this.#head = 0;
@@ -35,7 +36,7 @@ export class Fifo<T> {
   /** Takes out all that meet a condition; the others keep their order. */
   takeIf(condition: (item: T) => boolean): T[] {
     const taken: T[] = [];
-    const kept: T[] = [];
+    const kept: (T | undefined)[] = [];
     for (let i = this.#head; i < this.#items.length; i++) {
       const item = this.#items[i] as T;
       (condition(item) ? taken : kept).push(item);

@@ -36,8 +36,12 @@ export interface HttpCallerDeps {
   move: (attempt: Attempt, kind: LaneKind) => void;
   /** The attempt is in flight, and takes so long that its message should not wait for it. */
   outlive: (attempt: Attempt) => void;
-  /** Whether `admit` may have something to say about an attempt that waits: it is late, or its job has changed. */
+  /** Whether an attempt that waits is to be reviewed: it is late, or its job may have changed. */
   isDoubtful: (attempt: Attempt) => boolean;
+  /** Whether so much was forgotten since that nobody knows whether its job still stands. */
+  isStale: (attempt: Attempt) => boolean;
+  /** Has it submitted again, unless it is not to be made any more. */
+  review: (attempt: Attempt) => void;
   load: LoadMeter;
   /** Finds the addresses of a target's name. */
   lookup: LookupFunction;
@@ -81,16 +85,6 @@ export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<Scheduler
     scheduler.look(now, saturated, deps.move);
   };
 
-  /** What waits for a target that does not answer may wait for long: it may be too late meanwhile, or its job have changed. */
-  const review = () => {
-    for (const attempt of scheduler.takeLaned(deps.isDoubtful)) {
-      const { origin } = attempt.call;
-      if (!deps.admit(attempt)) continue;
-      if (attempt.call.origin !== origin) attempt.lane = undefined;
-      submit(attempt);
-    }
-  };
-
   const lookAtSlow = (attempt: Attempt) => {
     if (attempt.checks === slowAfterChecks) {
       attempt.pace = "slow";
@@ -118,7 +112,8 @@ export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<Scheduler
     }
     if (now >= nextReviewMs) {
       nextReviewMs = now + reviewEveryMs;
-      review();
+      // What waits for long may be too late meanwhile, or its job have changed.
+      for (const attempt of scheduler.takeLaned(deps.isDoubtful)) deps.review(attempt);
     }
     if (now >= nextSweepMs) {
       nextSweepMs = now + sweepEveryMs;
@@ -142,6 +137,10 @@ export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<Scheduler
 
   const send = (attempt: Attempt) => {
     const { origin } = attempt.call;
+    if (deps.isStale(attempt)) {
+      scheduler.declined(origin);
+      return deps.review(attempt);
+    }
     if (!deps.admit(attempt)) return scheduler.declined(origin);
     if (attempt.call.origin !== origin) {
       // The job has another target since, whose lane it does not lie in.

@@ -42,6 +42,7 @@ export class Origin<T extends Queueable> {
   /** What waits here of each lane, also when it is held because its job is slow. */
   readonly #waitingOf: Record<LaneKind, number> = { all: 0, slow: 0 };
   #lanedNext = false;
+  #heldNext = false;
   #width: number;
   /** The most calls in flight since the last narrowing. */
   #peak = 0;
@@ -95,12 +96,13 @@ export class Origin<T extends Queueable> {
    */
   next(): T | undefined {
     const slowAreFull = this.#slowAreFull();
+    this.#heldNext = !this.#heldNext;
+    if (this.#heldNext && !slowAreFull && this.#slowJobs.held() > 0) return this.#release();
     for (let item = this.#shift(); item; item = this.#shift()) {
       if (!slowAreFull || !this.#slowJobs.has(item.call.jobId)) return this.#gone(item);
       this.#slowJobs.hold(item);
     }
-    const held = slowAreFull ? undefined : this.#slowJobs.release();
-    return held && this.#gone(held);
+    return slowAreFull ? undefined : this.#release();
   }
 
   /** Whether next() has something to give. */
@@ -181,9 +183,9 @@ export class Origin<T extends Queueable> {
     return this.#slowJobs.takeOverdue(queuedBeforeMs, limit).map((item) => this.#gone(item));
   }
 
-  /** Takes out what lies in a lane and meets a condition. */
+  /** Takes out what lies in a lane, or is held because its job is slow, and meets a condition. */
   takeLaned(condition: (item: T) => boolean): T[] {
-    return this.#laned.takeIf(condition).map((item) => this.#gone(item));
+    return [...this.#laned.takeIf(condition), ...this.#slowJobs.takeIf(condition)].map((item) => this.#gone(item));
   }
 
   takeAll(): T[] {
@@ -192,6 +194,11 @@ export class Origin<T extends Queueable> {
     this.#waitingOf.all = 0;
     this.#waitingOf.slow = 0;
     return taken;
+  }
+
+  #release(): T | undefined {
+    const held = this.#slowJobs.release();
+    return held && this.#gone(held);
   }
 
   #gone(item: T): T {

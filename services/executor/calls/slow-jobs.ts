@@ -104,6 +104,12 @@ export class SlowJobs<T extends Queueable> {
     return taken;
   }
 
+  takeIf(condition: (item: T) => boolean): T[] {
+    const taken = this.#held.takeIf(condition);
+    for (const item of taken) if (item.lane === "slow") this.#heldOfLane--;
+    return taken;
+  }
+
   takeAll(): T[] {
     const taken: T[] = [];
     for (let item = this.release(); item; item = this.release()) taken.push(item);

@@ -8,19 +8,48 @@ import { createStoredAttempts } from "./stored-attempts.ts";
 export interface LaneIntake {
   /**
    * Resolves when the attempts of the message wait for their target here, or are done with; with the
-   * origin of the first. `kindOf` tells which lane of a call's origin the message lies in.
+   * origin of the first. `kindOf` tells which lane of a call's origin the message lies in; `account`, whose bytes it
+   * counts among.
    */
-  take(message: WorkMessage, kindOf: (origin: string) => LaneKind | undefined): Promise<string | undefined>;
+  take(
+    message: WorkMessage,
+    kindOf: (origin: string) => LaneKind | undefined,
+    account: number,
+  ): Promise<string | undefined>;
+  /** Looks again at an attempt that has waited: it is made, waits on, or is not to be made any more. */
+  review(attempt: Attempt): void;
   /** Takes in nothing more. */
   stop(): void;
 }
 
+const reviewAgainMs = 1_000;
+
 export function createLaneIntake(deps: IntakeDeps): LaneIntake {
-  const { caller, settlements } = deps;
+  const { clock, caller, settlements } = deps;
   const stored = createStoredAttempts(deps);
   let stopped = false;
+
+  const submit = (attempt: Attempt) => {
+    const { origin } = attempt.call;
+    // What changed while it lay there decides before it waits on: it may have another target, or none.
+    if (!deps.admit(attempt)) return;
+    if (attempt.call.origin !== origin) attempt.lane = undefined;
+    caller.submit(attempt);
+  };
+
+  const review = async (attempt: Attempt) => {
+    if (stopped) return;
+    const askedAtMs = clock.nowMs();
+    if (await deps.lookup.learn([attempt.call.jobId])) {
+      attempt.knownAtMs = askedAtMs;
+      submit(attempt);
+    } else {
+      clock.after(reviewAgainMs, () => void review(attempt));
+    }
+  };
+
   return {
-    async take(message, kindOf) {
+    async take(message, kindOf, account) {
       if (stopped) {
         settlements.postpone(message, 0);
         return undefined;
@@ -32,8 +61,9 @@ export function createLaneIntake(deps: IntakeDeps): LaneIntake {
         settlements.reject(message);
         return undefined;
       }
-      const settlement = settlements.take(message, attempts.length);
+      const settlement = settlements.take(message, attempts.length, account);
       if (!settlement) return origin;
+      const takenAtMs = clock.nowMs();
       const open = await stored.unrecorded(attempts, message, settlement);
       // At a stop the message goes back as a whole.
       if (stopped) return undefined;
@@ -41,13 +71,13 @@ export function createLaneIntake(deps: IntakeDeps): LaneIntake {
         const { executionId, second, attempt, redrive } = entry;
         const lane = kindOf(call.origin);
         const waiting = new Attempt(caller, call, executionId, second, attempt, settlement, lane, redrive);
-        // What changed while it lay there decides before it waits on: it may have another target, or none.
-        if (!deps.admit(waiting)) continue;
-        if (waiting.call.origin !== call.origin) waiting.lane = undefined;
-        caller.submit(waiting);
+        waiting.moved = true;
+        waiting.knownAtMs = takenAtMs;
+        submit(waiting);
       }
       return origin;
     },
+    review: (attempt) => void review(attempt),
     stop() {
       stopped = true;
     },

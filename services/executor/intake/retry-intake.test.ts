@@ -60,6 +60,7 @@ async function intakeOf(entries: RetryEntry[]): Promise<{ held: number; settled:
   intake.onMessage({
     data: writeRetryBatch(entries),
     seq: 1,
+    stream: "RETRY",
     redelivered: false,
     storedAtNanos: 1e9,
     ack: settle("ack"),

@@ -1,5 +1,6 @@
 import type { WorkMessage } from "../../platform/jetstream/work-message.ts";
 import { type RetryEntry, readRetryBatch } from "../../wire/retry-batch.ts";
+import { streams } from "../../wire/streams.ts";
 import type { Call } from "../calls/call.ts";
 import type { Settlement } from "../settling/settlements.ts";
 import { type IntakeDeps, idOf, readable } from "./intake.ts";
@@ -38,11 +39,12 @@ export function createStoredAttempts(
 
   /**
    * Of first attempts always: the due message that they were moved from may have come again before it was
-   * acknowledged, and another made them meanwhile. Of later ones only when the message comes again.
+   * acknowledged, and another made them meanwhile. Of later ones when the message comes again, or they were moved or
+   * on the wire before: those that share a record with one that hangs have ended long since.
    */
-  const findMade = async (attempts: readonly StoredAttempt[], redelivered: boolean): Promise<ReadonlySet<string>> => {
+  const findMade = async (attempts: readonly StoredAttempt[], mayBeMade: boolean): Promise<ReadonlySet<string>> => {
     const firsts = attempts.filter(({ entry }) => entry.attempt === 1).map(({ entry }) => entry.executionId);
-    const later = redelivered ? attempts.filter(({ entry }) => entry.attempt > 1).map(({ entry }) => entry) : [];
+    const later = mayBeMade ? attempts.filter(({ entry }) => entry.attempt > 1).map(({ entry }) => entry) : [];
     const [recorded, made] = await Promise.all([
       firsts.length > 0 ? history.findRecorded(firsts) : none,
       later.length > 0 ? history.findMade(later) : none,
@@ -66,10 +68,15 @@ export function createStoredAttempts(
     },
     async unrecorded(attempts, message, settlement) {
       const old = message.storedAtNanos / 1e6 < deps.states.completeSinceMs();
-      const [made] = await Promise.all([
-        findMade(attempts, message.redelivered),
-        old ? deps.lookup.learn(attempts.map(({ call }) => call.jobId)) : undefined,
+      const [made, known] = await Promise.all([
+        findMade(attempts, message.redelivered || message.stream !== streams.retry),
+        old ? deps.lookup.learn(attempts.map(({ call }) => call.jobId)) : true,
       ]);
+      if (!known) {
+        // They may have waited for long, and their jobs be gone: they wait until somebody knows.
+        for (let i = 0; i < attempts.length; i++) settlement.refused();
+        return [];
+      }
       if (made.size === 0) return attempts;
       const open = attempts.filter(({ entry }) => !made.has(entry.executionId));
       for (let i = open.length; i < attempts.length; i++) settlement.done();

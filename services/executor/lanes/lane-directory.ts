@@ -1,4 +1,5 @@
 import type { StreamInfo } from "nats";
+import { askBroker } from "../../platform/jetstream/ask-broker.ts";
 import type { Broker } from "../../platform/jetstream/broker.ts";
 import { type Clock, sleep } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
@@ -29,7 +30,13 @@ const nearlyFull = 0.8;
 
 export function createLaneDirectory(
   broker: Broker,
-  deps: { clock: Clock; log: Log; onWaiting: (waiting: Waiting) => void },
+  deps: {
+    clock: Clock;
+    log: Log;
+    onWaiting: (waiting: Waiting) => void;
+    /** Told when RUNNING was made. */
+    onRunningStream: (created: string) => void;
+  },
 ): LaneDirectory {
   const { clock, log } = deps;
   const stopping = new AbortController();
@@ -40,10 +47,10 @@ export function createLaneDirectory(
 
   const ask = async () => {
     const options = { subjects_filter: ">" };
-    const [lanes, running] = await Promise.all([
-      broker.jsm.streams.info(streams.lanes, options),
-      broker.jsm.streams.info(streams.running, options),
-    ]);
+    const [lanes, running] = await askBroker(broker, () =>
+      Promise.all([broker.jsm.streams.info(streams.lanes, options), broker.jsm.streams.info(streams.running, options)]),
+    );
+    deps.onRunningStream(running.created);
     atomic = allowsAtomicBatches(lanes.config);
     const messages = bySubject(lanes);
     const isNearlyFull = lanes.config.max_bytes > 0 && lanes.state.bytes > lanes.config.max_bytes * nearlyFull;
@@ -67,6 +74,8 @@ export function createLaneDirectory(
             );
             // Asked again in a second: said once.
             if (error !== undefined && !failed) log.warn({ event: "lanes_not_listed", err: error });
+            // One of them may be gone.
+            if (error !== undefined && broker.connected()) await broker.ensure();
             failed = error !== undefined;
           }
           await sleep(clock, everyMs, stopping.signal);

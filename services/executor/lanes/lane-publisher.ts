@@ -83,8 +83,8 @@ export function createLanePublisher(
         lanes.set(key, lane);
       }
       const entry = { entry: call.entry, executionId, second, attempt: number, notBeforeMs: 0, redrive };
-      // What comes from a lane may have been in this one before, and must not be taken for a repeat of that.
-      const name = attempt.lane ? `${retryName(entry)}:${clock.nowMs()}` : retryName(entry);
+      // What was moved before may have been in this lane, and must not be taken for a repeat of that.
+      const name = attempt.moved ? `${retryName(entry)}:${clock.nowMs()}` : retryName(entry);
       lane.waiting.push({ entry, name, onStored });
       unstored++;
       if (++gathered >= maxGathered) flush();

@@ -1,3 +1,4 @@
+import { askBroker } from "../../platform/jetstream/ask-broker.ts";
 import type { Broker } from "../../platform/jetstream/broker.ts";
 import { WorkMessage } from "../../platform/jetstream/work-message.ts";
 import type { Clock } from "../../platform/process/clock.ts";
@@ -15,16 +16,27 @@ export interface LanePlace {
   kind: LaneKind | undefined;
 }
 
+/**
+ * Lanes whose origins take more than one attempt at a time, those of which one is to be tried, and what dead runs left
+ * behind: none of them is to fill the memory that the others need.
+ */
+export const laneAccounts = { draining: 0, tried: 1, leftBehind: 2 } as const;
+export type LaneAccount = (typeof laneAccounts)[keyof typeof laneAccounts];
+
 export interface LaneReaderDeps {
   clock: Clock;
   log: Log;
   /** How many attempts of it would be of use here now. */
   wanted: (place: LanePlace) => number;
-  /** What messages of lanes may still take in memory here. */
-  roomBytes: () => number;
+  /** Whether messages of an account may take more memory here. */
+  hasRoom: (account: LaneAccount) => boolean;
   mayLive: (run: string) => boolean;
   /** Resolves when what is in the message waits for its target, or is done with. Tells of whom the calls are. */
-  take: (message: WorkMessage, kindOf: (origin: string) => LaneKind | undefined) => Promise<string | undefined>;
+  take: (
+    message: WorkMessage,
+    kindOf: (origin: string) => LaneKind | undefined,
+    account: LaneAccount,
+  ) => Promise<string | undefined>;
 }
 
 /**
@@ -44,11 +56,7 @@ export interface LaneReader extends Startable {
 const lookEveryMs = 50;
 const pullTimeoutMs = 2_000;
 const maxPulls = 64;
-// A lane of which more than one attempt is wanted answers: what those that hang hold must not keep it waiting.
-const reservedBytes = 64 * 1024 * 1024;
 const removedAfterMs = 60_000;
-// Well before the broker takes a consumer that nobody pulls from for abandoned: what is in work would come again.
-const touchedEveryMs = 10 * 60_000;
 
 interface Lane {
   readonly stream: string;
@@ -62,7 +70,8 @@ interface Lane {
   /** Whether its consumer stands, as far as is known. */
   made: boolean;
   lastFilledMs: number;
-  lastPulledMs: number;
+  /** Whether it may be read at all. */
+  readonly mayRead: () => boolean;
 }
 
 export function createLaneReader(broker: Broker, deps: LaneReaderDeps): LaneReader {
@@ -84,7 +93,7 @@ export function createLaneReader(broker: Broker, deps: LaneReaderDeps): LaneRead
     pulling: false,
     made: false,
     lastFilledMs: clock.monotonicMs(),
-    lastPulledMs: clock.monotonicMs(),
+    mayRead: () => true,
   });
   const lanesOfRun = (run: string): Lane => ({
     ...laneNamed(run),
@@ -93,6 +102,8 @@ export function createLaneReader(broker: Broker, deps: LaneReaderDeps): LaneRead
     durable: `run-${run}`,
     // Its calls are of several origins, and go to the lanes of those.
     kindOf: () => undefined,
+    // It was only held up, and has them itself.
+    mayRead: () => !deps.mayLive(run),
   });
 
   const fill = (key: string, make: () => Lane) => {
@@ -104,30 +115,31 @@ export function createLaneReader(broker: Broker, deps: LaneReaderDeps): LaneRead
     }
   };
 
-  const read = async (lane: Lane) => {
-    if (!lane.made) await ensureSubjectConsumer(broker, lane);
+  const read = async (lane: Lane, account: LaneAccount) => {
+    if (!lane.made) await askBroker(broker, () => ensureSubjectConsumer(broker, lane));
     lane.made = true;
     const request = JSON.stringify({ batch: 1, no_wait: true });
     const subject = `$JS.API.CONSUMER.MSG.NEXT.${lane.stream}.${lane.durable}`;
     // A subscription of its own: what is delivered bears the subject that it was stored under.
-    const message = await broker.nc.request(subject, request, { timeout: pullTimeoutMs, noMux: true });
+    const message = await askBroker(broker, () =>
+      broker.nc.request(subject, request, { timeout: pullTimeoutMs, noMux: true }),
+    );
     if (message.headers && message.headers.code !== 0) {
       // Empty, or all of it is in work: the broker tells when there is more.
       lane.filled = false;
       return;
     }
-    const origin = await deps.take(new WorkMessage(broker.nc, message), lane.kindOf);
+    const origin = await deps.take(new WorkMessage(broker.nc, message), lane.kindOf, account);
     if (origin === undefined) return;
     const kind = lane.kindOf(origin);
     lane.place = { origin: kind && origin, kind };
   };
 
-  const pull = async (lane: Lane) => {
+  const pull = async (lane: Lane, account: LaneAccount) => {
     lane.pulling = true;
-    lane.lastPulledMs = clock.monotonicMs();
     pulls++;
     try {
-      await read(lane);
+      await read(lane, account);
     } catch (error) {
       // Its consumer or stream is gone, or the broker: with the next look everything is asked anew.
       lane.made = false;
@@ -144,8 +156,7 @@ export function createLaneReader(broker: Broker, deps: LaneReaderDeps): LaneRead
   const pullIfWanted = (lane: Lane) => {
     if (stopped || !lane.filled || lane.pulling || pulls >= maxPulls || !broker.connected()) return;
     const wanted = deps.wanted(lane.place);
-    const isUseful = wanted > 0 && deps.roomBytes() > (wanted > 1 ? 0 : reservedBytes);
-    if (isUseful || clock.monotonicMs() - lane.lastPulledMs > touchedEveryMs) void pull(lane);
+    if (wanted > 0 && lane.mayRead() && deps.hasRoom(accountOf(lane, wanted))) void pull(lane, accountOf(lane, wanted));
   };
 
   const removeEmpty = (key: string, lane: Lane) => {
@@ -181,4 +192,9 @@ export function createLaneReader(broker: Broker, deps: LaneReaderDeps): LaneRead
       cancelLook?.();
     },
   };
+}
+
+function accountOf({ stream }: Lane, wanted: number): LaneAccount {
+  if (stream === streams.running) return laneAccounts.leftBehind;
+  return wanted > 1 ? laneAccounts.draining : laneAccounts.tried;
 }

@@ -1,5 +1,7 @@
+import pLimit from "p-limit";
 import type { Broker } from "../../platform/jetstream/broker.ts";
 import type { Publisher } from "../../platform/jetstream/publisher.ts";
+import { removeStored } from "../../platform/jetstream/remove-stored.ts";
 import type { Clock } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
@@ -16,6 +18,8 @@ import type { Settlement } from "../settling/settlements.ts";
 export interface RunningRecords extends Startable {
   /** From the moment that the record is stored it stands for the attempt, in place of its message. */
   add(attempt: Attempt): void;
+  /** When RUNNING was made, as the broker says. One that replaced another knows nothing of the records before. */
+  noteStream(created: string): void;
   /** Records that stand. */
   pending(): number;
 }
@@ -23,8 +27,10 @@ export interface RunningRecords extends Startable {
 const maxEntries = 100;
 const maxBytes = 256 * 1024;
 const gatherMs = 10;
-const removeEveryMs = 1_000;
-const removedAtOnce = 64;
+// While the stream takes nothing the messages of the attempts stay in work, as they were.
+const mostUnstored = 128;
+const removedAtOnce = 32;
+const retryDelayMs = 1_000;
 
 export function createRunningRecords(
   broker: Broker,
@@ -35,36 +41,31 @@ export function createRunningRecords(
 ): RunningRecords {
   const { clock, log } = deps;
   const subject = subjects.running(run);
+  const limit = pLimit(removedAtOnce);
   let gathered: Attempt[] = [];
   let bytes = 0;
   let standing = 0;
+  let stream: string | undefined;
+  let stopped = false;
   let cancelFlush: (() => void) | undefined;
-  let cancelRemoval: (() => void) | undefined;
-  /** Places in the stream of records that are not needed any more. */
-  const unneeded = new Set<number>();
 
-  const remove = async (sequence: number) => {
-    // One that stays is dropped by whoever reads it: history has its attempts.
-    const gone = await broker.jsm.streams.deleteMessage(streams.running, sequence, false).catch(() => false);
-    if (gone) unneeded.delete(sequence);
-  };
-  const removeSome = () => {
-    cancelRemoval = clock.after(removeEveryMs, removeSome);
-    if (!broker.connected()) return;
-    let count = 0;
-    for (const sequence of unneeded) {
-      if (++count > removedAtOnce) return;
-      void remove(sequence);
-    }
-  };
+  /** `madeIn`: the stream that has the record. Places in one that replaced it are those of others. */
+  const remove = (sequence: number, madeIn: string | undefined) =>
+    void limit(async () => {
+      if (stopped || stream !== madeIn) return;
+      // One that is not there was read by others, who took this run for dead.
+      const answer = await removeStored(broker, streams.running, sequence).catch(() => "no answer" as const);
+      if (answer === "no answer") clock.after(retryDelayMs, () => remove(sequence, madeIn));
+    });
 
   const record = (attempts: readonly Attempt[], sequence: number) => {
     let open = attempts.length;
+    const madeIn = stream;
     standing++;
     const close = () => {
       if (--open > 0) return;
       standing--;
-      unneeded.add(sequence);
+      remove(sequence, madeIn);
     };
     for (const attempt of attempts) {
       // It ended meanwhile, and settles its message itself.
@@ -84,7 +85,7 @@ export function createRunningRecords(
     const attempts = gathered.filter(({ outcome }) => outcome === undefined);
     gathered = [];
     bytes = 0;
-    if (attempts.length === 0) return;
+    if (attempts.length === 0 || publisher.pending() >= mostUnstored) return;
     const entries = attempts.map(({ call, executionId, second, number, redrive }) => ({
       entry: call.entry,
       executionId,
@@ -93,9 +94,8 @@ export function createRunningRecords(
       notBeforeMs: 0,
       redrive,
     }));
-    const payload = writeRetryBatch(entries);
     const messageId = retryBatchId([run, ...entries.map(retryName)]);
-    void publisher.publish(subject, payload, { messageId }).then((answer) => {
+    void publisher.publish(subject, writeRetryBatch(entries), { messageId }).then((answer) => {
       if (answer.kind === "stored") return record(attempts, answer.sequence);
       // Their messages stay in work, as they were.
       if (answer.kind === "refused") log.warn({ event: "running_refused", entries: attempts.length, ...answer });
@@ -109,14 +109,15 @@ export function createRunningRecords(
       if (gathered.length >= maxEntries || bytes >= maxBytes) flush();
       else cancelFlush ??= clock.after(gatherMs, flush);
     },
-    pending: () => standing,
-    async start() {
-      cancelRemoval ??= clock.after(removeEveryMs, removeSome);
+    noteStream(created) {
+      stream = created;
     },
+    pending: () => standing,
+    async start() {},
+    /** What could not be removed by now is dropped by whoever reads it: history has its attempts. */
     async stop() {
       cancelFlush?.();
-      cancelRemoval?.();
-      if (unneeded.size > 0 && broker.connected()) await Promise.all([...unneeded].slice(0, removedAtOnce).map(remove));
+      stopped = true;
     },
   };
 }

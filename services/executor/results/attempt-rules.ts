@@ -19,8 +19,10 @@ export interface AttemptRules {
   /** False when the job's newest state forbids the call: its skip is recorded then. */
   admit(attempt: Attempt): boolean;
   ended(attempt: Attempt, outcome: Outcome): void;
-  /** Whether it is too late to make it, or its job has changed: `admit` decides. */
+  /** Whether it is too late to make it, or its job has changed, or may have: a review decides. */
   isDoubtful(attempt: Attempt): boolean;
+  /** Whether changes of its job may have been forgotten since it was read. */
+  isStale(attempt: Attempt): boolean;
   /** Moves an attempt that was not made to a lane: its target keeps it waiting too long. */
   move(attempt: Attempt, kind: LaneKind): void;
   /** Lets the message of an attempt go that is on the wire for long. */
@@ -126,8 +128,13 @@ export function createAttemptRules(deps: {
   const isExpired = ({ call, second, redrive }: Attempt) =>
     clock.nowMs() > (redrive?.atMs ?? second * 1000) + call.expireAfterMs;
 
+  /** While no changes are followed there is nothing better to know. */
+  const isStale = ({ knownAtMs }: Attempt) =>
+    knownAtMs < states.completeSinceMs() && Number.isFinite(states.completeSinceMs());
+
   return {
-    isDoubtful: (attempt) => isExpired(attempt) || states.hasNewer(attempt.call),
+    isStale,
+    isDoubtful: (attempt) => isStale(attempt) || isExpired(attempt) || states.hasNewer(attempt.call),
     admit(attempt) {
       if (!states.empty()) {
         const verdict = states.judge({ call: attempt.call, second: attempt.second, started: attempt.number > 1 });
@@ -142,7 +149,8 @@ export function createAttemptRules(deps: {
       return false;
     },
     move(attempt, kind) {
-      if (!deps.mayFill(attempt.call.origin, kind)) return skip(attempt, "BACKLOG_FULL");
+      // What lies in a lane already has its room, and keeps it in the other one.
+      if (!attempt.lane && !deps.mayFill(attempt.call.origin, kind)) return skip(attempt, "BACKLOG_FULL");
       metrics.moved();
       deps.lanes.add(attempt, kind, (stored) => {
         if (stored) attempt.settlement.done();

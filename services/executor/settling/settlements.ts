@@ -22,17 +22,17 @@ export interface Settlements extends Startable {
   /**
    * Takes a message of so many occurrences into account. Undefined when it
    * needs no work: it is in work here already, or it was acknowledged and that
-   * got lost.
+   * got lost. Its bytes count among those of an account.
    */
-  take(message: WorkMessage, occurrences: number): Settlement | undefined;
+  take(message: WorkMessage, occurrences: number, account?: number): Settlement | undefined;
   /** Not now: to be delivered again after the span. */
   postpone(message: WorkMessage, delayMs: number): void;
   /** Never again: it cannot be read. */
   reject(message: WorkMessage): void;
   /** Messages in work. */
   pending(): number;
-  /** What they take in memory. */
-  bytes(): number;
+  /** What they take in memory: those of an account, or all. */
+  bytes(account?: number): number;
   /** Gives all that is in work back to the consumer, for others to do. */
   giveBack(): number;
 }
@@ -47,6 +47,7 @@ const refusedDelayMs = 5_000;
 interface Work extends Settlement {
   message: WorkMessage;
   takenAtMs: number;
+  account: number;
 }
 
 export function createSettlements(deps: { clock: Clock; log: Log }): Settlements {
@@ -55,18 +56,21 @@ export function createSettlements(deps: { clock: Clock; log: Log }): Settlements
   const inWork = new Map<number, Work>();
   // Places whose acknowledgement was sent, with the stored time: a stream that was made anew counts from 1 again.
   const acknowledged = new Map<number, number>();
-  let bytes = 0;
+  const bytes: number[] = [];
   let cancelTimer: (() => void) | undefined;
   let stopped = false;
 
+  const count = ({ account }: Work, more: number) => {
+    bytes[account] = (bytes[account] ?? 0) + more;
+  };
   const add = (work: Work) => {
     inWork.set(work.message.seq, work);
-    bytes += work.message.data.length;
+    count(work, work.message.data.length);
   };
   /** False when it was given back, or its stream made anew meanwhile: somebody else acknowledges it. */
   const remove = (work: Work) => {
     if (inWork.get(work.message.seq) !== work) return false;
-    bytes -= work.message.data.length;
+    count(work, -work.message.data.length);
     return inWork.delete(work.message.seq);
   };
 
@@ -79,7 +83,7 @@ export function createSettlements(deps: { clock: Clock; log: Log }): Settlements
     }
   };
 
-  const createWork = (message: WorkMessage, occurrences: number): Work => {
+  const createWork = (message: WorkMessage, occurrences: number, account: number): Work => {
     let open = occurrences;
     let refused = 0;
     const close = (work: Work) => {
@@ -101,6 +105,7 @@ export function createSettlements(deps: { clock: Clock; log: Log }): Settlements
     return {
       message,
       takenAtMs: clock.monotonicMs(),
+      account,
       done() {
         close(this);
       },
@@ -121,7 +126,7 @@ export function createSettlements(deps: { clock: Clock; log: Log }): Settlements
   };
 
   return {
-    take(message, occurrences) {
+    take(message, occurrences, account = 0) {
       const { seq } = message;
       const known = inWork.get(seq);
       if (known) {
@@ -145,19 +150,19 @@ export function createSettlements(deps: { clock: Clock; log: Log }): Settlements
         message.ack();
         return undefined;
       }
-      const work = createWork(message, occurrences);
+      const work = createWork(message, occurrences, account);
       add(work);
       return work;
     },
     postpone: (message, delayMs) => message.nak(delayMs),
     reject: (message) => message.term("malformed"),
     pending: () => inWork.size,
-    bytes: () => bytes,
+    bytes: (account) => (account === undefined ? bytes.reduce((sum, one) => sum + one, 0) : (bytes[account] ?? 0)),
     giveBack() {
       const given = inWork.size;
       for (const work of inWork.values()) work.message.nak();
       inWork.clear();
-      bytes = 0;
+      bytes.length = 0;
       return given;
     },
     async start() {

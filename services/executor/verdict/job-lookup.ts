@@ -12,8 +12,8 @@ import type { JobStates } from "./job-states.ts";
  * before this executor followed the changes.
  */
 export interface JobLookup {
-  /** Afterwards the states know these jobs, as far as JOBS could tell. */
-  learn(jobIds: Iterable<string>): Promise<void>;
+  /** Afterwards the states know these jobs, as far as JOBS could tell. False when it did not answer for all of them. */
+  learn(jobIds: Iterable<string>): Promise<boolean>;
 }
 
 const maxReads = 32;
@@ -28,7 +28,7 @@ export function createJobLookup(broker: Broker, states: JobStates, deps: { clock
   const limit = pLimit(maxReads);
   /** By job, when its last state was read. */
   const readAtMs = new Map<string, number>();
-  const underWay = new Map<string, Promise<void>>();
+  const underWay = new Map<string, Promise<boolean>>();
 
   /** What was read need not be read again as long as no change that came since is forgotten. */
   const isKnown = (jobId: string) => (readAtMs.get(jobId) ?? Number.NEGATIVE_INFINITY) >= states.completeSinceMs();
@@ -43,9 +43,10 @@ export function createJobLookup(broker: Broker, states: JobStates, deps: { clock
       else if (code !== noMessage) throw new Error(`JOBS answered ${code} ${message.headers?.description}`);
       if (readAtMs.size >= maxRead) readAtMs.clear();
       readAtMs.set(jobId, askedAtMs);
+      return true;
     } catch (error) {
-      // The check is a courtesy to changes in the last moments; the occurrence itself must not wait for it.
       log.warn({ event: "job_state_not_read", jobId, err: error });
+      return false;
     } finally {
       underWay.delete(jobId);
     }
@@ -53,7 +54,7 @@ export function createJobLookup(broker: Broker, states: JobStates, deps: { clock
 
   return {
     async learn(jobIds) {
-      const reads: Promise<void>[] = [];
+      const reads: Promise<boolean>[] = [];
       for (const jobId of jobIds) {
         if (isKnown(jobId)) continue;
         let reading = underWay.get(jobId);
@@ -63,7 +64,7 @@ export function createJobLookup(broker: Broker, states: JobStates, deps: { clock
         }
         reads.push(reading);
       }
-      await Promise.all(reads);
+      return (await Promise.all(reads)).every((read) => read);
     },
   };
 }

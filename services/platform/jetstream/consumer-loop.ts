@@ -26,19 +26,12 @@ export interface ConsumerLoopOptions {
 // A pull lives for a second: so long a stop waits for what is on its way, at most.
 const pullExpiresMs = 1_000;
 const pullHeartbeatMs = 500;
-// Without a word from the broker for so long a pull is dead.
-const silentAfterMs = 2_000;
-// How soon room that has come free is used, and how soon a dead pull is noticed.
+// A pull of which nothing was heard by then was filled, or its end got lost.
+const pullOverMs = pullExpiresMs + 500;
+// How soon room that has come free is used.
 const lookEveryMs = 50;
 const retryDelayMs = 250;
 const largestMessageBytes = 1024 * 1024;
-
-/** A request for messages that the broker has not ended yet. */
-interface Pull {
-  messages: number;
-  bytes: number;
-  heardAtMs: number;
-}
 
 /**
  * Pulls from a durable consumer, as much as there is room for, and hands each
@@ -53,7 +46,13 @@ export function createConsumerLoop(
   const { clock, log } = deps;
   const { stream, durable } = options;
   const requestSubject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${durable}`;
-  const pulls = new Map<string, Pull>();
+  /** When those were sent that the broker has not ended, as far as is known. It says nothing of one that it has filled. */
+  const pulls = new Map<string, number>();
+  /**
+   * What was asked for and has not come. Of all pulls together: a delivery does not say which one it is for, and the broker
+   * serves them in turn.
+   */
+  let open: Room = { messages: 0, bytes: 0 };
   let subscription: Subscription | undefined;
   let inbox = "";
   let nextPull = 0;
@@ -64,25 +63,16 @@ export function createConsumerLoop(
   let cancelLook: (() => void) | undefined;
   let endReconnect: (() => void) | undefined;
 
-  const asked = (): Room => {
-    const sum = { messages: 0, bytes: 0 };
-    for (const { messages, bytes } of pulls.values()) {
-      sum.messages += messages;
-      sum.bytes += bytes;
-    }
-    return sum;
-  };
-
   /** Asks for more once half of what there is room for is no longer asked for. */
   const ask = () => {
     if (stopping || ensuring || !subscription || !broker.connected() || clock.monotonicMs() < notBeforeMs) return;
     const room = options.room();
-    const open = asked();
     const messages = room.messages - open.messages;
     const bytes = room.bytes - open.bytes;
     if (messages <= 0 || messages * 2 < room.messages || bytes < largestMessageBytes) return;
     const token = (nextPull++).toString(36);
-    pulls.set(token, { messages, bytes, heardAtMs: clock.monotonicMs() });
+    pulls.set(token, clock.monotonicMs());
+    open = { messages: open.messages + messages, bytes: open.bytes + bytes };
     const request = {
       batch: messages,
       max_bytes: bytes,
@@ -92,15 +82,21 @@ export function createConsumerLoop(
     broker.nc.publish(requestSubject, JSON.stringify(request), { reply: inbox + token });
   };
 
-  const end = (token: string) => {
-    pulls.delete(token);
-    if (pulls.size === 0) drained?.();
+  const forgetAll = () => {
+    pulls.clear();
+    open = { messages: 0, bytes: 0 };
+    drained?.();
+  };
+
+  const end = (token: string, left: Room) => {
+    if (!pulls.delete(token)) return;
+    open = { messages: open.messages - left.messages, bytes: open.bytes - left.bytes };
+    if (pulls.size === 0) forgetAll();
     ask();
   };
 
   const lost = (reason: string) => {
-    pulls.clear();
-    drained?.();
+    forgetAll();
     if (ensuring || stopping) return;
     log.warn({ event: "consumer_lost", stream, durable, reason });
     ensuring = true;
@@ -112,9 +108,9 @@ export function createConsumerLoop(
   };
 
   /** What is no message: the end of a pull, a sign of life, or that its consumer is gone. */
-  const onStatus = (token: string, code: number, description: string) => {
-    const pull = pulls.get(token);
-    if (pull) pull.heardAtMs = clock.monotonicMs();
+  const onStatus = (message: Msg, code: number) => {
+    const { headers } = message;
+    const description = headers?.description ?? "";
     if (code === 100) return;
     // Nobody answers for this consumer: it is gone, or its broker is only just coming up.
     if (code === 503 || /consumer deleted/i.test(description)) return lost(description || "no such consumer");
@@ -123,36 +119,27 @@ export function createConsumerLoop(
       log.warn({ event: "pull_ended", stream, durable, code, description });
       notBeforeMs = clock.monotonicMs() + retryDelayMs;
     }
-    end(token);
+    const left = (name: string) => Number(headers?.get(name) ?? 0);
+    end(message.subject.slice(inbox.length), {
+      messages: left("Nats-Pending-Messages"),
+      bytes: left("Nats-Pending-Bytes"),
+    });
   };
 
   const onDelivery = (error: Error | null, message: Msg) => {
     if (error) return;
     const code = message.headers?.code ?? 0;
-    if (code !== 0) return onStatus(message.subject.slice(inbox.length), code, message.headers?.description ?? "");
-    // A delivery bears the subject that it was stored under, and does not say for which pull it is: the
-    // broker serves them in their order.
-    const [first] = pulls;
-    if (first) {
-      const [, pull] = first;
-      pull.heardAtMs = clock.monotonicMs();
-      pull.messages--;
-      pull.bytes = Math.max(0, pull.bytes - message.data.length);
-    }
+    if (code !== 0) return onStatus(message, code);
+    open.messages = Math.max(0, open.messages - 1);
+    open.bytes = Math.max(0, open.bytes - message.data.length);
     options.onMessage(new WorkMessage(broker.nc, message));
-    // The broker says nothing of a pull that it has filled.
-    if (first?.[1].messages === 0) end(first[0]);
-    else ask();
+    ask();
   };
 
   const look = () => {
     cancelLook = clock.after(lookEveryMs, look);
-    const before = clock.monotonicMs() - silentAfterMs;
-    for (const [token, { heardAtMs }] of pulls) {
-      if (heardAtMs > before) continue;
-      if (broker.connected()) log.warn({ event: "pull_silent", stream, durable });
-      end(token);
-    }
+    const before = clock.monotonicMs() - pullOverMs;
+    for (const [token, sentAtMs] of pulls) if (sentAtMs < before) end(token, { messages: 0, bytes: 0 });
     ask();
   };
 
@@ -163,8 +150,7 @@ export function createConsumerLoop(
       subscription = broker.nc.subscribe(`${inbox}*`, { callback: onDelivery });
       // Pulls of the lost connection are answered by nobody.
       endReconnect = broker.onReconnect(() => {
-        pulls.clear();
-        drained?.();
+        forgetAll();
         ask();
       });
       look();

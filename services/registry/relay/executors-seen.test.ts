@@ -25,7 +25,7 @@ async function setUp() {
       return { unsubscribe: () => undefined };
     },
   };
-  const executors = createExecutorsSeen({ nc } as unknown as Broker, { clock });
+  const executors = createExecutorsSeen({ nc, onReconnect: () => () => undefined } as unknown as Broker, { clock });
   await executors.start();
   return {
     say: (run: string, beat: ExecutorBeat) =>
@@ -48,8 +48,17 @@ async function setUp() {
 }
 
 describe("what executors have seen", () => {
+  it("is not known before they had the time to say so", async () => {
+    const rig = await setUp();
+    const first = await rig.isSeen(1);
+    expect(first.at()).toBe(false);
+    rig.pass(1_200);
+    await first.promise;
+  });
+
   it("is waited for of each that is alive", async () => {
     const rig = await setUp();
+    rig.pass(1_200);
     rig.say("a", { live: true, jobsSequence: 5 });
     rig.say("b", { live: true, jobsSequence: 4 });
     expect((await rig.isSeen(4)).at()).toBe(true);
@@ -61,6 +70,7 @@ describe("what executors have seen", () => {
 
   it("is not waited for of one that stops, or falls silent, or where there is none", async () => {
     const rig = await setUp();
+    rig.pass(1_200);
     expect((await rig.isSeen(9)).at()).toBe(true);
     rig.say("a", { live: true, jobsSequence: 1 });
     const second = await rig.isSeen(2);
@@ -78,6 +88,7 @@ describe("what executors have seen", () => {
 
   it("counts as nothing while an executor does not know", async () => {
     const rig = await setUp();
+    rig.pass(1_200);
     rig.say("a", { live: true, jobsSequence: 0 });
     expect((await rig.isSeen(1)).at()).toBe(false);
   });

@@ -12,6 +12,7 @@ export interface ExecutorsSeen extends Startable {
 }
 
 // They say so each second.
+const heardByMs = 1_200;
 const silentAfterMs = 3_000;
 
 interface Waiter {
@@ -23,14 +24,31 @@ export function createExecutorsSeen(broker: Broker, { clock }: { clock: Clock })
   const executors = new Map<string, { jobsSequence: number; heardAtMs: number }>();
   const waiters = new Set<Waiter>();
   let subscription: Subscription | undefined;
+  /** Before it has listened for a second it does not know who is there. */
+  let listeningSinceMs = Number.NEGATIVE_INFINITY;
+  let endReconnect: (() => void) | undefined;
 
   const haveSeen = (sequence: number) => {
+    if (clock.monotonicMs() - listeningSinceMs < heardByMs) return false;
     const before = clock.monotonicMs() - silentAfterMs;
     for (const [run, { jobsSequence, heardAtMs }] of executors) {
       if (heardAtMs < before) executors.delete(run);
       else if (jobsSequence < sequence) return false;
     }
     return true;
+  };
+
+  const listen = () => {
+    listeningSinceMs = clock.monotonicMs();
+    // Nobody may be there to say anything.
+    clock.after(heardByMs, lookAtWaiters);
+  };
+  const lookAtWaiters = () => {
+    for (const waiter of waiters) {
+      if (!haveSeen(waiter.sequence)) continue;
+      waiters.delete(waiter);
+      waiter.resolve();
+    }
   };
 
   return {
@@ -47,22 +65,22 @@ export function createExecutorsSeen(broker: Broker, { clock }: { clock: Clock })
       });
     },
     async start() {
-      subscription ??= broker.nc.subscribe(subjects.executorBeats, {
+      if (subscription) return;
+      listen();
+      endReconnect = broker.onReconnect(listen);
+      subscription = broker.nc.subscribe(subjects.executorBeats, {
         callback: (error, message) => {
           if (error) return;
           const run = lastTokenOfSubject(message.subject);
           const { live, jobsSequence } = readExecutorBeat(message.data);
           if (live) executors.set(run, { jobsSequence, heardAtMs: clock.monotonicMs() });
           else executors.delete(run);
-          for (const waiter of waiters) {
-            if (!haveSeen(waiter.sequence)) continue;
-            waiters.delete(waiter);
-            waiter.resolve();
-          }
+          lookAtWaiters();
         },
       });
     },
     async stop() {
+      endReconnect?.();
       if (subscription && !broker.nc.isClosed()) subscription.unsubscribe();
       subscription = undefined;
       for (const { resolve } of waiters) resolve();

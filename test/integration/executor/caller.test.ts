@@ -48,6 +48,8 @@ describe("the caller", () => {
         move: (attempt) => moved.push(attempt),
         outlive: () => undefined,
         isDoubtful: () => false,
+        isStale: () => false,
+        review: () => undefined,
         load: { utilisation: () => busy },
         lookup: systemLookup(),
       },

@@ -78,6 +78,8 @@ describe("a connection to a target", () => {
       move: () => undefined,
       outlive: () => undefined,
       isDoubtful: () => false,
+      isStale: () => false,
+      review: () => undefined,
       load: { utilisation: () => 0 },
       lookup: systemLookup(),
     });

@@ -135,6 +135,8 @@ describe("a stream keeper", () => {
       JOBS: 8 * mib,
       DUE: 30 * mib,
       RETRY: 15 * mib,
+      LANES: 25 * mib,
+      RUNNING: 4 * mib,
       RESULTS: 10 * mib,
       DEAD: 5 * mib,
       TICKS: 2 * mib,
