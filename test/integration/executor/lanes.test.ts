@@ -1,8 +1,12 @@
 import { once } from "node:events";
+import { toBinary } from "@bufbuild/protobuf";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { DueEntrySchema } from "../../../gen/carillon/v1/events_pb.ts";
 import { ExecutionStatus } from "../../../gen/carillon/v1/execution_pb.ts";
 import { executionIdOf } from "../../../services/domain/identity/execution-id.ts";
+import { writeRetryBatch } from "../../../services/wire/retry-batch.ts";
 import { streams } from "../../../services/wire/streams.ts";
+import { subjects } from "../../../services/wire/subjects.ts";
 import { dueEntry, type ExecutorRig, nextSecond, startExecutorRig } from "../../support/executor-rig.ts";
 import { jobNamed, jobsNamed } from "../../support/job-ids.ts";
 import { eventually } from "../../support/rest.ts";
@@ -159,5 +163,37 @@ describe("lanes", { timeout: 120_000 }, () => {
     expect(await rig.settled(changed, second)).toMatchObject([{ attempt: 1, status: ExecutionStatus.SUCCESS }]);
     expect(await rig.settled(deleted, second)).toMatchObject([{ attempt: 0, reason: "JOB_DELETED" }]);
     expect(quick.arrivals("/new")).toHaveLength(1);
+  });
+
+  it("repeat no retry that ended while another of its record was still on the wire", async () => {
+    const answers = Promise.withResolvers<void>();
+    hanging.on("/ends", { after: answers.promise });
+    hanging.on("/hangs", { hang: true });
+    const second = nextSecond(0) - 10;
+    const [ended = "", open = ""] = jobsNamed("r", 2);
+    const entryFor = (jobId: string, path: string) => ({
+      entry: toBinary(DueEntrySchema, dueEntry({ jobId, url: hanging.url(path), maxAttempts: 3 })),
+      executionId: executionIdOf(jobId, second),
+      second,
+      attempt: 2,
+      notBeforeMs: 0,
+      redrive: undefined,
+    });
+    const first = await rig.startExecutor({ executorId: "first" });
+    const batch = writeRetryBatch([entryFor(ended, "/ends"), entryFor(open, "/hangs")]);
+    await rig.publisher.publish(subjects.retry(0), batch);
+    await fills(streams.running);
+    answers.resolve();
+    await rig.settled(ended, second);
+    rig.attempts.set(executionIdOf(ended, second), 2);
+    rig.statuses.set(executionIdOf(ended, second), ExecutionStatus.SUCCESS);
+    rig.attempts.set(executionIdOf(open, second), 1);
+    hanging.on("/hangs", {});
+    await rig.startExecutor({ executorId: "second" });
+    await first.stop();
+    await rig.settled(open, second);
+    await rig.drained();
+    expect(timesCalled(hanging, ended, second)).toBe(1);
+    expect(timesCalled(hanging, open, second)).toBe(2);
   });
 });
