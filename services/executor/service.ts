@@ -88,6 +88,7 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
   const lanes = createLanePublisher(publishers.lanes, {
     ...deps,
     onMoved: (lane) => reader.moved(lane),
+    onMessage: (lane, bytes) => directory.noteMessage(lane, bytes),
     atomic: () => directory.atomic(),
   });
 
@@ -121,6 +122,7 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
     outlive: rules.outlive,
     isDoubtful: rules.isDoubtful,
     isStale: rules.isStale,
+    takesRecords: () => directory.takesRecords(),
     review: (attempt) => laned.review(attempt),
     load: createLoadMeter(),
     lookup: createGuardedLookup(createNameResolver(names, deps)),

@@ -129,6 +129,16 @@ describe("the call scheduler", () => {
     expect(rig.of("a")).toHaveLength(width.base);
   });
 
+  it("tries an origin that does not answer with what lies in its lane while there is no room for records of long calls", () => {
+    const { scheduler } = createRig();
+    const item = (lane?: LaneKind): Item => ({ call: { jobId: "j", origin: "a" }, second: 0, lane, queuedAtMs: 0 });
+    expect(scheduler.submit(item(), 0, false)).toBe(false);
+    expect(scheduler.submit(item("all"), 0, false)).toBe(true);
+    const first = scheduler.next(0);
+    if (first) scheduler.ended(first, "a", { pace: "quick", answered: true });
+    expect(scheduler.submit(item(), 0, false)).toBe(true);
+  });
+
   it("tries an origin that hangs again and again, though all its calls still hang", () => {
     const rig = createRig();
     rig.submit("a", 4);

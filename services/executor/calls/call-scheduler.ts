@@ -79,9 +79,13 @@ export class CallScheduler<T extends Queueable> {
     return this.#origins.size === 0;
   }
 
-  /** False when the item is better left to the lane of its origin at once: it hangs, and has calls to be tried with. */
-  submit(item: T, nowMs: number): boolean {
+  /**
+   * False when the item is better left to the lane of its origin at once: it hangs, and has calls to be tried with. Or it
+   * does not answer, and `takesRecords` says that there is no room for the record of a call that may take long.
+   */
+  submit(item: T, nowMs: number, takesRecords = true): boolean {
     const origin = this.#originOf(item.call.origin, nowMs);
+    if (!item.lane && origin.standing !== "answering" && !takesRecords) return false;
     if (!item.lane && origin.standing === "hanging" && (origin.queued() > 0 || !this.#hasRoom(origin))) return false;
     item.queuedAtMs = nowMs;
     origin.lastUsedMs = nowMs;

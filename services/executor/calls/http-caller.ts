@@ -36,6 +36,8 @@ export interface HttpCallerDeps {
   move: (attempt: Attempt, kind: LaneKind) => void;
   /** The attempt is in flight, and takes so long that its message should not wait for it. */
   outlive: (attempt: Attempt) => void;
+  /** Whether there is room for the records of calls that take long. */
+  takesRecords: () => boolean;
   /** Whether an attempt that waits is to be reviewed: it is late, or its job may have changed. */
   isDoubtful: (attempt: Attempt) => boolean;
   /** Whether so much was forgotten since that nobody knows whether its job still stands. */
@@ -174,7 +176,7 @@ export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<Scheduler
       deps.onEnd(attempt, outcome);
       return;
     }
-    if (!scheduler.submit(attempt, clock.monotonicMs())) return deps.move(attempt, "all");
+    if (!scheduler.submit(attempt, clock.monotonicMs(), deps.takesRecords())) return deps.move(attempt, "all");
     ensureCheck();
     serve();
   };

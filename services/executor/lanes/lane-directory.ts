@@ -20,13 +20,22 @@ export interface LaneDirectory extends Startable {
   atomic(): boolean;
   /**
    * Whether more may be put into a lane. Once LANES is four fifths full not into those that have
-   * more than their share of it: what their targets leave waiting must not take the room of others.
+   * more than their share of it: what their targets leave waiting must not take the room of others. Into none once it is
+   * all but full: what it refused would keep the messages of everybody.
    */
   mayFill(origin: string, kind: LaneKind): boolean;
+  /** A message of so many bytes is put into a lane. */
+  noteMessage(lane: string, bytes: number): void;
+  /** Whether RUNNING takes records: what has none keeps its message for as long as its call takes. */
+  takesRecords(): boolean;
 }
 
 const everyMs = 1_000;
 const nearlyFull = 0.8;
+const allButFull = 0.95;
+// Beyond it targets are tried with what lies in a lane, which needs no record.
+const recordsUpTo = 0.5;
+const maxKnownLanes = 20_000;
 
 export function createLaneDirectory(
   broker: Broker,
@@ -44,6 +53,10 @@ export function createLaneDirectory(
   let started = false;
   /** Lanes that have more than their share of a stream that is nearly full. */
   let crowded: ReadonlySet<string> = new Set();
+  let full = false;
+  let records = true;
+  /** By lane, what its messages take on average: the broker counts them only. */
+  const messageBytes = new Map<string, number>();
 
   const ask = async () => {
     const options = { subjects_filter: ">" };
@@ -53,14 +66,21 @@ export function createLaneDirectory(
     deps.onRunningStream(running.created);
     atomic = allowsAtomicBatches(lanes.config);
     const messages = bySubject(lanes);
-    const isNearlyFull = lanes.config.max_bytes > 0 && lanes.state.bytes > lanes.config.max_bytes * nearlyFull;
-    crowded = isNearlyFull ? crowdedOf(messages) : new Set();
+    crowded = fillOf(lanes) > nearlyFull ? crowdedOf(messages, messageBytes) : new Set();
+    full = fillOf(lanes) > allButFull;
+    records = fillOf(running) < recordsUpTo;
     if (!stopping.signal.aborted) deps.onWaiting({ lanes: messages, runs: bySubject(running) });
   };
 
   return {
     atomic: () => atomic,
-    mayFill: (origin, kind) => crowded.size === 0 || !crowded.has(laneOf(origin, kind)),
+    mayFill: (origin, kind) => !full && (crowded.size === 0 || !crowded.has(laneOf(origin, kind))),
+    noteMessage(lane, bytes) {
+      if (messageBytes.size >= maxKnownLanes) messageBytes.clear();
+      const known = messageBytes.get(lane) ?? bytes;
+      messageBytes.set(lane, (known + bytes) / 2);
+    },
+    takesRecords: () => records,
     async start() {
       if (started) return;
       started = true;
@@ -96,9 +116,16 @@ function bySubject({ state }: StreamInfo): Map<string, number> {
   return counts;
 }
 
-function crowdedOf(messages: ReadonlyMap<string, number>): Set<string> {
-  let sum = 0;
-  for (const count of messages.values()) sum += count;
-  const share = sum / Math.max(messages.size, 1);
-  return new Set([...messages].filter(([, count]) => count >= share).map(([lane]) => lane));
+/** How full a stream is, from 0 to 1. */
+function fillOf({ config, state }: StreamInfo): number {
+  return config.max_bytes > 0 ? state.bytes / config.max_bytes : 0;
+}
+
+/** Those that have their share of the bytes, or more. */
+function crowdedOf(messages: ReadonlyMap<string, number>, messageBytes: ReadonlyMap<string, number>): Set<string> {
+  const known = [...messageBytes.values()];
+  const usual = known.reduce((sum, one) => sum + one, 0) / Math.max(known.length, 1) || 1;
+  const bytes = [...messages].map(([lane, count]) => [lane, count * (messageBytes.get(lane) ?? usual)] as const);
+  const share = bytes.reduce((sum, [, one]) => sum + one, 0) / Math.max(bytes.length, 1);
+  return new Set(bytes.filter(([, one]) => one >= share).map(([lane]) => lane));
 }

@@ -30,10 +30,16 @@ interface Waiting {
   onStored: (stored: boolean) => void;
 }
 
-/** `onMoved` hears of each lane that has something in it now; `atomic` tells whether LANES takes whole batches. */
+/** `onMoved` hears of each lane that has something in it now, `onMessage` of each message that goes into one; `atomic` tells whether LANES takes whole batches. */
 export function createLanePublisher(
   publisher: Publisher,
-  deps: { clock: Clock; log: Log; onMoved: (lane: string) => void; atomic: () => boolean },
+  deps: {
+    clock: Clock;
+    log: Log;
+    onMoved: (lane: string) => void;
+    onMessage: (lane: string, bytes: number) => void;
+    atomic: () => boolean;
+  },
 ): LanePublisher {
   const { clock, log } = deps;
   const batches: BatchPublisher = createBatchPublisher(publisher);
@@ -52,9 +58,11 @@ export function createLanePublisher(
     for (const { origin, kind, waiting } of lanes.values()) {
       const lane = laneOf(origin, kind);
       for (const batch of batchesOf(waiting)) {
+        const payload = writeRetryBatch(batch.map(({ entry }) => entry));
+        deps.onMessage(lane, payload.length);
         messages.push({
           subject: subjects.lane(lane),
-          payload: writeRetryBatch(batch.map(({ entry }) => entry)),
+          payload,
           messageId: retryBatchId([lane, ...batch.map(({ name }) => name)]),
         });
         whoseOf.push({ lane, batch });

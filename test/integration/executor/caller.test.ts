@@ -49,6 +49,7 @@ describe("the caller", () => {
         outlive: () => undefined,
         isDoubtful: () => false,
         isStale: () => false,
+        takesRecords: () => true,
         review: () => undefined,
         load: { utilisation: () => busy },
         lookup: systemLookup(),

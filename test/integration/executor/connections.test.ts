@@ -79,6 +79,7 @@ describe("a connection to a target", () => {
       outlive: () => undefined,
       isDoubtful: () => false,
       isStale: () => false,
+      takesRecords: () => true,
       review: () => undefined,
       load: { utilisation: () => 0 },
       lookup: systemLookup(),
