@@ -6,10 +6,12 @@ import { JobState } from "../../../gen/carillon/v1/job_pb.ts";
 import { executionIdOf } from "../../../services/domain/identity/execution-id.ts";
 import { partitionOf } from "../../../services/domain/identity/partition.ts";
 import { readDeadLetter } from "../../../services/wire/dead-letter.ts";
-import { retryBatchId, retryName, writeRetryBatch } from "../../../services/wire/retry-batch.ts";
+import { readRetryBatch, retryBatchId, retryName, writeRetryBatch } from "../../../services/wire/retry-batch.ts";
 import { streams } from "../../../services/wire/streams.ts";
 import { subjects } from "../../../services/wire/subjects.ts";
 import { brief, dueEntry, type ExecutorRig, startExecutorRig } from "../../support/executor-rig.ts";
+import { jobsNamed } from "../../support/job-ids.ts";
+import { eventually } from "../../support/rest.ts";
 import { startTarget, type Target } from "../../support/target.ts";
 
 const { SUCCESS, FAILED } = ExecutionStatus;
@@ -102,6 +104,48 @@ describe("an execution that was dead and is redriven", () => {
     await redrive("/too-late", 3, { atMs: Date.now() - 61_000 });
     expect(await letters(1)).toMatchObject({ attempt: 3, reason: "EXPIRED" });
     expect(target.arrivals("/too-late")).toEqual([]);
+  });
+});
+
+describe("executions that are redriven while their target hangs", { timeout: 120_000 }, () => {
+  it("keep their fresh set of attempts in lanes, and on the wire for long", async () => {
+    const target = await startTarget();
+    const rig = await startExecutorRig();
+    await rig.startExecutor();
+    const answers = Promise.withResolvers<void>();
+    target.on("/", { status: 500, after: answers.promise });
+    const jobIds = jobsNamed("r", 100);
+    const redrive = { atMs: Date.now(), attemptsBefore: 3 };
+    const entries = jobIds.map((jobId) => ({
+      entry: toBinary(DueEntrySchema, dueEntry({ jobId, url: target.url("/"), expireAfterS: 600, timeoutMs: 60_000 })),
+      executionId: executionIdOf(jobId, longAgo),
+      second: longAgo,
+      attempt: 4,
+      notBeforeMs: redrive.atMs,
+      redrive,
+    }));
+    await rig.publisher.publish(subjects.retry(0), writeRetryBatch(entries));
+    const first = (stream: string) =>
+      eventually(
+        () => rig.broker.jsm.streams.getMessage(stream, { seq: 1 }).catch(() => undefined),
+        (message) => message !== undefined,
+      );
+    for (const stream of [streams.running, streams.lanes]) {
+      const message = await first(stream);
+      const [entry] = readRetryBatch(message?.data ?? new Uint8Array()).entries;
+      expect(entry).toMatchObject({ attempt: 4, redrive });
+    }
+    target.on("/", { status: 500 });
+    answers.resolve();
+    for (const jobId of jobIds) {
+      const numbers = (await rig.settled(jobId, longAgo)).map(({ attempt, final }) => [attempt, final]);
+      expect(numbers).toEqual([
+        [4, false],
+        [5, true],
+      ]);
+    }
+    await rig.stop();
+    await target.stop();
   });
 });
 

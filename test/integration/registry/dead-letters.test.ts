@@ -164,6 +164,18 @@ describe("the list of dead executions", () => {
     expect(await idsOf({})).toHaveLength(50);
   });
 
+  it("begins where the span does, without a look at what died before", async () => {
+    const { deadExecutions } = await registry.dead.listDeadExecutions({ jobId: b });
+    const startTime = deadExecutions.at(-1)?.deathTime ?? expect.unreachable();
+    expect(await pagesOf({ reason: "TLS_ERROR", startTime })).toEqual([[`${b}-60`]]);
+  });
+
+  it("is not read any further once all that are named are found", async () => {
+    const answer = await registry.dead.redriveExecutions({ executionIds: [`${a}-100`, `${a}-80`] });
+    // There are letters of this job, and no such job.
+    expect(answer).toMatchObject({ redrivenCount: 0, skippedDeletedCount: 2, nextPageToken: "" });
+  });
+
   it("is unavailable while the broker is away, and there again with it", async () => {
     await nats.kill();
     const refusal = eventually(
