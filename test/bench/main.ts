@@ -80,17 +80,14 @@ interface Results {
 }
 
 let interrupted = false;
-for (const [signal, code] of [
-  ["SIGINT", 130],
-  ["SIGTERM", 143],
-] as const) {
-  process.once(signal, async () => {
-    interrupted = true;
-    await print();
-    await stopAll();
-    process.exit(code);
-  });
+async function endEarly(code: number): Promise<void> {
+  interrupted = true;
+  await print();
+  await stopAll();
+  process.exit(code);
 }
+process.once("SIGINT", () => void endEarly(130));
+process.once("SIGTERM", () => void endEarly(143));
 
 try {
   await measureAll();
