@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { DueEntrySchema } from "../../gen/carillon/v1/events_pb.ts";
 import { ExecutionTrigger } from "../../gen/carillon/v1/execution_pb.ts";
 import { HttpMethod, JobSchema } from "../../gen/carillon/v1/job_pb.ts";
+import { jobNamed } from "../../test/support/job-ids.ts";
 import { expectBothWays, seeds, WireValues } from "../../test/support/wire-values.ts";
 import { type DueEntry, dueEntryOf, durationMs, readDueEntry, writeDueEntry } from "./due-entry.ts";
 
@@ -71,7 +72,14 @@ describe("the entry of a job", () => {
       maxBackoffMs: 60_000,
       executionId: "",
       trigger: ExecutionTrigger.SCHEDULE,
+      expireAfterS: 86_400,
     });
+    expect(dueEntryOf(create(JobSchema, { expireAfter: { seconds: 90n } })).expireAfterS).toBe(90);
+  });
+
+  it("expires after a day where an older version wrote it", () => {
+    const entry = { ...dueEntryOf(job), expireAfterS: 0 };
+    expect(readDueEntry(writeDueEntry({ ...entry, jobId: jobNamed("old") })).expireAfterS).toBe(86_400);
   });
 
   it("names a manual run by the id that was promised", () => {
