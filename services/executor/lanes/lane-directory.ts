@@ -68,7 +68,8 @@ export function createLaneDirectory(
     const messages = bySubject(lanes);
     crowded = fillOf(lanes) > nearlyFull ? crowdedOf(messages, messageBytes) : new Set();
     full = fillOf(lanes) > allButFull;
-    records = fillOf(running) < recordsUpTo;
+    // Where neither takes anything a call is better made than given up.
+    records = full || fillOf(running) < recordsUpTo;
     if (!stopping.signal.aborted) deps.onWaiting({ lanes: messages, runs: bySubject(running) });
   };
 

@@ -101,8 +101,10 @@ function page(title: string): string {
 `;
 }
 
-// Swagger UI keeps both buttons of an edited form on one line, too long for a phone.
+// Swagger UI keeps both buttons of an edited form on one line, too long for a phone, and so is the name of a service in its type.
 const phoneStyle = `@media (max-width: 480px) {
+      .swagger-ui .opblock-tag { flex-wrap: wrap; font-size: 18px; overflow-wrap: anywhere }
+      .swagger-ui .opblock-tag > * { min-width: 0 }
       .swagger-ui .opblock .tab-header .tab-item:first-of-type { padding: 0 }
       .swagger-ui .try-out.btn-group { flex-wrap: wrap; gap: 8px }
     }`;
