@@ -1,11 +1,6 @@
 import { describe, expect, it } from "vitest";
-import {
-  allLanes,
-  lanes,
-  type OutboxEntry,
-  type Receipt,
-  type StreamMark,
-} from "../../services/registry/store/contract.ts";
+import { allLanes, lanes, type OutboxEntry, type Receipt } from "../../services/registry/store/contract.ts";
+import type { StreamMark } from "../../services/registry/store/stream-mark.ts";
 import { type RegistryEngine, useStore } from "../support/registry-engine.ts";
 import {
   change,

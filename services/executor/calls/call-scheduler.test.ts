@@ -48,9 +48,15 @@ function createRig(limits: ConstructorParameters<typeof CallScheduler>[0] = {}) 
       scheduler.ended(item, item.call.origin, { pace, answered });
       rig.serve();
     },
-    takesLong(item: Item) {
-      scheduler.foundSlow(item);
-      scheduler.foundLong(item);
+    /** Calls of so many jobs, slow-0 and on, each of which takes long. */
+    hang(origin: string, jobs: number) {
+      for (let i = 0; i < jobs; i++) {
+        rig.submit(origin, 1, { job: `slow-${i}` });
+        const item = rig.of(origin).at(-1);
+        if (!item) throw new Error("nothing is in flight");
+        scheduler.foundSlow(item);
+        scheduler.foundLong(item);
+      }
     },
     /** Has an origin answer one call. */
     prove(origin: string) {
@@ -206,11 +212,7 @@ describe("the call scheduler", () => {
     const rig = createRig({ maxInFlight: 32 });
     for (let i = 0; i < 50; i++) rig.prove("a");
     // Known to be slow from their first calls.
-    for (let i = 0; i < 4; i++) {
-      rig.submit("a", 1, { job: `slow-${i}` });
-      const item = rig.of("a").at(-1);
-      if (item) rig.takesLong(item);
-    }
+    rig.hang("a", 4);
     rig.submit("a", 40, { job: "slow-0" });
     expect(rig.of("a")).toHaveLength(4);
     rig.submit("a", 4);
@@ -223,11 +225,7 @@ describe("the call scheduler", () => {
   it("gives the whole origin to slow jobs where all are slow", () => {
     const rig = createRig();
     rig.prove("a");
-    for (let i = 0; i < 6; i++) {
-      rig.submit("a", 1, { job: `slow-${i}` });
-      const item = rig.of("a").at(-1);
-      if (item) rig.takesLong(item);
-    }
+    rig.hang("a", 6);
     for (let i = 0; i < 4; i++) rig.end(rig.of("a")[0], true, "long");
     rig.submit("a", 20, { job: "slow-0" });
     expect(rig.of("a").length).toBeGreaterThanOrEqual(width.base);
@@ -251,22 +249,15 @@ describe("the call scheduler", () => {
   it("lets held calls of slow jobs have their turn beside a queue that never empties", () => {
     const rig = createRig();
     for (let i = 0; i < 50; i++) rig.prove("a");
-    for (let i = 0; i < 4; i++) {
-      rig.submit("a", 1, { job: `slow-${i}` });
-      const item = rig.of("a").at(-1);
-      if (item) rig.takesLong(item);
-    }
+    rig.hang("a", 4);
     rig.submit("a", 1, { job: "slow-0", lane: "slow" });
     rig.submit("a", 100);
     const quick = () => rig.of("a").find(({ call }) => !call.jobId.startsWith("slow"));
     for (let i = 0; i < 20; i++) rig.end(quick());
     expect(rig.of("a").filter(({ lane }) => lane === "slow")).toEqual([]);
     // A place of slow jobs comes free.
-    rig.end(
-      rig.of("a").find(({ call }) => call.jobId === "slow-1"),
-      true,
-      "long",
-    );
+    const hung = rig.of("a").find(({ call }) => call.jobId === "slow-1");
+    rig.end(hung, true, "long");
     for (let i = 0; i < 4; i++) rig.end(quick());
     expect(rig.of("a").filter(({ lane }) => lane === "slow")).toHaveLength(1);
   });
@@ -274,11 +265,7 @@ describe("the call scheduler", () => {
   it("reviews what lies in a lane and what is held because its job is slow, also of an origin that answers", () => {
     const rig = createRig();
     for (let i = 0; i < 50; i++) rig.prove("a");
-    for (let i = 0; i < 4; i++) {
-      rig.submit("a", 1, { job: `slow-${i}` });
-      const item = rig.of("a").at(-1);
-      if (item) rig.takesLong(item);
-    }
+    rig.hang("a", 4);
     rig.submit("a", 20, { job: "slow-0", lane: "slow" });
     rig.submit("a", 20, { lane: "all" });
     const waiting = rig.scheduler.waiting();
@@ -304,16 +291,10 @@ describe("the call scheduler", () => {
     expect(rig.inFlight.length).toBeLessThanOrEqual(128);
   });
 
-  it("tells of every origin that it has forgotten, also when it had too many", () => {
+  it("forgets origins that have nothing to do, and tells of each, also of those that were too many", () => {
     const rig = createRig({ maxOrigins: 2 });
     for (const origin of ["a", "b", "c"]) rig.prove(origin);
+    rig.submit("busy", 1);
     expect(rig.scheduler.sweep(120_000, false).toSorted()).toEqual(["a", "b", "c"]);
-  });
-
-  it("forgets origins that have nothing to do", () => {
-    const rig = createRig();
-    rig.prove("a");
-    rig.submit("b", 1);
-    expect(rig.scheduler.sweep(120_000, false)).toEqual(["a"]);
   });
 });

@@ -170,7 +170,7 @@ export class CallScheduler<T extends Queueable> {
       if (origin.standing === "hanging") this.#allowProbe(origin, nowMs);
       if (origin.queued() === 0) continue;
       const before = nowMs - overdueAfterMs;
-      if (!saturated) this.#takeOut(origin.takeOverdueOfSlowJobs(before, movedAtOnce), "slow", move);
+      if (!saturated) this.#takeOut(origin.takeOverdueOfSlowJobs(before), "slow", move);
       const blocked = origin.standing === "hanging" || (!saturated && !this.#hasRoom(origin));
       if (blocked) this.#takeOut(origin.takeOverdue(before, movedAtOnce), "all", move);
       this.#enrol(origin);

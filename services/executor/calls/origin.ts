@@ -179,8 +179,9 @@ export class Origin<T extends Queueable> {
   }
 
   /** Takes out what has been held since before an instant because its job is slow, and does not lie in their lane. */
-  takeOverdueOfSlowJobs(queuedBeforeMs: number, limit: number): T[] {
-    return this.#slowJobs.takeOverdue(queuedBeforeMs, limit).map((item) => this.#gone(item));
+  takeOverdueOfSlowJobs(queuedBeforeMs: number): T[] {
+    const taken = this.#slowJobs.takeIf((item) => item.lane !== "slow" && item.queuedAtMs < queuedBeforeMs);
+    return taken.map((item) => this.#gone(item));
   }
 
   /** Takes out what lies in a lane, or is held because its job is slow, and meets a condition. */
@@ -189,7 +190,7 @@ export class Origin<T extends Queueable> {
   }
 
   takeAll(): T[] {
-    const taken = this.#slowJobs.takeAll();
+    const taken = this.#slowJobs.takeIf(() => true);
     for (let item = this.#shift(); item; item = this.#shift()) taken.push(item);
     this.#waitingOf.all = 0;
     this.#waitingOf.slow = 0;

@@ -18,7 +18,6 @@ const mostJobs = 10_000;
 export class SlowJobs<T extends Queueable> {
   readonly #jobs = new Map<string, SlowJob>();
   readonly #held = new Fifo<T>();
-  #heldOfLane = 0;
   #inFlight = 0;
   // Of the last calls; halved again and again.
   #fastEnds = 0;
@@ -74,7 +73,6 @@ export class SlowJobs<T extends Queueable> {
 
   hold(item: T): void {
     this.#held.push(item);
-    if (item.lane === "slow") this.#heldOfLane++;
   }
 
   held(): number {
@@ -86,33 +84,10 @@ export class SlowJobs<T extends Queueable> {
   }
 
   release(): T | undefined {
-    const item = this.#held.shift();
-    if (item?.lane === "slow") this.#heldOfLane--;
-    return item;
-  }
-
-  /** Takes out what has waited since before an instant and does not lie in the lane of slow jobs. */
-  takeOverdue(queuedBeforeMs: number, limit: number): T[] {
-    const taken: T[] = [];
-    if (this.#held.length === this.#heldOfLane) return taken;
-    for (let left = this.#held.length; left > 0 && taken.length < limit; left--) {
-      const item = this.release();
-      if (!item) break;
-      if (item.lane !== "slow" && item.queuedAtMs < queuedBeforeMs) taken.push(item);
-      else this.hold(item);
-    }
-    return taken;
+    return this.#held.shift();
   }
 
   takeIf(condition: (item: T) => boolean): T[] {
-    const taken = this.#held.takeIf(condition);
-    for (const item of taken) if (item.lane === "slow") this.#heldOfLane--;
-    return taken;
-  }
-
-  takeAll(): T[] {
-    const taken: T[] = [];
-    for (let item = this.release(); item; item = this.release()) taken.push(item);
-    return taken;
+    return this.#held.takeIf(condition);
   }
 }

@@ -62,7 +62,6 @@ export function createAttemptRules(deps: {
 
   const skip = (attempt: Attempt, reason: SkipReason) => {
     metrics.skipped();
-    if (attempt.redrive) return bury(attempt, reason);
     const result: AttemptResult = {
       jobId: attempt.call.jobId,
       second: attempt.second,
@@ -77,30 +76,18 @@ export function createAttemptRules(deps: {
       message: skipMessages[reason],
       trigger: attempt.call.trigger,
     };
-    results.add(result, attempt.settlement);
+    if (!attempt.redrive) return results.add(result, attempt.settlement);
+    // An execution that was redriven in vain is dead as before: history knows how it failed.
+    const last = { ...result, attempt: attempt.number - 1, status: ExecutionStatus.FAILED };
+    deps.dead.publish(attempt, last, settle(attempt));
   };
 
-  /** An execution that was redriven in vain is dead as before: history knows how it failed. */
-  const bury = (attempt: Attempt, reason: SkipReason) => {
-    const result: AttemptResult = {
-      jobId: attempt.call.jobId,
-      second: attempt.second,
-      run: attempt.call.run,
-      attempt: attempt.number - 1,
-      status: ExecutionStatus.FAILED,
-      final: true,
-      sentAtMs: clock.nowMs(),
-      durationMs: 0,
-      httpStatus: 0,
-      reason,
-      message: skipMessages[reason],
-      trigger: attempt.call.trigger,
+  const settle =
+    ({ settlement }: Attempt) =>
+    (stored: boolean) => {
+      if (stored) settlement.done();
+      else settlement.refused();
     };
-    deps.dead.publish(attempt, result, (stored) => {
-      if (stored) attempt.settlement.done();
-      else attempt.settlement.refused();
-    });
-  };
 
   const resultOf = (attempt: Attempt, outcome: Outcome, final: boolean): AttemptResult => {
     const failed = outcome.kind === "failure";
@@ -152,10 +139,7 @@ export function createAttemptRules(deps: {
       // What lies in a lane already has its room, and keeps it in the other one.
       if (!attempt.lane && !deps.mayFill(attempt.call.origin, kind)) return skip(attempt, "BACKLOG_FULL");
       metrics.moved();
-      deps.lanes.add(attempt, kind, (stored) => {
-        if (stored) attempt.settlement.done();
-        else attempt.settlement.refused();
-      });
+      deps.lanes.add(attempt, kind, settle(attempt));
     },
     outlive(attempt) {
       // In a lane its message is in nobody's way, and is the record of who runs it.

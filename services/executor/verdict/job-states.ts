@@ -21,7 +21,6 @@ export interface JobStates {
   markLost(): void;
   /** Whether there is nothing to obey at all. */
   empty(): boolean;
-  knows(jobId: string): boolean;
   /** Whether a change is known that came after what a call was made of. */
   hasNewer(call: Pick<Call, "jobId" | "generation">): boolean;
   judge(occurrence: Occurrence): Verdict;
@@ -95,7 +94,6 @@ export function createJobStates({ clock, log }: { clock: Clock; log: Log }): Job
       sinceMs = Number.POSITIVE_INFINITY;
     },
     empty: () => changes.size === 0,
-    knows: (jobId) => changes.has(jobId),
     hasNewer: ({ jobId, generation }) => (changes.get(jobId)?.generation ?? 0) > generation,
     judge(occurrence) {
       const { call } = occurrence;

@@ -3,7 +3,8 @@ import { type Clock, secondOf } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
 import type { Watermark } from "../../wire/watermark.ts";
-import type { EndingPlace, JobRow, RegistryStore, StreamMark } from "../store/contract.ts";
+import type { EndingPlace, JobRow, RegistryStore } from "../store/contract.ts";
+import type { StreamMark } from "../store/stream-mark.ts";
 import type { ReadWatermarks } from "./watermarks.ts";
 
 const lookEveryMs = 60_000;

@@ -1,5 +1,6 @@
 import type { Log } from "../../platform/process/log.ts";
-import type { RebuildProgress, Receipt, RegistryStore, StreamMark } from "../store/contract.ts";
+import type { Receipt, RegistryStore } from "../store/contract.ts";
+import type { RebuildProgress, StreamMark } from "../store/stream-mark.ts";
 import type { Withdrawal } from "./withdrawal.ts";
 
 /** What the broker says of the JOBS stream. */

@@ -1,5 +1,6 @@
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { EarlierTiming } from "../../wire/job-event.ts";
+import type { RebuildProgress, StreamMark } from "./stream-mark.ts";
 
 /**
  * What the registry remembers: the jobs, what must still be told to the streams
@@ -294,19 +295,4 @@ export interface PublishedState {
   /** Where it stands in JOBS, and in which one. */
   sequence: number;
   edition: number;
-}
-
-/** What the registry knows of the JOBS stream that it publishes to. */
-export interface StreamMark extends RebuildProgress {
-  /** The creation instant that the broker gives the stream; empty before the first. */
-  created: string;
-  /** The highest sequence that the broker has acknowledged. */
-  sequence: number;
-}
-
-export interface RebuildProgress {
-  /** Of JOBS: how many streams it has been, counted with the losses within one. Part of each message id. */
-  edition: number;
-  /** While the stream is filled anew: jobs up to this id are in it ("": none yet). Undefined when it is whole. */
-  rebuiltUpTo: string | undefined;
 }

@@ -1,5 +1,5 @@
 import type { Sqlite } from "../../../platform/sql/sqlite.ts";
-import type { StreamMark } from "../contract.ts";
+import type { StreamMark } from "../stream-mark.ts";
 
 export interface MarkRow {
   read(): StreamMark;

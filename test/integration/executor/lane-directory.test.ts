@@ -1,0 +1,80 @@
+import { afterAll, beforeAll, expect, it } from "vitest";
+import {
+  createLaneDirectory,
+  type LaneDirectory,
+  type Waiting,
+} from "../../../services/executor/lanes/lane-directory.ts";
+import { systemClock } from "../../../services/platform/process/clock.ts";
+import { createLog } from "../../../services/platform/process/log.ts";
+import { laneOf } from "../../../services/wire/lane.ts";
+import { streams } from "../../../services/wire/streams.ts";
+import { subjects } from "../../../services/wire/subjects.ts";
+import { type ExecutorRig, startExecutorRig } from "../../support/executor-rig.ts";
+import { eventually } from "../../support/rest.ts";
+
+const mib = 1024 * 1024;
+const [large, small] = ["http://large", "http://small"] as const;
+
+let rig: ExecutorRig;
+let directory: LaneDirectory;
+let waiting: Waiting | undefined;
+
+beforeAll(async () => {
+  rig = await startExecutorRig();
+  for (const name of [streams.lanes, streams.running]) await rig.broker.jsm.streams.update(name, { max_bytes: mib });
+  directory = createLaneDirectory(rig.broker, {
+    clock: systemClock,
+    log: createLog("test", "silent"),
+    onWaiting: (told) => {
+      waiting = told;
+    },
+    onRunningStream: () => undefined,
+  });
+  await directory.start();
+});
+afterAll(async () => {
+  await directory.stop();
+  await rig.stop();
+});
+
+/** Stores so many messages of a size, and waits until the directory has heard of them. */
+async function fill(subject: string, count: number, bytes: number): Promise<void> {
+  for (let i = 0; i < count; i++) await rig.publisher.publish(subject, new Uint8Array(bytes));
+  const told = waiting;
+  // The second word from now on was asked for after they were stored.
+  const next = await eventually(
+    async () => waiting,
+    (now) => now !== told,
+  );
+  await eventually(
+    async () => waiting,
+    (now) => now !== next,
+  );
+}
+
+it("shuts a lane that has more than its share of the bytes of a stream that is nearly full, then all, and never for its messages alone", async () => {
+  const lane = (origin: string) => subjects.lane(laneOf(origin, "all"));
+  const mayFill = () => [large, small].map((origin) => directory.mayFill(origin, "all"));
+  directory.noteMessage(laneOf(large, "all"), 100_000);
+  directory.noteMessage(laneOf(small, "all"), 1_000);
+  await fill(lane(small), 100, 1_000);
+  await fill(lane(large), 5, 100_000);
+  expect(waiting?.lanes.get(laneOf(small, "all"))).toBe(100);
+  expect(mayFill()).toEqual([true, true]);
+  await fill(lane(large), 3, 100_000);
+  expect(mayFill()).toEqual([false, true]);
+  await fill(lane(large), 1, 90_000);
+  expect(mayFill()).toEqual([false, false]);
+  await rig.broker.jsm.streams.purge(streams.lanes);
+  await fill(lane(small), 1, 1_000);
+  expect(mayFill()).toEqual([true, true]);
+});
+
+it("says that RUNNING takes no more records once it is half full, unless LANES is full as well", async () => {
+  expect(directory.takesRecords()).toBe(true);
+  await fill(subjects.running("run"), 6, 100_000);
+  expect(waiting?.runs.get("run")).toBe(6);
+  expect(directory.takesRecords()).toBe(false);
+  await fill(subjects.lane(laneOf(large, "all")), 10, 100_000);
+  expect(directory.takesRecords()).toBe(true);
+});
