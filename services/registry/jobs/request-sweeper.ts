@@ -1,6 +1,7 @@
 import type { Clock } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
+import { createPeriodic } from "../../platform/process/periodic.ts";
 import type { RegistryStore } from "../store/contract.ts";
 
 /** How long a request_id is remembered (AIP-155). */
@@ -17,32 +18,10 @@ export function createRequestSweeper(deps: {
   log: Log;
 }): Startable {
   const { store, clock, log } = deps;
-  let cancel: (() => void) | undefined;
-  let sweeping: Promise<void> = Promise.resolve();
-  let stopped = false;
-
-  const sweep = async () => {
-    for (let removed = sweepRows; removed === sweepRows && !stopped; ) {
+  const onError = (error: unknown) => log.error({ event: "request_sweep_failed", err: error });
+  return createPeriodic({ clock, everyMs: sweepEveryMs, onError }, async (stopped) => {
+    for (let removed = sweepRows; removed === sweepRows && !stopped(); ) {
       removed = await store.expireRequests(clock.nowMs() - requestMemoryMs, sweepRows);
     }
-  };
-  const schedule = () => {
-    cancel = clock.after(sweepEveryMs, () => {
-      sweeping = sweep()
-        .catch((error) => log.error({ event: "request_sweep_failed", err: error }))
-        .then(() => {
-          if (!stopped) schedule();
-        });
-    });
-  };
-  return {
-    async start() {
-      if (!cancel && !stopped) schedule();
-    },
-    async stop() {
-      stopped = true;
-      cancel?.();
-      await sweeping;
-    },
-  };
+  });
 }

@@ -2,6 +2,7 @@ import { partitionOf } from "../../domain/identity/partition.ts";
 import { type Clock, secondOf } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
+import { createPeriodic } from "../../platform/process/periodic.ts";
 import type { Watermark } from "../../wire/watermark.ts";
 import type { EndingPlace, JobRow, RegistryStore } from "../store/contract.ts";
 import type { StreamMark } from "../store/stream-mark.ts";
@@ -25,11 +26,7 @@ export function createJobEndings(
   deps: { clock: Clock; log: Log; up: () => boolean },
 ): Startable {
   const { clock, log, up } = deps;
-  let cancel: (() => void) | undefined;
-  let looking: Promise<void> = Promise.resolve();
-  let stopped = false;
-
-  const look = async () => {
+  const look = async (stopped: () => boolean) => {
     if (!up()) return;
     const beforeSecond = secondOf(clock.nowMs()) - marginSeconds;
     let after: EndingPlace | undefined;
@@ -38,7 +35,7 @@ export function createJobEndings(
     const watermarks = await readWatermarks();
     const mark = await store.readMark();
     let ended = 0;
-    while (page.length > 0 && !stopped) {
+    while (page.length > 0 && !stopped()) {
       ended += await store.endJobs(page.filter((row) => isOver(row, watermarks.get(partitionOf(row.jobId)), mark)));
       const last = page.at(-1);
       if (last?.lastSecond === undefined || page.length < pageJobs) break;
@@ -47,25 +44,8 @@ export function createJobEndings(
     }
     if (ended > 0) log.info({ event: "jobs_ended", jobs: ended });
   };
-  const schedule = () => {
-    cancel = clock.after(lookEveryMs, () => {
-      looking = look()
-        .catch((error) => log.warn({ event: "jobs_not_ended", err: error }))
-        .then(() => {
-          if (!stopped) schedule();
-        });
-    });
-  };
-  return {
-    async start() {
-      if (!cancel && !stopped) schedule();
-    },
-    async stop() {
-      stopped = true;
-      cancel?.();
-      await looking;
-    },
-  };
+  const onError = (error: unknown) => log.warn({ event: "jobs_not_ended", err: error });
+  return createPeriodic({ clock, everyMs: lookEveryMs, onError }, look);
 }
 
 /** Whether all that a job was due at is published, and has been for longer than anybody looks back. */
