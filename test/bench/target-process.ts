@@ -15,6 +15,8 @@ export interface Report {
   /** Arrival minus scheduled second, of each first request, in ms. */
   lateness: { p50: number; p99: number; max: number };
   lastArrivalMs: number;
+  /** Of the executions of each second alone, in their order. */
+  secondsP99Ms: number[];
 }
 
 interface Second {
@@ -83,6 +85,7 @@ function report(from: number, to: number): Report {
   const sorted = Float64Array.from(chosen.flatMap(([, entry]) => entry.latenessMs)).sort();
   return {
     bySecond: chosen.map(([second, entry]) => [second, entry.ids.size]),
+    secondsP99Ms: chosen.map(([, entry]) => quantile(Float64Array.from(entry.latenessMs).sort(), 0.99)),
     repeats: chosen.reduce((sum, [, entry]) => sum + entry.repeats, 0),
     lateness: { p50: quantile(sorted, 0.5), p99: quantile(sorted, 0.99), max: sorted.at(-1) ?? 0 },
     lastArrivalMs: Math.max(0, ...chosen.map(([, entry]) => entry.lastArrivalMs)),

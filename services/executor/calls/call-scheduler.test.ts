@@ -1,83 +1,10 @@
 import { describe, expect, it } from "vitest";
+import { createSchedulerRig, type Item, maxInFlight, width } from "../../../test/support/scheduler-rig.ts";
 import type { LaneKind } from "../../wire/lane.ts";
-import { CallScheduler } from "./call-scheduler.ts";
-import type { Pace } from "./origin.ts";
-
-interface Item {
-  call: { jobId: string; origin: string };
-  second: number;
-  lane: LaneKind | undefined;
-  queuedAtMs: number;
-}
-
-const maxInFlight = 64;
-const width = { least: 2, base: 8, most: 32 };
-const lookEveryMs = 250;
-
-/** A scheduler under a clock of its own, and all that is in flight by origin. */
-function createRig(limits: ConstructorParameters<typeof CallScheduler>[0] = {}) {
-  const scheduler = new CallScheduler<Item>({ maxInFlight, width, ...limits });
-  const inFlight: Item[] = [];
-  const moved: { item: Item; kind: LaneKind }[] = [];
-  let nowMs = 0;
-  const itemOf = (origin: string, jobId: string, lane?: LaneKind): Item => ({
-    call: { jobId, origin },
-    second: 0,
-    lane,
-    queuedAtMs: 0,
-  });
-  const rig = {
-    scheduler,
-    moved,
-    inFlight,
-    of: (origin: string) => inFlight.filter(({ call }) => call.origin === origin),
-    /** Submits so many calls; those that are refused count as moved. */
-    submit(origin: string, count: number, options: { job?: string; lane?: LaneKind } = {}) {
-      for (let i = 0; i < count; i++) {
-        const item = itemOf(origin, options.job ?? `${origin}-${i}`, options.lane);
-        if (!scheduler.submit(item, nowMs)) moved.push({ item, kind: "all" });
-      }
-      rig.serve();
-    },
-    serve() {
-      for (let item = scheduler.next(nowMs); item; item = scheduler.next(nowMs)) inFlight.push(item);
-    },
-    end(item: Item | undefined, answered = true, pace: Pace = "quick") {
-      if (!item) throw new Error("nothing is in flight");
-      inFlight.splice(inFlight.indexOf(item), 1);
-      scheduler.ended(item, item.call.origin, { pace, answered });
-      rig.serve();
-    },
-    /** Calls of so many jobs, slow-0 and on, each of which takes long. */
-    hang(origin: string, jobs: number) {
-      for (let i = 0; i < jobs; i++) {
-        rig.submit(origin, 1, { job: `slow-${i}` });
-        const item = rig.of(origin).at(-1);
-        if (!item) throw new Error("nothing is in flight");
-        scheduler.foundSlow(item);
-        scheduler.foundLong(item);
-      }
-    },
-    /** Has an origin answer one call. */
-    prove(origin: string) {
-      rig.submit(origin, 1);
-      rig.end(rig.of(origin)[0]);
-    },
-    /** Time passes. What is in flight stays there. */
-    pass(ms: number, saturated = false) {
-      for (const until = nowMs + ms; nowMs < until; nowMs += lookEveryMs) {
-        scheduler.look(nowMs, saturated, (item, kind) => moved.push({ item, kind }));
-        scheduler.check(nowMs, saturated);
-        rig.serve();
-      }
-    },
-  };
-  return rig;
-}
 
 describe("the call scheduler", () => {
   it("never has more in flight than it may, whatever is asked of it", () => {
-    const rig = createRig();
+    const rig = createSchedulerRig();
     for (let i = 0; i < 40; i++) rig.prove(`p${i}`);
     for (let i = 0; i < 40; i++) rig.submit(`o${i}`, 20);
     for (let i = 0; i < 40; i++) rig.submit(`p${i}`, 20);
@@ -87,7 +14,7 @@ describe("the call scheduler", () => {
   });
 
   it("gives places to origins in turn", () => {
-    const rig = createRig({ maxInFlight: 16 });
+    const rig = createSchedulerRig({ maxInFlight: 16 });
     for (const origin of ["a", "b"]) rig.prove(origin);
     rig.submit("a", 50);
     rig.submit("b", 50);
@@ -96,7 +23,7 @@ describe("the call scheduler", () => {
   });
 
   it("keeps room for an origin that nobody knows while others never answer, as many as half of its places", () => {
-    const rig = createRig();
+    const rig = createSchedulerRig();
     // Each cohort is found to hang, and another one comes.
     for (let cohort = 0; cohort < 4; cohort++) {
       for (let i = 0; i < maxInFlight / 8; i++) rig.submit(`hanging-${cohort}-${i}`, 30);
@@ -111,7 +38,7 @@ describe("the call scheduler", () => {
   });
 
   it("leaves origins that answer a quarter of all places, whatever hangs", () => {
-    const rig = createRig();
+    const rig = createSchedulerRig();
     for (let i = 0; i < 200; i++) rig.submit(`hanging-${i}`, 5);
     rig.pass(60_000);
     expect(rig.inFlight.length).toBeLessThanOrEqual((maxInFlight * 7) / 8);
@@ -121,7 +48,7 @@ describe("the call scheduler", () => {
   });
 
   it("moves what waits for an origin that hangs, keeps a few calls on it, and gives it all its room once it answers", () => {
-    const rig = createRig();
+    const rig = createSchedulerRig();
     rig.prove("a");
     rig.submit("a", 30);
     expect(rig.of("a")).toHaveLength(width.base);
@@ -136,17 +63,17 @@ describe("the call scheduler", () => {
   });
 
   it("tries an origin that does not answer with what lies in its lane while there is no room for records of long calls", () => {
-    const { scheduler } = createRig();
+    const { scheduler } = createSchedulerRig();
     const item = (lane?: LaneKind): Item => ({ call: { jobId: "j", origin: "a" }, second: 0, lane, queuedAtMs: 0 });
     expect(scheduler.submit(item(), 0, false)).toBe(false);
     expect(scheduler.submit(item("all"), 0, false)).toBe(true);
     const first = scheduler.next(0);
-    if (first) scheduler.ended(first, "a", { pace: "quick", answered: true });
+    if (first) scheduler.ended(first, "a", { pace: "quick", ending: "answered" });
     expect(scheduler.submit(item(), 0, false)).toBe(true);
   });
 
   it("tries an origin that hangs again and again, though all its calls still hang", () => {
-    const rig = createRig();
+    const rig = createSchedulerRig();
     rig.submit("a", 4);
     rig.pass(6_000);
     const before = rig.of("a").length;
@@ -157,11 +84,11 @@ describe("the call scheduler", () => {
   });
 
   it("takes an origin for hanging whose calls all run into their end, however short that is", () => {
-    const rig = createRig();
+    const rig = createSchedulerRig();
     rig.prove("a");
     for (let i = 0; i < 10; i++) {
       rig.submit("a", 1);
-      rig.end(rig.of("a")[0], false);
+      rig.end(rig.of("a")[0], "unanswered");
       rig.pass(250);
     }
     rig.submit("a", 10);
@@ -169,7 +96,7 @@ describe("the call scheduler", () => {
   });
 
   it("moves nothing that waits for an origin that answers while this process is what is slow", () => {
-    const rig = createRig();
+    const rig = createSchedulerRig();
     rig.prove("a");
     rig.submit("a", 30);
     for (let i = 0; i < 40; i++) {
@@ -181,7 +108,7 @@ describe("the call scheduler", () => {
   });
 
   it("moves what waits for three seconds for an origin that is too slow", () => {
-    const rig = createRig();
+    const rig = createSchedulerRig();
     rig.prove("a");
     rig.submit("a", 100);
     for (let i = 0; i < 20; i++) {
@@ -193,7 +120,7 @@ describe("the call scheduler", () => {
   });
 
   it("lets what lies in a lane wait for as long as it takes, and takes turns between it and what is on time", () => {
-    const rig = createRig();
+    const rig = createSchedulerRig();
     rig.prove("a");
     rig.submit("a", 8);
     rig.submit("a", 20, { lane: "all" });
@@ -209,7 +136,7 @@ describe("the call scheduler", () => {
   });
 
   it("keeps half of an origin for the jobs that it answers at once, however many of others hang", () => {
-    const rig = createRig({ maxInFlight: 32 });
+    const rig = createSchedulerRig({ maxInFlight: 32 });
     for (let i = 0; i < 50; i++) rig.prove("a");
     // Known to be slow from their first calls.
     rig.hang("a", 4);
@@ -223,16 +150,16 @@ describe("the call scheduler", () => {
   });
 
   it("gives the whole origin to slow jobs where all are slow", () => {
-    const rig = createRig();
+    const rig = createSchedulerRig();
     rig.prove("a");
     rig.hang("a", 6);
-    for (let i = 0; i < 4; i++) rig.end(rig.of("a")[0], true, "long");
+    for (let i = 0; i < 4; i++) rig.end(rig.of("a")[0], "answered", "long");
     rig.submit("a", 20, { job: "slow-0" });
     expect(rig.of("a").length).toBeGreaterThanOrEqual(width.base);
   });
 
   it("wants of a lane what its origin can take, and one to try a lane of an origin that nobody knows", () => {
-    const rig = createRig();
+    const rig = createSchedulerRig();
     expect(rig.scheduler.wantedOfLane("a", "all")).toBe(1);
     rig.prove("a");
     expect(rig.scheduler.wantedOfLane("a", "all")).toBe(width.base * 2);
@@ -247,7 +174,7 @@ describe("the call scheduler", () => {
   });
 
   it("lets held calls of slow jobs have their turn beside a queue that never empties", () => {
-    const rig = createRig();
+    const rig = createSchedulerRig();
     for (let i = 0; i < 50; i++) rig.prove("a");
     rig.hang("a", 4);
     rig.submit("a", 1, { job: "slow-0", lane: "slow" });
@@ -257,13 +184,13 @@ describe("the call scheduler", () => {
     expect(rig.of("a").filter(({ lane }) => lane === "slow")).toEqual([]);
     // A place of slow jobs comes free.
     const hung = rig.of("a").find(({ call }) => call.jobId === "slow-1");
-    rig.end(hung, true, "long");
+    rig.end(hung, "answered", "long");
     for (let i = 0; i < 4; i++) rig.end(quick());
     expect(rig.of("a").filter(({ lane }) => lane === "slow")).toHaveLength(1);
   });
 
   it("reviews what lies in a lane and what is held because its job is slow, also of an origin that answers", () => {
-    const rig = createRig();
+    const rig = createSchedulerRig();
     for (let i = 0; i < 50; i++) rig.prove("a");
     rig.hang("a", 4);
     rig.submit("a", 20, { job: "slow-0", lane: "slow" });
@@ -277,7 +204,7 @@ describe("the call scheduler", () => {
   });
 
   it("tries those that hang, and has something for one that nobody knows, also when all places were taken by origins that answered", () => {
-    const rig = createRig({ maxInFlight: 128 });
+    const rig = createSchedulerRig({ maxInFlight: 128 });
     for (let i = 0; i < 20; i++) rig.prove(`a${i}`);
     for (let i = 0; i < 20; i++) rig.submit(`a${i}`, 8);
     rig.pass(6_000);
@@ -292,9 +219,9 @@ describe("the call scheduler", () => {
   });
 
   it("forgets origins that have nothing to do, and tells of each, also of those that were too many", () => {
-    const rig = createRig({ maxOrigins: 2 });
+    const rig = createSchedulerRig({ maxOrigins: 2 });
     for (const origin of ["a", "b", "c"]) rig.prove(origin);
     rig.submit("busy", 1);
-    expect(rig.scheduler.sweep(120_000, false).toSorted()).toEqual(["a", "b", "c"]);
+    expect(rig.scheduler.sweep(120_000).toSorted()).toEqual(["a", "b", "c"]);
   });
 });

@@ -1,7 +1,9 @@
 import type { LaneKind } from "../../wire/lane.ts";
 import { Fifo } from "./fifo.ts";
-import { Origin, type Pace, type Standing, type Width } from "./origin.ts";
+import { type Ending, Origin, type Pace, type Standing, type Width } from "./origin.ts";
+import { Places } from "./places.ts";
 import type { Queueable } from "./queueable.ts";
+import { SpareCalls } from "./spare-calls.ts";
 
 export interface SchedulerLimits {
   /** Calls in flight at once, over all origins. */
@@ -31,29 +33,25 @@ const rareProbeEveryMs = 30_000;
 // However many hang on: a probe may go beyond the room of its origin.
 const probesALook = 8;
 const idleOriginMs = 60_000;
+// Busier than this it is this process that makes calls slow: more connections would make it slower.
+const saturatedAbove = 0.9;
 
 /**
  * Decides which call gets a place next: bounded over all, and for each origin by
  * its standing, so that targets that hang hold up nobody else. Pure: whoever
  * drives it passes the time, makes the calls and says how they ended.
- *
- * Of all places,
- * - the last eighth is for origins that have few calls in flight, and the last sixteenth for those that have none, and
- *   for probes;
- * - origins that hang or fell silent get no more than half. One that hangs has a
- *   call in flight to see whether it answers, a few where a quarter is not used up;
- * - origins that never answered get a quarter at most, and half of what the
- *   hanging ones have left: there is always something for one that nobody knows.
- *   One call each once a quarter of that is in use.
  */
 export class CallScheduler<T extends Queueable> {
   readonly #limits: SchedulerLimits;
+  readonly #places: Places;
   readonly #origins = new Map<string, Origin<T>>();
   // Origins that have something to send and room to send it, in turn.
   readonly #turn = new Fifo<Origin<T>>();
-  /** Calls in flight by the standing of their origin. */
-  readonly #inFlightOf: Record<Standing, number> = { unproven: 0, answering: 0, silent: 0, hanging: 0 };
-  #inFlight = 0;
+  /** Those that fail at once: whoever had a call last comes last. */
+  readonly #failing = new Set<Origin<T>>();
+  readonly #spare = new SpareCalls();
+  /** Whether it is this process that makes calls slow. */
+  #saturated = false;
   #waiting = 0;
   /** Whether places came free that origins out of turn may want. */
   #freed = false;
@@ -64,10 +62,11 @@ export class CallScheduler<T extends Queueable> {
 
   constructor(limits: Partial<SchedulerLimits> = {}) {
     this.#limits = { ...defaultLimits, ...limits };
+    this.#places = new Places(this.#limits);
   }
 
   inFlight(): number {
-    return this.#inFlight;
+    return this.#places.taken();
   }
 
   waiting(): number {
@@ -97,15 +96,18 @@ export class CallScheduler<T extends Queueable> {
 
   /** The next call to make. It has its place from now on: `ended` gives that back, or `declined`. */
   next(nowMs: number): T | undefined {
-    while (this.#inFlight < this.#limits.maxInFlight) {
+    while (this.#places.areFree()) {
       const origin = this.#turn.shift();
       if (!origin) return undefined;
       origin.inTurn = false;
       const item = this.#hasRoom(origin) ? origin.next() : undefined;
       if (!item) continue;
       this.#waiting--;
+      const failed = this.#failing.delete(origin);
+      if (failed) this.#failing.add(origin);
+      this.#spare.take(failed);
       origin.took(nowMs);
-      this.#count(origin, 1);
+      this.#places.take(origin.standing);
       this.#enrol(origin);
       return item;
     }
@@ -123,13 +125,12 @@ export class CallScheduler<T extends Queueable> {
   }
 
   /** The call is over. `key`: the origin under which it got its place. */
-  ended(item: T, key: string, how: { pace: Pace; answered: boolean }): void {
+  ended(item: T, key: string, how: { pace: Pace; ending: Ending }): void {
     const origin = this.#origins.get(key);
     if (!origin) return;
-    if (origin.standing !== "answering" || this.#isNearlyFull()) this.#freed = true;
-    this.#count(origin, -1);
-    origin.ended(item, how.pace, how.answered);
-    if (how.answered) this.#setStanding(origin, "answering");
+    if (origin.standing !== "answering" || this.#places.areNearlyTaken()) this.#freed = true;
+    this.#places.give(origin.standing);
+    this.#setStanding(origin, origin.ended(item, how.pace, how.ending));
     this.#enrol(origin);
   }
 
@@ -137,7 +138,7 @@ export class CallScheduler<T extends Queueable> {
   declined(key: string): void {
     const origin = this.#origins.get(key);
     if (!origin) return;
-    this.#count(origin, -1);
+    this.#places.give(origin.standing);
     origin.active--;
     if (origin.standing === "hanging") origin.mayProbe = true;
     this.#freed = true;
@@ -145,41 +146,47 @@ export class CallScheduler<T extends Queueable> {
   }
 
   /** Called some hundred times a second: gives room to origins that are late and slow, and lets in those that had to wait. */
-  check(wallMs: number, saturated: boolean): void {
+  check(nowMs: number, wallMs: number): void {
+    this.#spare.refill(nowMs);
+    for (const origin of this.#failing) this.#enrol(origin);
     if (this.#freed) {
       this.#freed = false;
       for (const origin of this.#origins.values()) this.#enrol(origin);
     }
-    if (saturated) return;
+    if (this.#saturated) return;
     const lateSecond = (wallMs - lateMs) / 1000;
     for (const origin of this.#origins.values()) {
       // The other half stays for origins at their base.
-      if (this.#inFlight * 2 >= this.#limits.maxInFlight) return;
+      if (this.#places.areHalfTaken()) return;
       if (origin.widen(lateSecond)) this.#enrol(origin);
     }
   }
 
   /**
    * Called four times a second: finds out who hangs, and takes out what has waited too long for its target, to be
-   * moved to its lane. While this process itself is what is slow, only what waits for a target that hangs.
+   * moved to its lane. While this process itself is what is slow, only what waits for a target that hangs or fails.
+   * `load`: how busy this process was since the last look, 0 to 1.
    */
-  look(nowMs: number, saturated: boolean, move: (item: T, kind: LaneKind) => void): void {
+  look(nowMs: number, load: number, move: (item: T, kind: LaneKind) => void): void {
+    this.#saturated = load > saturatedAbove;
+    this.#spare.adapt(load);
     this.#probesLeft = probesALook;
     for (const origin of this.#origins.values()) {
       this.#setStanding(origin, origin.look());
       if (origin.standing === "hanging") this.#allowProbe(origin, nowMs);
       if (origin.queued() === 0) continue;
       const before = nowMs - overdueAfterMs;
-      if (!saturated) this.#takeOut(origin.takeOverdueOfSlowJobs(before), "slow", move);
-      const blocked = origin.standing === "hanging" || (!saturated && !this.#hasRoom(origin));
+      if (!this.#saturated) this.#takeOut(origin.takeOverdueOfSlowJobs(before), "slow", move);
+      const isToBlame = origin.standing === "hanging" || origin.standing === "failing";
+      const blocked = isToBlame || (!this.#saturated && !this.#hasRoom(origin));
       if (blocked) this.#takeOut(origin.takeOverdue(before, movedAtOnce), "all", move);
       this.#enrol(origin);
     }
   }
 
   /** Called now and then: narrows, and forgets who has nothing to do; returns their keys. */
-  sweep(nowMs: number, saturated: boolean): string[] {
-    for (const origin of this.#origins.values()) origin.narrow(saturated);
+  sweep(nowMs: number): string[] {
+    for (const origin of this.#origins.values()) origin.narrow(this.#saturated);
     this.#forgetIdle(nowMs - idleOriginMs);
     return this.#forgotten.splice(0);
   }
@@ -191,7 +198,7 @@ export class CallScheduler<T extends Queueable> {
   wantedOfLane(key: string, kind: LaneKind): number {
     const origin = this.#origins.get(key);
     if (!origin) return 1;
-    const most = origin.standing === "answering" ? origin.width * 2 : 1;
+    const most = mostOfLane(origin, this.#limits.width);
     return Math.max(0, most - origin.lanedQueued(kind));
   }
 
@@ -224,6 +231,7 @@ export class CallScheduler<T extends Queueable> {
     for (const origin of this.#origins.values()) {
       if (!origin.idle() || origin.lastUsedMs > unusedSinceMs) continue;
       this.#origins.delete(origin.key);
+      this.#failing.delete(origin);
       this.#forgotten.push(origin.key);
     }
   }
@@ -235,30 +243,7 @@ export class CallScheduler<T extends Queueable> {
   }
 
   #hasRoom(origin: Origin<T>): boolean {
-    const { maxInFlight, width } = this.#limits;
-    const { active } = origin;
-    // The very last are for origins that nobody knows.
-    if (origin.mayProbe && this.#inFlight * 64 < maxInFlight * 63) return true;
-    if (this.#isNearlyFull() && active >= (this.#inFlight * 16 < maxInFlight * 15 ? width.least : 1)) return false;
-    const { unproven, silent, hanging } = this.#inFlightOf;
-    switch (origin.standing) {
-      case "answering":
-        return active < origin.width;
-      case "silent":
-        return active < origin.width && silent + hanging < maxInFlight / 2;
-      case "unproven": {
-        const left = ((maxInFlight * 7) / 8 - hanging - silent) / 2;
-        const places = Math.min(maxInFlight / 4, Math.max(left, maxInFlight / 64));
-        return unproven < places && active < (unproven * 4 < places ? width.base : 1);
-      }
-      case "hanging":
-        if (silent + hanging >= maxInFlight / 2) return false;
-        return active < (silent + hanging < maxInFlight / 4 ? width.least : 1);
-    }
-  }
-
-  #isNearlyFull(): boolean {
-    return this.#inFlight * 8 >= this.#limits.maxInFlight * 7;
+    return this.#places.hasRoom(origin, this.#spare.any());
   }
 
   #allowProbe(origin: Origin<T>, nowMs: number): void {
@@ -273,16 +258,16 @@ export class CallScheduler<T extends Queueable> {
     for (const item of items) move(item, kind);
   }
 
-  #count(origin: Origin<T>, calls: 1 | -1): void {
-    this.#inFlight += calls;
-    this.#inFlightOf[origin.standing] += calls;
-  }
-
   #setStanding(origin: Origin<T>, standing: Standing): void {
     if (origin.standing === standing) return;
-    this.#inFlightOf[origin.standing] -= origin.active;
-    this.#inFlightOf[standing] += origin.active;
-    origin.standing = standing;
+    this.#places.restand(origin, standing);
+    if (standing === "failing") this.#failing.add(origin);
+    else this.#failing.delete(origin);
     this.#freed = true;
   }
+}
+
+function mostOfLane({ standing, width }: Origin<Queueable>, { least }: Width): number {
+  if (standing === "answering") return width * 2;
+  return standing === "failing" ? least * 2 : 1;
 }

@@ -6,12 +6,15 @@ import type { LaneKind } from "../../wire/lane.ts";
 import type { Attempt, Caller } from "./attempt.ts";
 import { CallScheduler, type SchedulerLimits } from "./call-scheduler.ts";
 import { ConnectionPool } from "./connection-pool.ts";
-import { timeoutOf, wasAnswered } from "./timeout.ts";
+import { endingOf, timeoutOf } from "./timeout.ts";
 import { createTraceIds } from "./trace-ids.ts";
 
 export interface HttpCaller extends Caller {
-  /** Sends when its origin and the whole have room; until then it waits in the origin's queue. */
-  submit(attempt: Attempt): void;
+  /**
+   * Each is sent when its origin and the whole have room; until then it waits in the origin's queue. Of those that come
+   * together, the origins have one sent in turn: a few calls do not stand behind the thousands of another origin.
+   */
+  submit(attempts: readonly Attempt[]): void;
   inFlight(): number;
   /** Waiting for a connection. */
   waiting(): number;
@@ -56,12 +59,12 @@ const slowAfterChecks = 5;
 const longAfterChecks = 100;
 const outlivesAfterChecks = 300;
 const lookEveryMs = 250;
-// Busier than this it is this process that makes calls slow: more connections would make it slower.
-const saturatedAbove = 0.9;
 // How exactly a timeout is kept. One look over what is in flight costs less than a timer for each call.
 const checkEveryMs = 10;
 const sweepEveryMs = 15_000;
 const reviewEveryMs = 2_000;
+// Most of what is due comes at the start of a second: what cannot be called lets that go out first.
+const setAsideMs = 300;
 
 const timedOut = new Error("the deadline of the attempt passed");
 const closing = new Error("the executor stops");
@@ -72,19 +75,25 @@ export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<Scheduler
   const scheduler = new CallScheduler<Attempt>(limits);
   const pool = new ConnectionPool(deps.lookup);
   const inFlight: Attempt[] = [];
+  /** Left to their lanes, and moved when the others are out. */
+  let setAside: Attempt[] = [];
+  let setAsideUntilMs = 0;
   let closed = false;
   let cancelCheck: (() => void) | undefined;
   let checkingOften = false;
   let nextSweepMs = 0;
   let nextLookMs = 0;
   let nextReviewMs = 0;
-  let saturated = false;
   let scheduledSecond = Number.NaN;
   let scheduledText = "";
 
-  const look = (now: number) => {
-    saturated = deps.load.utilisation() > saturatedAbove;
-    scheduler.look(now, saturated, deps.move);
+  const moveSetAside = (now: number) => {
+    const attempts = setAside;
+    setAside = [];
+    // Its target may answer again.
+    for (const attempt of attempts) {
+      if (!scheduler.submit(attempt, now, deps.takesRecords())) deps.move(attempt, "all");
+    }
   };
 
   const lookAtSlow = (attempt: Attempt) => {
@@ -107,11 +116,12 @@ export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<Scheduler
       if (attempt.deadlineMs <= now) attempt.end(timeoutOf(attempt), timedOut);
       else if (attempt.checks >= slowAfterChecks) lookAtSlow(attempt);
     }
-    scheduler.check(clock.nowMs(), saturated);
+    scheduler.check(now, clock.nowMs());
     if (now >= nextLookMs) {
       nextLookMs = now + lookEveryMs;
-      look(now);
+      scheduler.look(now, deps.load.utilisation(), deps.move);
     }
+    if (setAside.length > 0 && now >= setAsideUntilMs) moveSetAside(now);
     if (now >= nextReviewMs) {
       nextReviewMs = now + reviewEveryMs;
       // What waits for long may be too late meanwhile, or its job have changed.
@@ -119,16 +129,17 @@ export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<Scheduler
     }
     if (now >= nextSweepMs) {
       nextSweepMs = now + sweepEveryMs;
-      for (const origin of scheduler.sweep(now, saturated)) pool.forget(origin);
+      for (const origin of scheduler.sweep(now)) pool.forget(origin);
     }
     serve();
     schedule();
   };
+  const waiting = () => scheduler.waiting() + setAside.length;
   /** At rest the timer only sweeps. */
   const schedule = () => {
-    checkingOften = inFlight.length > 0 || scheduler.waiting() > 0;
+    checkingOften = inFlight.length > 0 || waiting() > 0;
     const delayMs = checkingOften ? checkEveryMs : sweepEveryMs;
-    cancelCheck = scheduler.isEmpty() ? undefined : clock.after(delayMs, check);
+    cancelCheck = scheduler.isEmpty() && !checkingOften ? undefined : clock.after(delayMs, check);
   };
   const ensureCheck = () => {
     if (checkingOften || closed) return;
@@ -148,7 +159,7 @@ export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<Scheduler
       // The job has another target since, whose lane it does not lie in.
       scheduler.declined(origin);
       attempt.lane = undefined;
-      return submit(attempt);
+      return submit([attempt]);
     }
     attempt.slot = inFlight.push(attempt) - 1;
     attempt.start(pool.take(origin));
@@ -168,15 +179,20 @@ export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<Scheduler
     }
   };
 
-  const submit = (attempt: Attempt) => {
+  const enqueue = (attempt: Attempt, now: number) => {
     if (attempt.call.origin === "") {
       if (!deps.admit(attempt)) return;
       const outcome = failure("NETWORK_ERROR", "the URL of the job is not valid");
       attempt.reject(outcome);
       deps.onEnd(attempt, outcome);
-      return;
+    } else if (!scheduler.submit(attempt, now, deps.takesRecords())) {
+      if (setAside.length === 0) setAsideUntilMs = now + setAsideMs;
+      setAside.push(attempt);
     }
-    if (!scheduler.submit(attempt, clock.monotonicMs(), deps.takesRecords())) return deps.move(attempt, "all");
+  };
+  const submit = (attempts: readonly Attempt[]) => {
+    const now = clock.monotonicMs();
+    for (const attempt of attempts) enqueue(attempt, now);
     ensureCheck();
     serve();
   };
@@ -201,17 +217,16 @@ export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<Scheduler
       }
       const { origin } = attempt.call;
       if (attempt.connection) pool.give(origin, attempt.connection);
-      const answered = attempt.outcome !== undefined && wasAnswered(attempt.outcome);
-      scheduler.ended(attempt, origin, { pace: attempt.pace, answered });
+      scheduler.ended(attempt, origin, { pace: attempt.pace, ending: endingOf(attempt.outcome) });
       // What was cut off is no failure of the target: it comes again.
       if (closed) return;
       if (attempt.outcome) deps.onEnd(attempt, attempt.outcome);
       serve();
     },
     inFlight: () => inFlight.length,
-    waiting: () => scheduler.waiting(),
+    waiting,
     wantedOfLane: (origin, kind) => scheduler.wantedOfLane(origin, kind),
-    takeWaiting: () => scheduler.takeAll(),
+    takeWaiting: () => [...scheduler.takeAll(), ...setAside.splice(0)],
     sent: () => inFlight,
     close() {
       closed = true;

@@ -17,10 +17,14 @@ export interface Width {
  * What an origin has shown of itself:
  * - unproven: it has not answered since it was first seen;
  * - answering: it has answered lately, or has nothing to answer;
+ * - failing: of its last calls each failed at once, without an answer: its machine refuses them, say;
  * - silent: it answered, and lets calls wait without any answer for a second;
  * - hanging: for five seconds, or by letting several calls in a row run into their end. Only an answer changes that.
  */
-export type Standing = "unproven" | "answering" | "silent" | "hanging";
+export type Standing = "unproven" | "answering" | "failing" | "silent" | "hanging";
+
+/** How a call ended: with an answer of whatever status, without one but at once, or for want of one. */
+export type Ending = "answered" | "refused" | "unanswered";
 
 /** How long a call has been in flight: its caller says what it takes for slow, and for long. */
 export type Pace = "quick" | "slow" | "long";
@@ -30,6 +34,7 @@ export type Pace = "quick" | "slow" | "long";
 const silentAfterLooks = 4;
 const hangingAfterLooks = 20;
 const hangingAfterUnanswered = 8;
+const failingAfterRefused = 8;
 
 /** One scheme, host and port: what waits for it, how it answers, and how wide it is. Pure. */
 export class Origin<T extends Queueable> {
@@ -48,6 +53,7 @@ export class Origin<T extends Queueable> {
   #peak = 0;
   #silentLooks = 0;
   #unansweredInARow = 0;
+  #refusedInARow = 0;
   /** Set by its scheduler alone, which keeps account of it. */
   standing: Standing = "unproven";
   /** Calls in flight. */
@@ -128,13 +134,19 @@ export class Origin<T extends Queueable> {
     this.#slowJobs.add(call.jobId);
   }
 
-  /** Told of the end of each call; `answered`: by the target, or at once by its machine. */
-  ended({ call }: T, pace: Pace, answered: boolean): void {
+  /** Told of the end of each call. Returns what its standing is by now. */
+  ended({ call }: T, pace: Pace, ending: Ending): Standing {
     this.active--;
     if (pace !== "quick") this.slow--;
     this.#slowJobs.ended(call.jobId, pace === "long");
-    this.#silentLooks = answered ? 0 : this.#silentLooks;
-    this.#unansweredInARow = answered ? 0 : this.#unansweredInARow + 1;
+    if (ending === "unanswered") {
+      this.#unansweredInARow++;
+      return this.standing;
+    }
+    this.#silentLooks = 0;
+    this.#unansweredInARow = 0;
+    this.#refusedInARow = ending === "refused" ? this.#refusedInARow + 1 : 0;
+    return this.#refusedInARow >= failingAfterRefused ? "failing" : "answering";
   }
 
   /** Called at each look: what its standing is by now, if nothing is answered. */

@@ -1,9 +1,13 @@
 import { failure, type Outcome } from "../../domain/delivery/outcome.ts";
 import type { Attempt } from "./attempt.ts";
+import type { Ending } from "./origin.ts";
 
-/** Whether somebody answered for the target, if only to refuse. What ends for want of an answer took its time. */
-export function wasAnswered(outcome: Outcome): boolean {
-  return outcome.kind === "success" || (outcome.reason !== "TIMEOUT" && outcome.reason !== "DNS_ERROR");
+/** What an outcome says of its target. What ends for want of an answer took its time; undefined was cut off. */
+export function endingOf(outcome: Outcome | undefined): Ending {
+  if (!outcome) return "unanswered";
+  if (outcome.kind === "success") return "answered";
+  if (outcome.reason === "TIMEOUT" || outcome.reason === "DNS_ERROR") return "unanswered";
+  return outcome.httpStatus === 0 ? "refused" : "answered";
 }
 
 /** The outcome of an attempt whose deadline has passed. */

@@ -24,15 +24,15 @@ export function createDueIntake(deps: IntakeDeps): Intake {
   let heldOccurrences = 0;
   let stopped = false;
 
-  const fire = (batch: HeldBatch) => {
-    heldOccurrences -= batch.calls.length;
-    if (stopped) return;
-    const { second, settlement } = batch;
-    for (const call of batch.calls) {
-      caller.submit(new Attempt(caller, call, idOf(call, second), second, 1, settlement));
+  const fire = (batches: readonly HeldBatch[]) => {
+    const attempts: Attempt[] = [];
+    for (const { second, settlement, calls } of batches) {
+      heldOccurrences -= calls.length;
+      for (const call of calls) attempts.push(new Attempt(caller, call, idOf(call, second), second, 1, settlement));
     }
+    if (!stopped) caller.submit(attempts);
   };
-  const hold = createHold<HeldBatch>(clock, (batches) => batches.forEach(fire));
+  const hold = createHold<HeldBatch>(clock, fire);
 
   const keep = (batch: HeldBatch) => {
     heldOccurrences += batch.calls.length;

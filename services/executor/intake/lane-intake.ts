@@ -34,7 +34,7 @@ export function createLaneIntake(deps: IntakeDeps): LaneIntake {
     // What changed while it lay there decides before it waits on: it may have another target, or none.
     if (!deps.admit(attempt)) return;
     if (attempt.call.origin !== origin) attempt.lane = undefined;
-    caller.submit(attempt);
+    caller.submit([attempt]);
   };
 
   const review = async (attempt: Attempt) => {

@@ -33,10 +33,12 @@ export function createRetryIntake(deps: IntakeDeps): Intake {
   const hold = createHold<HeldRetry>(clock, (retries) => {
     held -= retries.length;
     if (stopped) return;
-    for (const { entry, call, settlement } of retries) {
-      const { executionId, second, attempt, redrive } = entry;
-      caller.submit(new Attempt(caller, call, executionId, second, attempt, settlement, undefined, redrive));
-    }
+    caller.submit(
+      retries.map(({ entry, call, settlement }) => {
+        const { executionId, second, attempt, redrive } = entry;
+        return new Attempt(caller, call, executionId, second, attempt, settlement, undefined, redrive);
+      }),
+    );
   });
 
   const keepOpen = async (retries: readonly StoredAttempt[], message: WorkMessage, settlement: Settlement) => {

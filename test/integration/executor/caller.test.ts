@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { toBinary } from "@bufbuild/protobuf";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { DueEntrySchema } from "../../../gen/carillon/v1/events_pb.ts";
@@ -28,12 +29,15 @@ describe("the caller", () => {
   afterEach(async () => {
     caller?.close();
     moved.length = 0;
+    admitted.length = 0;
     busy = 0;
     await slow.stop();
     await quick.stop();
   });
 
   const moved: Attempt[] = [];
+  /** The origins of the calls that were made, in their order. */
+  const admitted: string[] = [];
   let busy = 0;
 
   /** Calls a URL so many times at once, and resolves with all outcomes. */
@@ -43,7 +47,7 @@ describe("the caller", () => {
       {
         clock: systemClock,
         random: systemRandom,
-        admit: () => true,
+        admit: (attempt) => admitted.push(attempt.call.origin) > 0,
         onEnd: (attempt, outcome) => ended.get(attempt)?.(outcome),
         move: (attempt) => moved.push(attempt),
         outlive: () => undefined,
@@ -57,18 +61,22 @@ describe("the caller", () => {
       options,
     );
     caller = made;
-    return (url: string, count: number, second = 1) => {
-      const entry = dueEntry({ jobId: jobNamed("job"), url });
-      const call = compileCall(entry, toBinary(DueEntrySchema, entry));
-      return Promise.all(
-        Array.from({ length: count }, (_, i) => {
-          const attempt = new Attempt(made, call, executionIdOf(jobNamed("job"), i), second, 1, settlement);
-          const outcome = new Promise<Outcome>((resolve) => ended.set(attempt, resolve));
-          made.submit(attempt);
-          return outcome;
-        }),
-      );
+    const call = (url: string, count: number, second?: number) => callAll([[url, count]], second);
+    /** All of them together. */
+    const callAll = (wanted: readonly [url: string, count: number][], second = 1) => {
+      const attempts = wanted.flatMap(([url, count]) => {
+        const entry = dueEntry({ jobId: jobNamed("job"), url });
+        const compiled = compileCall(entry, toBinary(DueEntrySchema, entry));
+        return Array.from(
+          { length: count },
+          (_, i) => new Attempt(made, compiled, executionIdOf(jobNamed("job"), i), second, 1, settlement),
+        );
+      });
+      const outcomes = attempts.map((attempt) => new Promise<Outcome>((resolve) => ended.set(attempt, resolve)));
+      made.submit(attempts);
+      return Promise.all(outcomes);
     };
+    return Object.assign(call, { all: callAll });
   };
 
   it("gives a slow target that answers as many connections as it has calls", async () => {
@@ -112,6 +120,51 @@ describe("the caller", () => {
     expect(slow.arrivals()).toHaveLength(4);
     expect(await call(quick.url("/"), 500)).toHaveLength(500);
     expect(moved).toHaveLength(26);
+  });
+
+  it("makes the calls of one target in turn with the thousands of another one that came before them", async () => {
+    const call = start();
+    await call.all([
+      [slow.url("/"), 1],
+      [quick.url("/"), 1],
+    ]);
+    admitted.length = 0;
+    await call.all([
+      [slow.url("/"), 5_000],
+      [quick.url("/"), 10],
+    ]);
+    expect(admitted.lastIndexOf(new URL(quick.url("/")).origin)).toBeLessThan(25);
+  });
+
+  it("moves what comes for a target that hangs when the calls of the others are out, and hands it back at a stop", async () => {
+    slow.on("/", { hang: true });
+    const call = start({ width: { least: 1, base: 16, most: 16 } });
+    void call(slow.url("/"), 17);
+    await vi.waitFor(() => expect(moved).toHaveLength(1), { timeout: 30_000 });
+    // It is taken for one that hangs after five seconds.
+    await sleep(3_000);
+    void call.all([
+      [slow.url("/"), 500],
+      [quick.url("/"), 10],
+    ]);
+    expect(admitted.filter((origin) => origin === new URL(quick.url("/")).origin)).toHaveLength(10);
+    expect([moved.length, caller?.waiting()]).toEqual([1, 500]);
+    await vi.waitFor(() => expect(moved).toHaveLength(501), { timeout: 30_000 });
+    expect(caller?.waiting()).toBe(0);
+    void call(slow.url("/"), 20);
+    expect(caller?.takeWaiting()).toHaveLength(20);
+    expect(caller?.waiting()).toBe(0);
+  });
+
+  it("has few calls in flight of a target that refuses them all, and makes every one", async () => {
+    const url = quick.url("/");
+    const call = start({ width: { least: 1, base: 16, most: 16 } });
+    await quick.stop();
+    await call(url, 20);
+    admitted.length = 0;
+    const refused = call(url, 100);
+    expect(admitted.length).toBeLessThanOrEqual(1);
+    for (const outcome of await refused) expect(outcome).toMatchObject({ reason: "CONNECTION_REFUSED" });
   });
 
   it("opens no more connections to a target when it is itself what is slow", async () => {

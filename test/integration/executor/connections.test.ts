@@ -103,7 +103,7 @@ describe("a connection to a target", () => {
       settlement,
     );
     const outcome = new Promise<Outcome>((resolve) => ended.set(attempt, resolve));
-    caller.submit(attempt);
+    caller.submit([attempt]);
     return { attempt, outcome };
   };
   const call = (executionId?: string, timeoutMs?: number) => start(executionId, timeoutMs).outcome;
