@@ -1,6 +1,7 @@
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
+import { closedPort } from "../support/closed-port.ts";
 
 /**
  * Everything that a target can do badly, in a process of its own. Each behaviour
@@ -32,15 +33,6 @@ async function listen(serve: (socket: Socket) => void): Promise<number> {
   }).listen(0, "0.0.0.0", 1024);
   await once(server, "listening");
   return (server.address() as AddressInfo).port;
-}
-
-async function closedPort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 async function silentNames(): Promise<number> {
