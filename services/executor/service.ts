@@ -5,6 +5,7 @@ import { createPublisher } from "../platform/jetstream/publisher.ts";
 import { createGuardedLookup } from "../platform/net/address-guard.ts";
 import { createNameResolver } from "../platform/net/name-resolver.ts";
 import { createNameServers } from "../platform/net/name-servers.ts";
+import { conditionOf } from "../platform/process/conditions.ts";
 import { type Startable, startInOrder } from "../platform/process/lifecycle.ts";
 import { createLoadMeter } from "../platform/process/load-meter.ts";
 import { createOpsServer } from "../platform/process/ops-server.ts";
@@ -194,7 +195,19 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
   const ops = createOpsServer({
     address: config.opsAddress,
     metrics: registry,
-    ready: () => broker.connected(),
+    ready: () => [
+      conditionOf("broker", !broker.connected() && "the broker is away: due occurrences wait there"),
+      conditionOf(
+        "changes",
+        !Number.isFinite(states.completeSinceMs()) && "changes of jobs are not followed: a paused job may be called",
+      ),
+      conditionOf("due", dueLoop.trouble()),
+      conditionOf("retries", retryLoop.trouble() ?? publishers.retries.trouble()),
+      conditionOf("results", publishers.results.trouble()),
+      conditionOf("lanes", publishers.lanes.trouble()),
+      conditionOf("running", publishers.running.trouble()),
+      conditionOf("dead", publishers.dead.trouble()),
+    ],
     log,
   });
   const grpc = createGrpcServer({ address: config.grpcAddress }, { services: [], log, clock });

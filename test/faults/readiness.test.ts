@@ -58,3 +58,29 @@ it.each(
   await ready();
   await witness.until((calls) => calls.some((call) => call.jobId === created.body.job_id));
 });
+
+it("the services themselves say what they do not get from a broker that has stopped answering", async () => {
+  await ready();
+  stopped = "nats-server";
+  system.kill(stopped, "SIGSTOP");
+  const failedOf = async (service: "executor" | "history") => {
+    const response = await fetch(`http://127.0.0.1:${system.addresses.ops[service].port}/readyz`);
+    const { conditions } = (await response.json()) as Readiness;
+    return response.status === 503 ? conditions.filter(({ ok }) => !ok).map(({ name }) => name) : [];
+  };
+  await eventually(
+    () => failedOf("executor"),
+    (failed) => failed.includes("due") && failed.includes("retries"),
+  );
+  await eventually(
+    () => failedOf("history"),
+    (failed) => failed.includes("storage"),
+  );
+  system.kill(stopped, "SIGCONT");
+  stopped = undefined;
+  await eventually(
+    () => failedOf("executor"),
+    (failed) => failed.length === 0,
+  );
+  await ready();
+});

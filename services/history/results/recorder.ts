@@ -12,7 +12,7 @@ import type { ExecutionRecord } from "../records/execution-record.ts";
 import type { HistoryStore, RecordChanges } from "../store/contract.ts";
 
 export interface Recorder extends Startable {
-  /** Why nothing can be recorded, in words for operators; undefined when the last commit succeeded. */
+  /** Why nothing can be recorded, in words for operators; undefined when the last commit succeeded, and the next one is in time. */
   trouble(): string | undefined;
 }
 
@@ -41,6 +41,8 @@ const gatherBytes = 1024 * 1024;
 const maxWaitingMessages = 512;
 /** What may be on its way here at once. */
 const maxAskedBytes = 32 * 1024 * 1024;
+/** A commit that goes on for so long is held up. */
+const troubledAfterMs = 10_000;
 /** When a commit failed (a full disk), or too many wait, messages come again after this. */
 const redeliverAfterMs = 1_000;
 
@@ -64,6 +66,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   let cancelFlush: (() => void) | undefined;
   /** The commit that is under way. */
   let committing: Promise<void> | undefined;
+  let committingSinceMs = 0;
   let trouble: string | undefined;
   /** Commits that failed since the last one that did not. */
   let failures = 0;
@@ -132,6 +135,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   const commit = async (batch: readonly Waiting[]) => {
     const results = batch.flatMap((one) => one.results);
     const startedMs = clock.monotonicMs();
+    committingSinceMs = startedMs;
     let changes: RecordChanges;
     try {
       await deps.makeRoom();
@@ -172,7 +176,13 @@ export function createRecorder(deps: RecorderDeps): Recorder {
   });
 
   return {
-    trouble: () => trouble,
+    trouble() {
+      if (trouble !== undefined) return trouble;
+      const spanMs = committing ? clock.monotonicMs() - committingSinceMs : 0;
+      return spanMs > troubledAfterMs
+        ? `the commit under way has not ended for ${Math.round(spanMs / 1000)} s`
+        : intake.trouble();
+    },
     start: () => intake.start(),
     stop() {
       stopping ??= (async () => {

@@ -23,6 +23,12 @@ export interface ConsumerLoopOptions {
   onMessage: (message: WorkMessage) => void;
 }
 
+/** Asks for messages from its start on, and for none after its stop. */
+export interface ConsumerLoop extends Startable {
+  /** Why nothing has come for a while, though it may have been there, in words for operators. */
+  trouble(): string | undefined;
+}
+
 // A pull lives for a second: so long a stop waits for what is on its way, at most.
 const pullExpiresMs = 1_000;
 const pullHeartbeatMs = 500;
@@ -32,6 +38,8 @@ const pullOverMs = pullExpiresMs + 500;
 const lookEveryMs = 50;
 const retryDelayMs = 250;
 const largestMessageBytes = 1024 * 1024;
+// Well over what an election takes. Without one each pull brings something twice a second, if only that it goes on.
+const troubledAfterMs = 10_000;
 
 /**
  * Pulls from a durable consumer, as much as there is room for, and hands each
@@ -42,7 +50,7 @@ export function createConsumerLoop(
   broker: Broker,
   deps: { clock: Clock; log: Log },
   options: ConsumerLoopOptions,
-): Startable {
+): ConsumerLoop {
   const { clock, log } = deps;
   const { stream, durable } = options;
   const requestSubject = `$JS.API.CONSUMER.MSG.NEXT.${stream}.${durable}`;
@@ -57,6 +65,9 @@ export function createConsumerLoop(
   let inbox = "";
   let nextPull = 0;
   let notBeforeMs = 0;
+  /** When something came from the broker, and when there was room last. */
+  let heardMs = clock.monotonicMs();
+  let roomyMs = heardMs;
   let ensuring = false;
   let stopping = false;
   let drained: (() => void) | undefined;
@@ -69,6 +80,7 @@ export function createConsumerLoop(
     const room = options.room();
     const messages = room.messages - open.messages;
     const bytes = room.bytes - open.bytes;
+    if (hasRoom(room)) roomyMs = clock.monotonicMs();
     if (messages <= 0 || messages * 2 < room.messages || bytes < largestMessageBytes) return;
     const token = (nextPull++).toString(36);
     pulls.set(token, clock.monotonicMs());
@@ -128,6 +140,7 @@ export function createConsumerLoop(
 
   const onDelivery = (error: Error | null, message: Msg) => {
     if (error) return;
+    heardMs = clock.monotonicMs();
     const code = message.headers?.code ?? 0;
     if (code !== 0) return onStatus(message, code);
     open.messages = Math.max(0, open.messages - 1);
@@ -144,6 +157,19 @@ export function createConsumerLoop(
   };
 
   return {
+    trouble() {
+      const nowMs = clock.monotonicMs();
+      const roomlessMs = nowMs - roomyMs;
+      const silentMs = nowMs - heardMs;
+      if (!hasRoom(options.room())) {
+        return roomlessMs > troubledAfterMs
+          ? `there is no room for messages of ${stream} for ${inSeconds(roomlessMs)}`
+          : undefined;
+      }
+      return silentMs > troubledAfterMs
+        ? `the broker has answered no request for messages of ${stream} for ${inSeconds(silentMs)}`
+        : undefined;
+    },
     async start() {
       if (subscription) return;
       inbox = `${createInbox()}.`;
@@ -172,4 +198,12 @@ export function createConsumerLoop(
       if (!broker.nc.isClosed()) subscription?.unsubscribe();
     },
   };
+}
+
+function hasRoom({ messages, bytes }: Room): boolean {
+  return messages > 0 && bytes >= largestMessageBytes;
+}
+
+function inSeconds(ms: number): string {
+  return `${Math.round(ms / 1000)} s`;
 }

@@ -41,6 +41,8 @@ export interface Publisher extends Startable {
   publishAtomic(messages: readonly BatchMessage[]): Promise<PublishReport>;
   /** Sent and not yet answered, and waiting for a place in the window. */
   pending(): number;
+  /** Why nothing of what was published has been stored for a while, in words for operators. */
+  trouble(): string | undefined;
 }
 
 export interface PublisherOptions {
@@ -84,6 +86,8 @@ const resendCheckMs = 250;
 const probeEveryMs = 1_000;
 // A stream that is full refuses whatever is sent to it, again and again: that is said once in a while.
 const deferredLogMs = 10_000;
+// Well over what an election takes.
+const troubledAfterMs = 10_000;
 // What the broker cannot take now and may take later, beside what it marks so itself (`passingStatuses`).
 // All other codes of nats-server's errors.json say something about the message or the stream's definition.
 const passingCodes: ReadonlySet<number> = new Set([
@@ -119,6 +123,9 @@ export function createPublisher(
   let cancelCheck: (() => void) | undefined;
   let endReconnect: (() => void) | undefined;
   let stopped = false;
+  /** When the broker stored something, or there was nothing to be stored. */
+  let storedMs = clock.monotonicMs();
+  let lastRefusal = "it does not answer";
   const deferred = new Deferrals<Outstanding>();
   let probedMs = Number.NEGATIVE_INFINITY;
   let deferrals = 0;
@@ -178,6 +185,7 @@ export function createPublisher(
 
   const enqueue = (subject: string, batch: boolean, write: Outstanding["write"]): Promise<PublishReport> => {
     if (stopped) return Promise.resolve({ kind: "abandoned" });
+    if (outstanding.size === 0) storedMs = clock.monotonicMs();
     return new Promise((resolve) => {
       const token = (nextToken++).toString(36);
       waiting.push({ subject, write, batch, token, sentAtMs: 0, resolve });
@@ -187,6 +195,8 @@ export function createPublisher(
 
   const answered = (message: Outstanding, report: PublishReport) => {
     outstanding.delete(message.token);
+    storedMs = clock.monotonicMs();
+    lastRefusal = "it does not answer";
     message.resolve(report);
     fill();
   };
@@ -212,6 +222,7 @@ export function createPublisher(
     if (passingCodes.has(code) || passingStatuses.has(body.error.code)) {
       // Its own acknowledgement is on the way.
       if (code === duplicateInProcess) return;
+      lastRefusal = body.error.description;
       tellDeferral(message.subject, code, body.error.description);
       deferred.add(message, body.stream ?? "");
       return;
@@ -262,6 +273,11 @@ export function createPublisher(
 
   return {
     pending: () => outstanding.size + waiting.length,
+    trouble() {
+      const unstoredMs = clock.monotonicMs() - storedMs;
+      if (outstanding.size === 0 || unstoredMs <= troubledAfterMs) return undefined;
+      return `the broker has stored nothing of what it was sent for ${Math.round(unstoredMs / 1000)} s: ${lastRefusal}`;
+    },
     publish: (subject, payload, publishOptions = {}) =>
       enqueue(subject, false, (reply) => writeOne(subject, payload, publishOptions, reply)),
     publishAtomic: (messages) => enqueue(messages[0]?.subject ?? "", true, (reply) => writeBatch(messages, reply)),
