@@ -8,6 +8,7 @@ export interface ExecutorMetrics {
   skipped(): void;
   redelivered(): void;
   moved(): void;
+  unretried(): void;
 }
 
 export interface ExecutorGauges {
@@ -64,6 +65,11 @@ export function createExecutorMetrics(registry: Registry, gauges: ExecutorGauges
     help: "Attempts moved to the lane of their target because it kept them waiting.",
     registers,
   });
+  const unretried = new Counter({
+    name: "carillon_retries_refused_total",
+    help: "Executions that failed for good before their last attempt, since RETRY had no room for the next one.",
+    registers,
+  });
   const gauge = (name: string, help: string, read: () => number) =>
     new Gauge({
       name,
@@ -106,5 +112,6 @@ export function createExecutorMetrics(registry: Registry, gauges: ExecutorGauges
     skipped: () => skipped.inc(),
     redelivered: () => redelivered.inc(),
     moved: () => moved.inc(),
+    unretried: () => unretried.inc(),
   };
 }

@@ -33,6 +33,7 @@ import { createAttemptRules } from "./results/attempt-rules.ts";
 import { createDeadLetters } from "./results/dead-letters.ts";
 import { createResultPublisher } from "./results/result-publisher.ts";
 import { createRetryPublisher } from "./results/retry-publisher.ts";
+import { createRetryRoom } from "./results/retry-room.ts";
 import { createSettlements, type Settlements } from "./settling/settlements.ts";
 import { createJobLookup } from "./verdict/job-lookup.ts";
 import { createJobStates } from "./verdict/job-states.ts";
@@ -63,6 +64,7 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
   const run = `${config.executorId.replaceAll(/[^\w-]/g, "_")}-${clock.nowMs().toString(36)}`;
   const results = createResultPublisher(publishers.results, deps, run);
   const retries = createRetryPublisher(publishers.retries, deps);
+  const retryRoom = createRetryRoom();
   const history = createHistoryLookup(
     {
       address: config.historyAddress,
@@ -85,6 +87,7 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
     ...deps,
     onWaiting: (waiting) => reader.update(waiting),
     onRunningStream: running.noteStream,
+    onRetryBytes: (bytes, maxBytes) => retryRoom.update(bytes, maxBytes, clock.nowMs()),
   });
   const lanes = createLanePublisher(publishers.lanes, {
     ...deps,
@@ -114,6 +117,7 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
     dead,
     metrics,
     mayFill: directory.mayFill,
+    retryRoom,
   });
   const caller: HttpCaller = createHttpCaller({
     ...deps,

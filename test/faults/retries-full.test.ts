@@ -2,7 +2,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Rig, startRig } from "../bench/rig.ts";
 import { closedPort } from "../support/closed-port.ts";
-import { eventually } from "../support/rest.ts";
+import { eventually, restClient } from "../support/rest.ts";
+import { startTarget, type Target } from "../support/target.ts";
 
 const healthyJobs = 50;
 const seconds = 20;
@@ -12,13 +13,18 @@ const bodyBytes = 128 * 1024;
 describe("retries that wait for hours and fill RETRY", { timeout: 240_000 }, () => {
   let rig: Rig;
   let refused: number;
+  let flaky: Target;
 
   beforeAll(async () => {
     refused = await closedPort();
+    flaky = await startTarget();
     // 6 MB for RETRY, 12 for DUE: they come to 3 MB a second.
     rig = await startRig({ CARILLON_BROKER_MAX_BYTES: "40000000" });
   }, 120_000);
-  afterAll(() => rig.stop());
+  afterAll(async () => {
+    await rig.stop();
+    await flaky.stop();
+  });
 
   it("take no occurrence from anybody, and end as dead letters where there is no room for them", async () => {
     await rig.createJobs(healthyJobs, everySecond, (i) => ({ apiEndpoint: rig.url(i % 10) }));
@@ -35,6 +41,25 @@ describe("retries that wait for hours and fill RETRY", { timeout: 240_000 }, () 
       ({ bySecond }) => bySecond.length === seconds && bySecond.every(([, count]) => count === healthyJobs),
     );
     expect(report.bySecond.map(([, count]) => count)).toEqual(Array.from({ length: seconds }, () => healthyJobs));
-    console.log(bad.length);
+    // What is theirs alone is refused: others are tried again as ever.
+    const rest = restClient(rig.system.httpUrl);
+    flaky.on("/", ({ attempt }) => ({ status: attempt === 1 ? 500 : 200 }));
+    await rig.createJobs(1, everySecond, () => ({
+      apiEndpoint: flaky.url("/"),
+      retry: { minBackoff: { nanos: 50_000_000 } },
+    }));
+    await flaky.until(() => flaky.arrivals().filter(({ attempt }) => attempt === 2).length >= 5);
+    const {
+      body: { executions },
+    } = await rest.get(`/jobs/${bad[0]}/executions`);
+    expect(executions).toHaveLength(5);
+    for (const { status, message } of executions) {
+      expect([status, message]).toEqual([
+        "FAILED",
+        expect.stringMatching(/^connection refused .*\(not tried again: more retries wait/),
+      ]);
+    }
+    const dead = await rest.get("/dead-executions");
+    expect(dead.body.dead_executions.length).toBeGreaterThan(0);
   });
 });

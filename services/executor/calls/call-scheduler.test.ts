@@ -62,6 +62,24 @@ describe("the call scheduler", () => {
     expect(rig.of("a")).toHaveLength(width.base);
   });
 
+  it("calls an origin that answers late from its lane while there is no room for records, and one that fails at once as ever", () => {
+    const rig = createSchedulerRig();
+    const takes = (origin: string, lane?: LaneKind) => rig.scheduler.submit(rig.itemOf(origin, "j", lane), 0, false);
+    rig.prove("late");
+    rig.submit("late", 3);
+    expect(takes("late")).toBe(true);
+    for (const item of rig.of("late").slice(0, 2)) {
+      rig.scheduler.foundSlow(item);
+      rig.scheduler.foundLong(item);
+    }
+    expect([takes("late"), takes("late", "all")]).toEqual([false, true]);
+    for (let i = 0; i < 8; i++) {
+      rig.submit("refused", 1);
+      rig.end(rig.of("refused")[0], "refused");
+    }
+    expect(takes("refused")).toBe(true);
+  });
+
   it("tries an origin that does not answer with what lies in its lane while there is no room for records of long calls", () => {
     const { scheduler } = createSchedulerRig();
     const item = (lane?: LaneKind): Item => ({ call: { jobId: "j", origin: "a" }, second: 0, lane, queuedAtMs: 0 });

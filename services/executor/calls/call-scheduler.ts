@@ -79,12 +79,12 @@ export class CallScheduler<T extends Queueable> {
   }
 
   /**
-   * False when the item is better left to the lane of its origin at once: it hangs, and has calls to be tried with. Or it
-   * does not answer, and `takesRecords` says that there is no room for the record of a call that may take long.
+   * False when the item is better left to the lane of its origin at once: it hangs, and has calls to be tried with. Or
+   * `takesRecords` says that there is no room for the record of a call that takes long, and this one may.
    */
   submit(item: T, nowMs: number, takesRecords = true): boolean {
     const origin = this.#originOf(item.call.origin, nowMs);
-    if (!item.lane && origin.standing !== "answering" && !takesRecords) return false;
+    if (!item.lane && !takesRecords && mayOutlive(origin)) return false;
     if (!item.lane && origin.standing === "hanging" && (origin.queued() > 0 || !this.#hasRoom(origin))) return false;
     item.queuedAtMs = nowMs;
     origin.lastUsedMs = nowMs;
@@ -265,6 +265,11 @@ export class CallScheduler<T extends Queueable> {
     else this.#failing.delete(origin);
     this.#freed = true;
   }
+}
+
+/** Whether a call is likely to be on the wire for seconds. */
+function mayOutlive(origin: Origin<Queueable>): boolean {
+  return (origin.standing !== "answering" && origin.standing !== "failing") || origin.takesLong();
 }
 
 function mostOfLane({ standing, width }: Origin<Queueable>, { least }: Width): number {

@@ -92,6 +92,11 @@ export class Origin<T extends Queueable> {
     return this.#waitingOf[kind];
   }
 
+  /** Whether its calls in flight take long, half of them at least. */
+  takesLong(): boolean {
+    return this.active > 0 && this.#slowJobs.inFlight() * 2 >= this.active;
+  }
+
   idle(): boolean {
     return this.active === 0 && this.queued() === 0;
   }

@@ -45,41 +45,58 @@ export function createLaneDirectory(
     onWaiting: (waiting: Waiting) => void;
     /** Told when RUNNING was made. */
     onRunningStream: (created: string) => void;
+    /** Told how much is in RETRY, of how much there may be. */
+    onRetryBytes: (bytes: number, maxBytes: number) => void;
   },
 ): LaneDirectory {
   const { clock, log } = deps;
   const stopping = new AbortController();
   let atomic = false;
   let started = false;
-  /** Lanes that have more than their share of a stream that is nearly full. */
-  let crowded: ReadonlySet<string> = new Set();
-  let full = false;
+  /** What is in each lane, and in all of them, as far as is known: what was put there since the broker told is counted too. */
+  let bytesIn = new Map<string, number>();
+  let stored = 0;
+  let limit = Number.POSITIVE_INFINITY;
+  /** Lanes that have more than their share of a stream that is nearly full; undefined while it is not. */
+  let crowded: ReadonlySet<string> | undefined;
   let records = true;
   /** By lane, what its messages take on average: the broker counts them only. */
   const messageBytes = new Map<string, number>();
 
+  const isFull = () => stored > limit * allButFull;
   const ask = async () => {
     const options = { subjects_filter: ">" };
-    const [lanes, running] = await askBroker(broker, () =>
-      Promise.all([broker.jsm.streams.info(streams.lanes, options), broker.jsm.streams.info(streams.running, options)]),
+    const [lanes, running, retry] = await askBroker(broker, () =>
+      Promise.all([
+        broker.jsm.streams.info(streams.lanes, options),
+        broker.jsm.streams.info(streams.running, options),
+        broker.jsm.streams.info(streams.retry),
+      ]),
     );
     deps.onRunningStream(running.created);
+    deps.onRetryBytes(retry.state.bytes, retry.config.max_bytes);
     atomic = allowsAtomicBatches(lanes.config);
     const messages = bySubject(lanes);
-    crowded = fillOf(lanes) > nearlyFull ? crowdedOf(messages, messageBytes) : new Set();
-    full = fillOf(lanes) > allButFull;
+    bytesIn = bytesOf(messages, messageBytes);
+    stored = lanes.state.bytes;
+    limit = limitOf(lanes);
+    crowded = stored > limit * nearlyFull ? crowdedOf(bytesIn) : undefined;
     // Where neither takes anything a call is better made than given up.
-    records = full || fillOf(running) < recordsUpTo;
+    records = isFull() || running.state.bytes < limitOf(running) * recordsUpTo;
     if (!stopping.signal.aborted) deps.onWaiting({ lanes: messages, runs: bySubject(running) });
   };
 
   return {
     atomic: () => atomic,
-    mayFill: (origin, kind) => !full && (crowded.size === 0 || !crowded.has(laneOf(origin, kind))),
+    mayFill: (origin, kind) => !isFull() && !crowded?.has(laneOf(origin, kind)),
     noteMessage(lane, bytes) {
       if (messageBytes.size >= maxKnownLanes) messageBytes.clear();
       const known = messageBytes.get(lane) ?? bytes;
       messageBytes.set(lane, (known + bytes) / 2);
+      bytesIn.set(lane, (bytesIn.get(lane) ?? 0) + bytes);
+      stored += bytes;
+      // One that is filled within a second is not found when it is full.
+      if (stored > limit * nearlyFull) crowded ??= crowdedOf(bytesIn);
     },
     takesRecords: () => records,
     async start() {
@@ -117,16 +134,23 @@ function bySubject({ state }: StreamInfo): Map<string, number> {
   return counts;
 }
 
-/** How full a stream is, from 0 to 1. */
-function fillOf({ config, state }: StreamInfo): number {
-  return config.max_bytes > 0 ? state.bytes / config.max_bytes : 0;
+/** The most bytes that a stream takes. */
+function limitOf({ config }: StreamInfo): number {
+  return config.max_bytes > 0 ? config.max_bytes : Number.POSITIVE_INFINITY;
+}
+
+/** What is in each lane; of one of whose messages nothing is known they are like the others. */
+function bytesOf(
+  messages: ReadonlyMap<string, number>,
+  messageBytes: ReadonlyMap<string, number>,
+): Map<string, number> {
+  const known = [...messageBytes.values()];
+  const usual = known.reduce((sum, one) => sum + one, 0) / Math.max(known.length, 1) || 1;
+  return new Map([...messages].map(([lane, count]) => [lane, count * (messageBytes.get(lane) ?? usual)]));
 }
 
 /** Those that have their share of the bytes, or more. */
-function crowdedOf(messages: ReadonlyMap<string, number>, messageBytes: ReadonlyMap<string, number>): Set<string> {
-  const known = [...messageBytes.values()];
-  const usual = known.reduce((sum, one) => sum + one, 0) / Math.max(known.length, 1) || 1;
-  const bytes = [...messages].map(([lane, count]) => [lane, count * (messageBytes.get(lane) ?? usual)] as const);
-  const share = bytes.reduce((sum, [, one]) => sum + one, 0) / Math.max(bytes.length, 1);
-  return new Set(bytes.filter(([, one]) => one >= share).map(([lane]) => lane));
+function crowdedOf(bytesIn: ReadonlyMap<string, number>): Set<string> {
+  const share = [...bytesIn.values()].reduce((sum, bytes) => sum + bytes, 0) / Math.max(bytesIn.size, 1);
+  return new Set([...bytesIn].filter(([, bytes]) => bytes >= share).map(([lane]) => lane));
 }

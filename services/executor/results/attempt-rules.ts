@@ -13,6 +13,7 @@ import type { JobStates } from "../verdict/job-states.ts";
 import type { DeadLetters } from "./dead-letters.ts";
 import type { ResultPublisher } from "./result-publisher.ts";
 import type { RetryPublisher } from "./retry-publisher.ts";
+import type { RetryRoom } from "./retry-room.ts";
 
 /** What happens around each attempt: whether its call is made, and what becomes of it. */
 export interface AttemptRules {
@@ -57,8 +58,9 @@ export function createAttemptRules(deps: {
   metrics: ExecutorMetrics;
   /** Whether there is room in a lane. */
   mayFill: (origin: string, kind: LaneKind) => boolean;
+  retryRoom: RetryRoom;
 }): AttemptRules {
-  const { clock, states, results, retries, metrics } = deps;
+  const { clock, states, results, retries, retryRoom, metrics } = deps;
 
   const skip = (attempt: Attempt, reason: SkipReason) => {
     metrics.skipped();
@@ -112,6 +114,17 @@ export function createAttemptRules(deps: {
     else attempt.settlement.refused();
   };
 
+  /** The last one of its execution: it failed for good. */
+  const die = (attempt: Attempt, result: AttemptResult) => {
+    deps.dead.publish(attempt, result, settleWith(attempt, result));
+  };
+  /** Whoever asked for more attempts gets none, which is said: the execution is dead, and may be redriven. */
+  const dieUnretried = (attempt: Attempt, result: AttemptResult) => {
+    metrics.unretried();
+    const message = `${result.message} (not tried again: more retries wait already than there is room for)`;
+    die(attempt, { ...result, final: true, message });
+  };
+
   const isExpired = ({ call, second, redrive }: Attempt) =>
     clock.nowMs() > (redrive?.atMs ?? second * 1000) + call.expireAfterMs;
 
@@ -153,12 +166,18 @@ export function createAttemptRules(deps: {
       if (outcome.kind === "success") {
         results.add(resultOf(attempt, outcome, true), attempt.settlement);
       } else if (numberInSet < call.maxAttempts) {
-        const waitMs = retryWaitMs(call, numberInSet, deps.random, outcome.retryAfterMs);
+        const nowMs = clock.nowMs();
+        const untilMs = nowMs + retryWaitMs(call, numberInSet, deps.random, outcome.retryAfterMs);
+        const result = resultOf(attempt, outcome, false);
+        if (!retryRoom.mayWait(call.origin)) return dieUnretried(attempt, result);
+        retryRoom.note(call.origin, call.entry.length, nowMs, untilMs);
         // The retry first: what is recorded tells a redelivery that the retry is safe.
-        retries.add(attempt, clock.nowMs() + waitMs, settleWith(attempt, resultOf(attempt, outcome, false)));
+        retries.add(attempt, untilMs, (answer) => {
+          if (answer === "full") dieUnretried(attempt, result);
+          else settleWith(attempt, result)(answer === "stored");
+        });
       } else {
-        const result = resultOf(attempt, outcome, true);
-        deps.dead.publish(attempt, result, settleWith(attempt, result));
+        die(attempt, resultOf(attempt, outcome, true));
       }
     },
   };

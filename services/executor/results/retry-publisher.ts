@@ -1,5 +1,6 @@
 import { partitionOf } from "../../domain/identity/partition.ts";
-import type { Publisher } from "../../platform/jetstream/publisher.ts";
+import type { Publisher, PublishReport } from "../../platform/jetstream/publisher.ts";
+import { streamFull } from "../../platform/jetstream/refusals.ts";
 import type { Clock } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
@@ -7,10 +8,13 @@ import { type RetryEntry, retryBatchId, retryName, writeRetryBatch } from "../..
 import { subjects } from "../../wire/subjects.ts";
 import type { Attempt } from "../calls/attempt.ts";
 
+/** Whether the broker keeps a retry; there may be no room for it. */
+export type RetryAnswer = "stored" | "refused" | "full";
+
 /** Puts into RETRY what is to be tried later. */
 export interface RetryPublisher extends Startable {
-  /** The attempt after one that failed. `onStored(true)` once the broker keeps it; false when it refused it. */
-  add(attempt: Attempt, notBeforeMs: number, onStored: (stored: boolean) => void): void;
+  /** The attempt after one that failed. */
+  add(attempt: Attempt, notBeforeMs: number, onAnswer: (answer: RetryAnswer) => void): void;
   /** Retries that the broker has not stored yet. */
   pending(): number;
   flush(): void;
@@ -29,7 +33,7 @@ interface Waiting {
   entry: RetryEntry;
   /** Of the message id. */
   name: string;
-  onStored: (stored: boolean) => void;
+  onAnswer: (answer: RetryAnswer) => void;
 }
 
 /**
@@ -46,11 +50,12 @@ export function createRetryPublisher(publisher: Publisher, deps: { clock: Clock;
     const subject = subjects.retry(partitionOf(batch[0]?.jobId ?? ""));
     const payload = writeRetryBatch(batch.map(({ entry }) => entry));
     const messageId = retryBatchId(batch.map(({ name }) => name));
-    void publisher.publish(subject, payload, { messageId }).then((answer) => {
+    void publisher.publish(subject, payload, { messageId, unlessFull: true }).then((answer) => {
       unstored -= batch.length;
       if (answer.kind === "abandoned") return;
-      if (answer.kind === "refused") deps.log.error({ event: "retries_refused", entries: batch.length, ...answer });
-      for (const { onStored } of batch) onStored(answer.kind === "stored");
+      if (answerOf(answer) === "refused")
+        deps.log.error({ event: "retries_refused", entries: batch.length, ...answer });
+      for (const { onAnswer } of batch) onAnswer(answerOf(answer));
     });
   };
 
@@ -82,10 +87,10 @@ export function createRetryPublisher(publisher: Publisher, deps: { clock: Clock;
   };
 
   return {
-    add(attempt, notBeforeMs, onStored) {
+    add(attempt, notBeforeMs, onAnswer) {
       const { call, executionId, second, number, redrive } = attempt;
       const entry = { entry: call.entry, executionId, second, attempt: number + 1, notBeforeMs, redrive };
-      gather({ jobId: call.jobId, entry, name: retryName(entry), onStored });
+      gather({ jobId: call.jobId, entry, name: retryName(entry), onAnswer });
     },
     pending: () => unstored,
     flush,
@@ -94,4 +99,9 @@ export function createRetryPublisher(publisher: Publisher, deps: { clock: Clock;
       flush();
     },
   };
+}
+
+function answerOf(report: Exclude<PublishReport, { kind: "abandoned" }>): RetryAnswer {
+  if (report.kind === "stored") return "stored";
+  return report.code === streamFull ? "full" : "refused";
 }

@@ -4,6 +4,7 @@ import type { Startable } from "../process/lifecycle.ts";
 import type { Log } from "../process/log.ts";
 import type { Broker } from "./broker.ts";
 import { Deferrals } from "./deferrals.ts";
+import { duplicateInProcess, isFull, isPassing } from "./refusals.ts";
 
 /** What became of a published message. A refusal is final: the broker's answer, or the connection's. */
 export type PublishReport =
@@ -18,6 +19,8 @@ export interface PublishOptions {
   ttlSeconds?: number;
   /** Compare-and-set: stored only if this is the subject's last sequence; 0 means that there must be none. */
   expectLastSubjectSequence?: number;
+  /** When its stream has reached its limit the message is refused at once (`streamFull`), instead of waiting until there is room. */
+  unlessFull?: boolean;
 }
 
 /**
@@ -65,6 +68,7 @@ interface Outstanding {
   /** Hands it to the connection, for the broker to answer to this subject. */
   write: (reply: string) => void;
   batch: boolean;
+  unlessFull: boolean;
   token: string;
   sentAtMs: number;
   resolve: (report: PublishReport) => void;
@@ -88,22 +92,6 @@ const probeEveryMs = 1_000;
 const deferredLogMs = 10_000;
 // Well over what an election takes.
 const troubledAfterMs = 10_000;
-// What the broker cannot take now and may take later, beside what it marks so itself (`passingStatuses`).
-// All other codes of nats-server's errors.json say something about the message or the stream's definition.
-const passingCodes: ReadonlySet<number> = new Set([
-  10_002, // The account's storage is full: consumers empty it, or an operator makes room.
-  10_077, // The stream is full: its consumers empty it. Or its store fails, until the disk has room.
-  10_009, // No leader yet.
-  10_028, // No memory.
-  10_047, // No disk.
-  10_118, // The stream is offline,
-  10_194, // and why.
-  10_158, // The same id was sent before and is being stored.
-]);
-// Unavailable: no leader, no resources, a store that fails, JetStream not enabled. And too many requests.
-const passingStatuses: ReadonlySet<number> = new Set([503, 429]);
-// Its own acknowledgement is on the way: nothing that anybody has to know.
-const duplicateInProcess = 10_158;
 const decoder = new TextDecoder();
 
 export function createPublisher(
@@ -183,12 +171,15 @@ export function createPublisher(
     }
   };
 
-  const enqueue = (subject: string, batch: boolean, write: Outstanding["write"]): Promise<PublishReport> => {
+  const enqueue = (
+    how: Pick<Outstanding, "subject" | "batch" | "unlessFull">,
+    write: Outstanding["write"],
+  ): Promise<PublishReport> => {
     if (stopped) return Promise.resolve({ kind: "abandoned" });
     if (outstanding.size === 0) storedMs = clock.monotonicMs();
     return new Promise((resolve) => {
       const token = (nextToken++).toString(36);
-      waiting.push({ subject, write, batch, token, sentAtMs: 0, resolve });
+      waiting.push({ ...how, write, token, sentAtMs: 0, resolve });
       fill();
     });
   };
@@ -219,9 +210,12 @@ export function createPublisher(
       return;
     }
     const code = body.error.err_code ?? body.error.code;
-    if (passingCodes.has(code) || passingStatuses.has(body.error.code)) {
+    if (isPassing(code, body.error.code)) {
       // Its own acknowledgement is on the way.
       if (code === duplicateInProcess) return;
+      if (message.unlessFull && isFull(code, body.error.description)) {
+        return answered(message, { kind: "refused", code, description: body.error.description });
+      }
       lastRefusal = body.error.description;
       tellDeferral(message.subject, code, body.error.description);
       deferred.add(message, body.stream ?? "");
@@ -279,8 +273,13 @@ export function createPublisher(
       return `the broker has stored nothing of what it was sent for ${Math.round(unstoredMs / 1000)} s: ${lastRefusal}`;
     },
     publish: (subject, payload, publishOptions = {}) =>
-      enqueue(subject, false, (reply) => writeOne(subject, payload, publishOptions, reply)),
-    publishAtomic: (messages) => enqueue(messages[0]?.subject ?? "", true, (reply) => writeBatch(messages, reply)),
+      enqueue({ subject, batch: false, unlessFull: publishOptions.unlessFull === true }, (reply) =>
+        writeOne(subject, payload, publishOptions, reply),
+      ),
+    publishAtomic: (messages) =>
+      enqueue({ subject: messages[0]?.subject ?? "", batch: true, unlessFull: false }, (reply) =>
+        writeBatch(messages, reply),
+      ),
     async start() {
       if (subscription) return;
       inbox = `${createInbox()}.`;

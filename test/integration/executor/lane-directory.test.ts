@@ -18,10 +18,12 @@ const [large, small] = ["http://large", "http://small"] as const;
 let rig: ExecutorRig;
 let directory: LaneDirectory;
 let waiting: Waiting | undefined;
+let retry: [bytes: number, maxBytes: number] | undefined;
 
 beforeAll(async () => {
   rig = await startExecutorRig();
-  for (const name of [streams.lanes, streams.running]) await rig.broker.jsm.streams.update(name, { max_bytes: mib });
+  for (const name of [streams.lanes, streams.running, streams.retry])
+    await rig.broker.jsm.streams.update(name, { max_bytes: mib });
   directory = createLaneDirectory(rig.broker, {
     clock: systemClock,
     log: createLog("test", "silent"),
@@ -29,6 +31,9 @@ beforeAll(async () => {
       waiting = told;
     },
     onRunningStream: () => undefined,
+    onRetryBytes: (...told) => {
+      retry = told;
+    },
   });
   await directory.start();
 });
@@ -70,6 +75,20 @@ it("shuts a lane that has more than its share of the bytes of a stream that is n
   expect(mayFill()).toEqual([true, true]);
 });
 
+it("shuts a lane that is filled within a second, before the broker tells of it", async () => {
+  await rig.broker.jsm.streams.purge(streams.lanes);
+  await fill(subjects.lane(laneOf(small, "all")), 1, 1_000);
+  const told = waiting;
+  for (let i = 0; i < 8; i++) directory.noteMessage(laneOf(large, "all"), 100_000);
+  expect(directory.mayFill(large, "all")).toBe(true);
+  directory.noteMessage(laneOf(large, "all"), 100_000);
+  expect([directory.mayFill(large, "all"), directory.mayFill(small, "all")]).toEqual([false, true]);
+  expect(waiting).toBe(told);
+  // None of it was stored.
+  await fill(subjects.lane(laneOf(small, "all")), 1, 1_000);
+  expect(directory.mayFill(large, "all")).toBe(true);
+});
+
 it("says that RUNNING takes no more records once it is half full, unless LANES is full as well", async () => {
   expect(directory.takesRecords()).toBe(true);
   await fill(subjects.running("run"), 6, 100_000);
@@ -77,4 +96,11 @@ it("says that RUNNING takes no more records once it is half full, unless LANES i
   expect(directory.takesRecords()).toBe(false);
   await fill(subjects.lane(laneOf(large, "all")), 10, 100_000);
   expect(directory.takesRecords()).toBe(true);
+});
+
+it("tells how much is in RETRY", async () => {
+  await fill(subjects.retry(0), 5, 100_000);
+  const [bytes = 0, maxBytes] = retry ?? [];
+  expect(Math.floor(bytes / 1_000)).toBe(500);
+  expect(maxBytes).toBe(mib);
 });

@@ -1,0 +1,86 @@
+import { describe, expect, it } from "vitest";
+import { createRetryRoom } from "./retry-room.ts";
+
+const hourMs = 3_600_000;
+
+describe("the room in RETRY", () => {
+  it("is everybody's while there is enough of it", () => {
+    const room = createRetryRoom();
+    room.note("a", 1_000_000, 0, hourMs);
+    room.update(7900000, 10_000_000, 1_000);
+    expect(room.mayWait("a")).toBe(true);
+  });
+
+  it("is refused to whoever has more than the share of a target, once it is four fifths full", () => {
+    const room = createRetryRoom();
+    for (let i = 0; i < 10; i++) room.note("large", 100_000, 0, hourMs);
+    for (const origin of ["a", "b", "c"]) room.note(origin, 1_000, 0, hourMs);
+    room.update(8100000, 10_000_000, 1_000);
+    expect(["large", "a", "b", "c", "new"].map((origin) => room.mayWait(origin))).toEqual([
+      false,
+      true,
+      true,
+      true,
+      true,
+    ]);
+    room.update(7000000, 10_000_000, 2_000);
+    expect(room.mayWait("large")).toBe(true);
+  });
+
+  it("is refused to the only one that uses it", () => {
+    const room = createRetryRoom();
+    room.note("a", 1_000, 0, hourMs);
+    room.update(8100000, 10_000_000, 1_000);
+    expect([room.mayWait("a"), room.mayWait("b")]).toEqual([false, true]);
+  });
+
+  it("is nobody's when it is all but full, also where this process has put nothing there", () => {
+    const room = createRetryRoom();
+    room.update(9600000, 10_000_000, 1_000);
+    expect(room.mayWait("a")).toBe(false);
+    room.update(9400000, 10_000_000, 2_000);
+    expect(room.mayWait("a")).toBe(true);
+  });
+
+  it("is refused to who fills it before anybody has told how full it is, and leaves the rest to others", () => {
+    const room = createRetryRoom();
+    room.update(7_000_000, 10_000_000, 1_000);
+    room.note("small", 1_000, 1_000, hourMs);
+    for (let i = 0; i < 100 && room.mayWait("large"); i++) room.note("large", 100_000, 1_000, hourMs);
+    room.update(8_100_000, 10_000_000, 2_000);
+    expect([room.mayWait("large"), room.mayWait("small")]).toEqual([false, true]);
+    for (let i = 0; i < 100 && room.mayWait("new"); i++) room.note("new", 100_000, 2_000, hourMs);
+    expect(room.mayWait("small")).toBe(false);
+  });
+
+  it("is without a bound where RETRY has none", () => {
+    const room = createRetryRoom();
+    room.update(1_000_000_000, -1, 1_000);
+    expect(room.mayWait("a")).toBe(true);
+  });
+
+  it("counts what waits still, and no more what was due: within an eighth of its wait", () => {
+    const room = createRetryRoom();
+    room.note("short", 1_000_000, 0, 60_000);
+    room.note("long", 10_000, 0, 10 * hourMs);
+    room.note("small", 10, 0, 10 * hourMs);
+    room.update(9000000, 10_000_000, 59_000);
+    expect([room.mayWait("short"), room.mayWait("long")]).toEqual([false, true]);
+    room.update(9000000, 10_000_000, 60_000 + 60_000 / 8 + 8_000);
+    expect([room.mayWait("short"), room.mayWait("long"), room.mayWait("small")]).toEqual([true, false, true]);
+    room.update(9000000, 10_000_000, 10 * hourMs - 1);
+    expect(room.mayWait("long")).toBe(false);
+    room.update(9000000, 10_000_000, 12 * hourMs);
+    expect(room.mayWait("long")).toBe(true);
+  });
+
+  it("takes a retry that is due at once, or was", () => {
+    const room = createRetryRoom();
+    room.note("a", 10, 5_000, 5_000);
+    room.note("a", 10, 5_000, 4_000);
+    room.update(9000000, 10_000_000, 5_000);
+    expect(room.mayWait("a")).toBe(false);
+    room.update(9000000, 10_000_000, 30_000);
+    expect(room.mayWait("a")).toBe(true);
+  });
+});

@@ -1,0 +1,75 @@
+/** Whose retries may wait in RETRY, which all targets share. Pure. */
+export interface RetryRoom {
+  /**
+   * Once RETRY is four fifths full not those of origins that have more than their share of it: what waits
+   * for hours for one target must not take the room of others. None once it is all but full.
+   */
+  mayWait(origin: string): boolean;
+  /** A retry is put there until an instant, unix milliseconds. */
+  note(origin: string, bytes: number, nowMs: number, untilMs: number): void;
+  /** How much is in RETRY, of how much there may be. To be told every second or so. */
+  update(bytes: number, maxBytes: number, nowMs: number): void;
+}
+
+const nearlyFull = 0.8;
+const allButFull = 0.95;
+// How exactly the end of a wait is remembered: to an eighth of it.
+const grainOfWait = 1 / 8;
+const leastGrainMs = 8_000;
+// Of those beyond it nothing is known, and so nothing held against them.
+const maxOrigins = 20_000;
+
+/** Counts what this executor has put there: the others see about the same mixture, each of its own part. */
+export function createRetryRoom(): RetryRoom {
+  const bytesOf = new Map<string, number>();
+  /** What leaves by an instant, by origin. */
+  const endings = new Map<number, Map<string, number>>();
+  /** Undefined while there is enough room for all. */
+  let crowded: ReadonlySet<string> | undefined;
+  let limit = Number.POSITIVE_INFINITY;
+  /** In RETRY, as far as is known: what this process has put there since it was told is counted too. */
+  let stored = 0;
+
+  const crowdedNow = (): ReadonlySet<string> => {
+    const share = [...bytesOf.values()].reduce((sum, bytes) => sum + bytes, 0) / Math.max(bytesOf.size, 1);
+    return new Set([...bytesOf].filter(([, bytes]) => bytes >= share).map(([origin]) => origin));
+  };
+
+  const leave = (ended: ReadonlyMap<string, number>) => {
+    for (const [origin, bytes] of ended) {
+      const left = (bytesOf.get(origin) ?? 0) - bytes;
+      if (left > 0) bytesOf.set(origin, left);
+      else bytesOf.delete(origin);
+    }
+  };
+
+  return {
+    mayWait: (origin) => stored <= limit * allButFull && !crowded?.has(origin),
+    note(origin, bytes, nowMs, untilMs) {
+      stored += bytes;
+      // One that is filled within a second is not found when it is full.
+      if (stored > limit * nearlyFull) crowded ??= crowdedNow();
+      const known = bytesOf.get(origin);
+      if (known === undefined && bytesOf.size >= maxOrigins) return;
+      bytesOf.set(origin, (known ?? 0) + bytes);
+      const grainMs = Math.max(leastGrainMs, 2 ** Math.floor(Math.log2((untilMs - nowMs) * grainOfWait || 1)));
+      const endMs = Math.ceil(untilMs / grainMs) * grainMs;
+      let ending = endings.get(endMs);
+      if (!ending) {
+        ending = new Map();
+        endings.set(endMs, ending);
+      }
+      ending.set(origin, (ending.get(origin) ?? 0) + bytes);
+    },
+    update(bytes, maxBytes, nowMs) {
+      for (const [endMs, ended] of endings) {
+        if (endMs > nowMs) continue;
+        endings.delete(endMs);
+        leave(ended);
+      }
+      stored = bytes;
+      limit = maxBytes > 0 ? maxBytes : Number.POSITIVE_INFINITY;
+      crowded = stored > limit * nearlyFull ? crowdedNow() : undefined;
+    },
+  };
+}
