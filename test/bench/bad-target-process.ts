@@ -16,6 +16,8 @@ export interface BadPorts {
   endless: number;
   /** Answers at once, but for paths that begin with /hang. */
   shared: number;
+  /** Answers 503 at once. */
+  unavailable: number;
   /** Nobody listens there. */
   refused: number;
   /** A name server that never answers. */
@@ -24,6 +26,7 @@ export interface BadPorts {
 
 const head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n";
 const chunk = `1000\r\n${"x".repeat(4_096)}\r\n`;
+const unavailable = "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
 const done = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
 async function listen(serve: (socket: Socket) => void): Promise<number> {
@@ -69,7 +72,12 @@ function share(socket: Socket): void {
   });
 }
 
+function fail(socket: Socket): void {
+  socket.on("data", () => socket.write(unavailable));
+}
+
 const ports: BadPorts = {
+  unavailable: await listen(fail),
   hanging: await listen((socket) => socket.resume()),
   trickling: await listen(trickle),
   endless: await listen(pour),

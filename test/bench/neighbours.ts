@@ -89,6 +89,11 @@ export const neighbours: Readonly<Record<string, Neighbour>> = {
     schedule: everySecond,
     define: () => all(`http://127.0.0.1:${refused}/`, { retry: { maxAttempts: 3 } }),
   }),
+  unavailable: ({ unavailable }) => ({
+    count: 2_000,
+    schedule: everySecond,
+    define: () => all(loopbackUrl(0, unavailable), { retry: { maxAttempts: 3 } }),
+  }),
   "large-bodies": ({ refused }) => ({
     count: 40,
     schedule: everySecond,

@@ -42,7 +42,7 @@ export function createSchedulerRig(limits: ConstructorParameters<typeof CallSche
     serve() {
       for (let item = scheduler.next(nowMs); item; item = scheduler.next(nowMs)) inFlight.push(item);
     },
-    end(item: Item | undefined, ending: Ending = "answered", pace: Pace = "quick") {
+    end(item: Item | undefined, ending: Ending = "succeeded", pace: Pace = "quick") {
       if (!item) throw new Error("nothing is in flight");
       inFlight.splice(inFlight.indexOf(item), 1);
       scheduler.ended(item, item.call.origin, { pace, ending });

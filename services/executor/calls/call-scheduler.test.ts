@@ -86,7 +86,7 @@ describe("the call scheduler", () => {
     expect(scheduler.submit(item(), 0, false)).toBe(false);
     expect(scheduler.submit(item("all"), 0, false)).toBe(true);
     const first = scheduler.next(0);
-    if (first) scheduler.ended(first, "a", { pace: "quick", ending: "answered" });
+    if (first) scheduler.ended(first, "a", { pace: "quick", ending: "succeeded" });
     expect(scheduler.submit(item(), 0, false)).toBe(true);
   });
 
@@ -171,7 +171,7 @@ describe("the call scheduler", () => {
     const rig = createSchedulerRig();
     rig.prove("a");
     rig.hang("a", 6);
-    for (let i = 0; i < 4; i++) rig.end(rig.of("a")[0], "answered", "long");
+    for (let i = 0; i < 4; i++) rig.end(rig.of("a")[0], "succeeded", "long");
     rig.submit("a", 20, { job: "slow-0" });
     expect(rig.of("a").length).toBeGreaterThanOrEqual(width.base);
   });
@@ -202,7 +202,7 @@ describe("the call scheduler", () => {
     expect(rig.of("a").filter(({ lane }) => lane === "slow")).toEqual([]);
     // A place of slow jobs comes free.
     const hung = rig.of("a").find(({ call }) => call.jobId === "slow-1");
-    rig.end(hung, "answered", "long");
+    rig.end(hung, "succeeded", "long");
     for (let i = 0; i < 4; i++) rig.end(quick());
     expect(rig.of("a").filter(({ lane }) => lane === "slow")).toHaveLength(1);
   });

@@ -47,7 +47,7 @@ export class CallScheduler<T extends Queueable> {
   readonly #origins = new Map<string, Origin<T>>();
   // Origins that have something to send and room to send it, in turn.
   readonly #turn = new Fifo<Origin<T>>();
-  /** Those that fail at once: whoever had a call last comes last. */
+  /** Those that fail: whoever had a call last comes last. */
   readonly #failing = new Set<Origin<T>>();
   readonly #spare = new SpareCalls();
   /** Whether it is this process that makes calls slow. */
@@ -198,7 +198,8 @@ export class CallScheduler<T extends Queueable> {
   wantedOfLane(key: string, kind: LaneKind): number {
     const origin = this.#origins.get(key);
     if (!origin) return 1;
-    const most = mostOfLane(origin, this.#limits.width);
+    const takesSome = origin.standing === "answering" || origin.standing === "failing";
+    const most = takesSome ? origin.width * 2 : 1;
     return Math.max(0, most - origin.lanedQueued(kind));
   }
 
@@ -270,9 +271,4 @@ export class CallScheduler<T extends Queueable> {
 /** Whether a call is likely to be on the wire for seconds. */
 function mayOutlive(origin: Origin<Queueable>): boolean {
   return (origin.standing !== "answering" && origin.standing !== "failing") || origin.takesLong();
-}
-
-function mostOfLane({ standing, width }: Origin<Queueable>, { least }: Width): number {
-  if (standing === "answering") return width * 2;
-  return standing === "failing" ? least * 2 : 1;
 }

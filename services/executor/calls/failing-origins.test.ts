@@ -1,21 +1,22 @@
 import { describe, expect, it } from "vitest";
 import { createSchedulerRig, width } from "../../../test/support/scheduler-rig.ts";
+import type { Ending } from "./origin.ts";
 
-describe("an origin whose calls fail at once, without an answer", () => {
+describe("an origin whose calls all fail", () => {
   /** It failed so many times in a row. */
-  const fail = (rig: ReturnType<typeof createSchedulerRig>, origin: string, times = 8) => {
+  const fail = (rig: ReturnType<typeof createSchedulerRig>, origin: string, times = 8, ending: Ending = "refused") => {
     for (let i = 0; i < times; i++) {
       rig.submit(origin, 1);
-      rig.end(rig.of(origin)[0], "refused");
+      rig.end(rig.of(origin)[0], ending);
     }
   };
   /** Ends each of its calls as soon as it is made, for a second; the number of them. */
-  const refuseForASecond = (rig: ReturnType<typeof createSchedulerRig>, origin: string, load = 0) => {
+  const failForASecond = (rig: ReturnType<typeof createSchedulerRig>, origin: string, load: number, ending: Ending) => {
     let calls = 0;
     rig.submit(origin, 20_000);
     for (let ms = 0; ms < 1_000; ms += 10) {
       rig.tick(10, load);
-      for (let item = rig.of(origin)[0]; item; item = rig.of(origin)[0], calls++) rig.end(item, "refused");
+      for (let item = rig.of(origin)[0]; item; item = rig.of(origin)[0], calls++) rig.end(item, ending);
     }
     return calls;
   };
@@ -29,16 +30,39 @@ describe("an origin whose calls fail at once, without an answer", () => {
     for (const item of [...rig.of("a")]) rig.end(item, "refused");
     rig.tick(10);
     expect(rig.of("a")).toHaveLength(width.least);
-    rig.end(rig.of("a")[0], "answered");
+    rig.end(rig.of("a")[0], "succeeded");
     expect(rig.of("a").length).toBeGreaterThan(width.least);
   });
 
-  it("makes them in the time that the others leave, a hundred a second where they leave none", () => {
+  it("has as many connections as others where it answers, if only with failures", () => {
     const rig = createSchedulerRig();
-    fail(rig, "a");
-    expect(refuseForASecond(rig, "a")).toBeGreaterThan(1_000);
-    for (let i = 0; i < 20; i++) refuseForASecond(rig, "a", 1);
-    const calls = refuseForASecond(rig, "a", 1);
+    fail(rig, "a", 8, "failed");
+    rig.tick(10);
+    rig.submit("a", 20);
+    expect(rig.of("a")).toHaveLength(width.base);
+    expect(rig.scheduler.wantedOfLane("a", "all")).toBe(width.base * 2);
+  });
+
+  it("does not count as one while now and then a call succeeds", () => {
+    const rig = createSchedulerRig();
+    for (let i = 0; i < 30; i++) {
+      rig.submit("a", 1);
+      rig.end(rig.of("a")[0], i % 8 === 7 ? "succeeded" : i % 2 ? "failed" : "refused");
+    }
+    rig.submit("a", 20);
+    // It did not have to ask: no time has passed in which there was any to spare.
+    expect(rig.of("a")).toHaveLength(width.base);
+  });
+
+  it.each<Ending>([
+    "refused",
+    "failed",
+  ])("makes them in the time that the others leave, a hundred a second where they leave none: %s", (ending) => {
+    const rig = createSchedulerRig();
+    fail(rig, "a", 8, ending);
+    expect(failForASecond(rig, "a", 0, ending)).toBeGreaterThan(1_000);
+    for (let i = 0; i < 20; i++) failForASecond(rig, "a", 1, ending);
+    const calls = failForASecond(rig, "a", 1, ending);
     expect(calls).toBeGreaterThan(50);
     expect(calls).toBeLessThan(500);
   });

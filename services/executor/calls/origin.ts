@@ -17,14 +17,14 @@ export interface Width {
  * What an origin has shown of itself:
  * - unproven: it has not answered since it was first seen;
  * - answering: it has answered lately, or has nothing to answer;
- * - failing: of its last calls each failed at once, without an answer: its machine refuses them, say;
+ * - failing: of its last calls each failed: its machine refuses them, say, or it answers with 503;
  * - silent: it answered, and lets calls wait without any answer for a second;
  * - hanging: for five seconds, or by letting several calls in a row run into their end. Only an answer changes that.
  */
 export type Standing = "unproven" | "answering" | "failing" | "silent" | "hanging";
 
-/** How a call ended: with an answer of whatever status, without one but at once, or for want of one. */
-export type Ending = "answered" | "refused" | "unanswered";
+/** How a call ended: well, with an answer that says that it failed, without an answer but at once, or for want of one. */
+export type Ending = "succeeded" | "failed" | "refused" | "unanswered";
 
 /** How long a call has been in flight: its caller says what it takes for slow, and for long. */
 export type Pace = "quick" | "slow" | "long";
@@ -34,7 +34,7 @@ export type Pace = "quick" | "slow" | "long";
 const silentAfterLooks = 4;
 const hangingAfterLooks = 20;
 const hangingAfterUnanswered = 8;
-const failingAfterRefused = 8;
+const failingAfterFailed = 8;
 
 /** One scheme, host and port: what waits for it, how it answers, and how wide it is. Pure. */
 export class Origin<T extends Queueable> {
@@ -53,7 +53,9 @@ export class Origin<T extends Queueable> {
   #peak = 0;
   #silentLooks = 0;
   #unansweredInARow = 0;
-  #refusedInARow = 0;
+  #failedInARow = 0;
+  /** Whether the last call was not even answered, though it ended at once. */
+  #refused = false;
   /** Set by its scheduler alone, which keeps account of it. */
   standing: Standing = "unproven";
   /** Calls in flight. */
@@ -74,8 +76,9 @@ export class Origin<T extends Queueable> {
     this.#width = limits.base;
   }
 
+  /** One that refuses needs few connections: each is free again at once. */
   get width(): number {
-    return this.#width;
+    return this.standing === "failing" && this.#refused ? this.#limits.least : this.#width;
   }
 
   push(item: T): void {
@@ -150,8 +153,9 @@ export class Origin<T extends Queueable> {
     }
     this.#silentLooks = 0;
     this.#unansweredInARow = 0;
-    this.#refusedInARow = ending === "refused" ? this.#refusedInARow + 1 : 0;
-    return this.#refusedInARow >= failingAfterRefused ? "failing" : "answering";
+    this.#refused = ending === "refused";
+    this.#failedInARow = ending === "succeeded" ? 0 : this.#failedInARow + 1;
+    return this.#failedInARow >= failingAfterFailed ? "failing" : "answering";
   }
 
   /** Called at each look: what its standing is by now, if nothing is answered. */

@@ -7,7 +7,7 @@ import type { Queueable } from "./queueable.ts";
  *   for probes;
  * - origins that hang or fell silent get no more than half. One that hangs has a
  *   call in flight to see whether it answers, a few where a quarter is not used up;
- * - origins that fail at once have few connections, and of this process only the time that the others leave;
+ * - origins that fail have of this process only the time that the others leave, and few connections where they refuse;
  * - origins that never answered get a quarter at most, and half of what the
  *   hanging ones have left: there is always something for one that nobody knows.
  *   One call each once a quarter of that is in use.
@@ -72,7 +72,7 @@ export class Places {
       case "answering":
         return active < origin.width;
       case "failing":
-        return spare && active < least;
+        return spare && active < origin.width;
       case "silent":
         return active < origin.width && lost < this.#all / 2;
       case "unproven": {

@@ -14,7 +14,7 @@ const smoothing = 0.25;
 
 /**
  * How many calls this process has time for beside those to targets that answer. All calls take from it, but only
- * targets that fail at once have to ask: whoever has thousands of calls refused a second is served when the others are.
+ * targets that fail have to ask: whoever has thousands of failing calls a second is served when the others are.
  * It grows while the process is idle and shrinks fast when it is busy; a hundred calls a second are there whatever the others take. Pure.
  */
 export class SpareCalls {

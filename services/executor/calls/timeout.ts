@@ -5,9 +5,9 @@ import type { Ending } from "./origin.ts";
 /** What an outcome says of its target. What ends for want of an answer took its time; undefined was cut off. */
 export function endingOf(outcome: Outcome | undefined): Ending {
   if (!outcome) return "unanswered";
-  if (outcome.kind === "success") return "answered";
+  if (outcome.kind === "success") return "succeeded";
   if (outcome.reason === "TIMEOUT" || outcome.reason === "DNS_ERROR") return "unanswered";
-  return outcome.httpStatus === 0 ? "refused" : "answered";
+  return outcome.httpStatus === 0 ? "refused" : "failed";
 }
 
 /** The outcome of an attempt whose deadline has passed. */
