@@ -13,6 +13,8 @@ const everySecond = "* * * * * *";
 const seconds = 30;
 // Of each neighbour's jobs so many: all of them together are there at once, on a machine of any size.
 const share = 0.05;
+// Of each process; ARCHITECTURE, "What it costs".
+const mostBytes = 700 * 1024 ** 2;
 
 describe("bad neighbours, all at once", { timeout: 240_000 }, () => {
   let rig: Rig;
@@ -55,15 +57,23 @@ describe("bad neighbours, all at once", { timeout: 240_000 }, () => {
       ({ status }) => status === 200,
     );
     expect(ready.status).toBe(200);
-    // Calls hang on for up to half an hour, and none of them keeps a due message.
+    // Calls hang on for up to half an hour. None of them keeps a due message, and nothing else is left of their jobs.
     await eventually(
-      async () => /^carillon_settlement_pending\S* (\d+)/m.exec(await executorMetrics(rig))?.[1],
-      (pending) => Number(pending) < healthyJobs,
+      () => Promise.all([executorGauge(rig, "in_flight"), rig.backlog("LANES"), rig.backlog("RUNNING")]),
+      ([inFlight, lanes, running]) => lanes + running <= inFlight + healthyJobs,
     );
+    await eventually(
+      () => Promise.all([executorGauge(rig, "settlement_pending"), rig.backlog("LANES"), rig.backlog("DUE")]),
+      ([pending, lanes, due]) => pending <= lanes + due + healthyJobs && due <= 2 * healthyJobs,
+    );
+    for (const [process, { rssBytes }] of Object.entries(rig.usage())) {
+      expect([process, rssBytes < mostBytes]).toEqual([process, true]);
+    }
   });
 });
 
-async function executorMetrics({ system }: Rig): Promise<string> {
+async function executorGauge({ system }: Rig, name: string): Promise<number> {
   const { host, port } = system.addresses.ops.executor;
-  return (await fetch(`http://${host}:${port}/metrics`)).text();
+  const metrics = await (await fetch(`http://${host}:${port}/metrics`)).text();
+  return Number(new RegExp(`^carillon_${name}\\S* (\\d+)`, "m").exec(metrics)?.[1]);
 }
