@@ -27,11 +27,14 @@ const lateMs = 250;
 // What waits longer for its target waits in the broker: here it keeps its message from being acknowledged.
 const overdueAfterMs = 3_000;
 const movedAtOnce = 2_000;
+// Twice as long for each probe of the same target that hangs, too, which may be for as long as its timeout says.
 const probeEveryMs = 5_000;
-// Of a target whose connections at base hang all, less often: each probe may hang for as long as its timeout says.
+// Of a target whose connections at base hang all.
 const rareProbeEveryMs = 30_000;
 // However many hang on: a probe may go beyond the room of its origin.
 const probesALook = 8;
+// Of all places: were there no end to probes, those of calls that hang for minutes would take what is for others.
+const probesShare = 1 / 16;
 const idleOriginMs = 60_000;
 // Busier than this it is this process that makes calls slow: more connections would make it slower.
 const saturatedAbove = 0.9;
@@ -55,8 +58,8 @@ export class CallScheduler<T extends Queueable> {
   #waiting = 0;
   /** Whether places came free that origins out of turn may want. */
   #freed = false;
-  /** How many origins that hang may still be allowed a probe in this look. */
-  #probesLeft = 0;
+  /** Those in flight that went beyond the room of their origin. */
+  readonly #probes = new Set<T>();
   /** Origins that were forgotten, and of which nobody was told yet. */
   #forgotten: string[] = [];
 
@@ -100,8 +103,13 @@ export class CallScheduler<T extends Queueable> {
       const origin = this.#turn.shift();
       if (!origin) return undefined;
       origin.inTurn = false;
+      const isProbe = origin.mayProbe && !this.#places.hasRoom(origin, this.#spare.any());
       const item = this.#hasRoom(origin) ? origin.next() : undefined;
       if (!item) continue;
+      if (isProbe) {
+        this.#probes.add(item);
+        origin.probes++;
+      }
       this.#waiting--;
       const failed = this.#failing.delete(origin);
       if (failed) this.#failing.add(origin);
@@ -130,15 +138,17 @@ export class CallScheduler<T extends Queueable> {
     if (!origin) return;
     if (origin.standing !== "answering" || this.#places.areNearlyTaken()) this.#freed = true;
     this.#places.give(origin.standing);
+    if (this.#probes.delete(item)) origin.probes--;
     this.#setStanding(origin, origin.ended(item, how.pace, how.ending));
     this.#enrol(origin);
   }
 
   /** The call was not made after all, and says nothing about its target. */
-  declined(key: string): void {
+  declined(item: T, key: string): void {
     const origin = this.#origins.get(key);
     if (!origin) return;
     this.#places.give(origin.standing);
+    if (this.#probes.delete(item)) origin.probes--;
     origin.active--;
     if (origin.standing === "hanging") origin.mayProbe = true;
     this.#freed = true;
@@ -170,10 +180,9 @@ export class CallScheduler<T extends Queueable> {
   look(nowMs: number, load: number, move: (item: T, kind: LaneKind) => void): void {
     this.#saturated = load > saturatedAbove;
     this.#spare.adapt(load);
-    this.#probesLeft = probesALook;
+    this.#allowProbes(nowMs);
     for (const origin of this.#origins.values()) {
       this.#setStanding(origin, origin.look());
-      if (origin.standing === "hanging") this.#allowProbe(origin, nowMs);
       if (origin.queued() === 0) continue;
       const before = nowMs - overdueAfterMs;
       if (!this.#saturated) this.#takeOut(origin.takeOverdueOfSlowJobs(before), "slow", move);
@@ -244,14 +253,26 @@ export class CallScheduler<T extends Queueable> {
   }
 
   #hasRoom(origin: Origin<T>): boolean {
+    if (origin.mayProbe && this.#probesLeft() > 0 && this.#places.mayProbe()) return true;
     return this.#places.hasRoom(origin, this.#spare.any());
   }
 
-  #allowProbe(origin: Origin<T>, nowMs: number): void {
-    const everyMs = origin.active < this.#limits.width.base ? probeEveryMs : rareProbeEveryMs;
-    if (origin.mayProbe || nowMs - origin.lastSentMs < everyMs || this.#probesLeft <= 0) return;
-    origin.mayProbe = true;
-    this.#probesLeft--;
+  /** Those that were not called for the longest time come first. */
+  #allowProbes(nowMs: number): void {
+    const due = [...this.#origins.values()].filter((origin) => this.#isToBeProbed(origin, nowMs));
+    due.sort((a, b) => a.lastSentMs - b.lastSentMs);
+    for (const origin of due.slice(0, Math.min(this.#probesLeft(), probesALook))) origin.mayProbe = true;
+  }
+
+  /** Also one that was silent and has nothing in flight: it would get no call for as long as others hang. */
+  #isToBeProbed({ standing, active, probes, mayProbe, lastSentMs }: Origin<T>, nowMs: number): boolean {
+    if (mayProbe || (standing !== "hanging" && !(standing === "silent" && active === 0))) return false;
+    const everyMs = active < this.#limits.width.base ? probeEveryMs : rareProbeEveryMs;
+    return nowMs - lastSentMs >= everyMs * 2 ** probes;
+  }
+
+  #probesLeft(): number {
+    return Math.ceil(this.#limits.maxInFlight * probesShare) - this.#probes.size;
   }
 
   #takeOut(items: readonly T[], kind: LaneKind, move: (item: T, kind: LaneKind) => void): void {

@@ -151,13 +151,13 @@ export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<Scheduler
   const send = (attempt: Attempt) => {
     const { origin } = attempt.call;
     if (deps.isStale(attempt)) {
-      scheduler.declined(origin);
+      scheduler.declined(attempt, origin);
       return deps.review(attempt);
     }
-    if (!deps.admit(attempt)) return scheduler.declined(origin);
+    if (!deps.admit(attempt)) return scheduler.declined(attempt, origin);
     if (attempt.call.origin !== origin) {
       // The job has another target since, whose lane it does not lie in.
-      scheduler.declined(origin);
+      scheduler.declined(attempt, origin);
       attempt.lane = undefined;
       return submit([attempt]);
     }

@@ -66,6 +66,8 @@ export class Origin<T extends Queueable> {
   inTurn = false;
   /** Whether it may make one call beyond its room, to see whether it answers again. */
   mayProbe = false;
+  /** Calls in flight that were made so. */
+  probes = 0;
   /** Monotonic. */
   lastUsedMs = 0;
   lastSentMs = 0;

@@ -6,7 +6,7 @@ import type { Queueable } from "./queueable.ts";
  * - the last eighth is for origins that have few calls in flight, and the last sixteenth for those that have none, and
  *   for probes;
  * - origins that hang or fell silent get no more than half. One that hangs has a
- *   call in flight to see whether it answers, a few where a quarter is not used up;
+ *   call in flight to see whether it answers, a few where a quarter is not used up. Probes go beyond that, by a sixteenth;
  * - origins that fail have of this process only the time that the others leave, and few connections where they refuse;
  * - origins that never answered get a quarter at most, and half of what the
  *   hanging ones have left: there is always something for one that nobody knows.
@@ -59,12 +59,15 @@ export class Places {
     origin.standing = standing;
   }
 
+  /** Whether an origin may have a call beyond its room. The very last places are for origins that nobody knows. */
+  mayProbe(): boolean {
+    return this.#taken * 64 < this.#all * 63;
+  }
+
   /** `spare`: whether there is time for a call that is likely to fail. */
   hasRoom(origin: Origin<Queueable>, spare: boolean): boolean {
     const { active } = origin;
     const { least, base } = this.#width;
-    // The very last are for origins that nobody knows.
-    if (origin.mayProbe && this.#taken * 64 < this.#all * 63) return true;
     if (this.areNearlyTaken() && active >= (this.#taken * 16 < this.#all * 15 ? least : 1)) return false;
     const { unproven } = this.#takenBy;
     const lost = this.#takenBy.silent + this.#takenBy.hanging;

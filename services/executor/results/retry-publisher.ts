@@ -24,8 +24,10 @@ const maxEntries = 100;
 const maxBytes = 256 * 1024;
 const gatherMs = 10;
 // A message is held by an executor until its last entry is made: those in it must be due about
-// together. The longer they wait, the less exactly, so that long waits do not cost a message each.
+// together. The longer they wait, the less exactly, so that long waits do not cost a message each; but what one target has
+// wait for hours must not lie in memory for long in the end, where there is little room for the retries of all.
 const narrowestSpanMs = 5_000;
+const widestSpanMs = 60_000;
 const spanOfWait = 0.1;
 
 interface Waiting {
@@ -69,7 +71,7 @@ export function createRetryPublisher(publisher: Publisher, deps: { clock: Clock;
     let batch: Waiting[] = [];
     for (const one of gathered) {
       const firstMs = batch[0]?.entry.notBeforeMs ?? one.entry.notBeforeMs;
-      const spanMs = Math.max(narrowestSpanMs, (firstMs - nowMs) * spanOfWait);
+      const spanMs = Math.min(widestSpanMs, Math.max(narrowestSpanMs, (firstMs - nowMs) * spanOfWait));
       if (one.entry.notBeforeMs - firstMs > spanMs) {
         publish(batch);
         batch = [];

@@ -29,9 +29,17 @@ describe("the room in RETRY", () => {
 
   it("is refused to the only one that uses it", () => {
     const room = createRetryRoom();
-    room.note("a", 1_000, 0, hourMs);
+    room.note("a", 1_000_000, 0, hourMs);
     room.update(8100000, 10_000_000, 1_000);
     expect([room.mayWait("a"), room.mayWait("b")]).toEqual([false, true]);
+  });
+
+  it("is left to those of whom hardly anything waits, also where nobody knows what filled it: this process may have begun only now", () => {
+    const room = createRetryRoom();
+    room.update(8_500_000, 10_000_000, 1_000);
+    for (const origin of ["a", "b"]) room.note(origin, 1_000, 1_000, hourMs);
+    room.update(8_502_000, 10_000_000, 2_000);
+    expect([room.mayWait("a"), room.mayWait("b")]).toEqual([true, true]);
   });
 
   it("is nobody's when it is all but full, also where this process has put nothing there", () => {
@@ -76,8 +84,8 @@ describe("the room in RETRY", () => {
 
   it("takes a retry that is due at once, or was", () => {
     const room = createRetryRoom();
-    room.note("a", 10, 5_000, 5_000);
-    room.note("a", 10, 5_000, 4_000);
+    room.note("a", 10_000, 5_000, 5_000);
+    room.note("a", 10_000, 5_000, 4_000);
     room.update(9000000, 10_000_000, 5_000);
     expect(room.mayWait("a")).toBe(false);
     room.update(9000000, 10_000_000, 30_000);

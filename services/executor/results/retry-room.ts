@@ -13,6 +13,8 @@ export interface RetryRoom {
 
 const nearlyFull = 0.8;
 const allButFull = 0.95;
+// Of the whole of RETRY: less of it is nobody's to blame. This process may have begun only now, and not know who filled it.
+const leastShare = 1 / 1_000;
 // How exactly the end of a wait is remembered: to an eighth of it.
 const grainOfWait = 1 / 8;
 const leastGrainMs = 8_000;
@@ -32,7 +34,8 @@ export function createRetryRoom(): RetryRoom {
 
   const crowdedNow = (): ReadonlySet<string> => {
     const share = [...bytesOf.values()].reduce((sum, bytes) => sum + bytes, 0) / Math.max(bytesOf.size, 1);
-    return new Set([...bytesOf].filter(([, bytes]) => bytes >= share).map(([origin]) => origin));
+    const most = Math.max(share, limit * leastShare);
+    return new Set([...bytesOf].filter(([, bytes]) => bytes >= most).map(([origin]) => origin));
   };
 
   const leave = (ended: ReadonlyMap<string, number>) => {
