@@ -31,6 +31,23 @@ describe("trying origins that do not answer", () => {
     expect(origins.filter((origin) => rig.of(origin).length === 10)).toEqual([]);
   });
 
+  it("goes on trying one for as long as what it is tried with ends in vain", () => {
+    const rig = createSchedulerRig();
+    const origins = Array.from({ length: 5 }, (_, i) => `a-${i}`);
+    for (const origin of origins) rig.prove(origin);
+    for (const origin of origins) rig.submit(origin, width.base);
+    rig.pass(6_000);
+    let tries = 0;
+    for (let i = 0; i < 20; i++) {
+      rig.submit("a-0", 1, { lane: "all" });
+      rig.pass(31_000);
+      if (rig.of("a-0").length === width.base) continue;
+      tries++;
+      rig.end(rig.of("a-0").at(-1), "unanswered");
+    }
+    expect(tries).toBe(20);
+  });
+
   it("tries one that was silent, too, when nothing of it is in flight any more", () => {
     const rig = createSchedulerRig();
     rig.prove("a");
