@@ -43,6 +43,8 @@ export class Attempt {
   moved = false;
   /** When the state of its job was last known for sure, unix milliseconds; of what waits for long in a lane. */
   knownAtMs = Number.POSITIVE_INFINITY;
+  /** The generation of its job by which it was found to be made. A manual run keeps what it was made of, and is not asked about again. */
+  judgedGeneration = 0;
   /** Of an execution that was dead and is called again. */
   readonly redrive: Redrive | undefined;
 

@@ -36,6 +36,7 @@ const probesALook = 8;
 // Of all places: were there no end to probes, those of calls that hang for minutes would take what is for others.
 const probesShare = 1 / 16;
 const idleOriginMs = 60_000;
+const forgetEveryMs = 250;
 // Busier than this it is this process that makes calls slow: more connections would make it slower.
 const saturatedAbove = 0.9;
 
@@ -60,6 +61,7 @@ export class CallScheduler<T extends Queueable> {
   #freed = false;
   /** Those in flight that went beyond the room of their origin. */
   readonly #probes = new Set<T>();
+  #forgetAgainMs = 0;
   /** Origins that were forgotten, and of which nobody was told yet. */
   #forgotten: string[] = [];
 
@@ -230,7 +232,11 @@ export class CallScheduler<T extends Queueable> {
   #originOf(key: string, nowMs: number): Origin<T> {
     let origin = this.#origins.get(key);
     if (!origin) {
-      if (this.#origins.size >= this.#limits.maxOrigins) this.#forgetIdle(nowMs);
+      // Now and then only: where none is idle each new one would ask all of them.
+      if (this.#origins.size >= this.#limits.maxOrigins && nowMs >= this.#forgetAgainMs) {
+        this.#forgetAgainMs = nowMs + forgetEveryMs;
+        this.#forgetIdle(nowMs);
+      }
       origin = new Origin(key, this.#limits.width);
       this.#origins.set(key, origin);
     }

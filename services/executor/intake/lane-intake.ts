@@ -40,7 +40,10 @@ export function createLaneIntake(deps: IntakeDeps): LaneIntake {
   const review = async (attempt: Attempt) => {
     if (stopped) return;
     const askedAtMs = clock.nowMs();
-    if (await deps.lookup.learn([attempt.call.jobId])) {
+    const learnt = await deps.lookup.learn([attempt.call.jobId]);
+    // It goes back with its message.
+    if (stopped) return;
+    if (learnt) {
       attempt.knownAtMs = askedAtMs;
       submit(attempt);
     } else {

@@ -35,6 +35,8 @@ const nearlyFull = 0.8;
 const allButFull = 0.95;
 // Beyond it targets are tried with what lies in a lane, which needs no record.
 const recordsUpTo = 0.5;
+// So long is counted on with what was told last. Then the broker itself has to say what is full.
+const guessesUpTo = 10;
 const maxKnownLanes = 20_000;
 
 export function createLaneDirectory(
@@ -86,6 +88,14 @@ export function createLaneDirectory(
     if (!stopping.signal.aborted) deps.onWaiting({ lanes: messages, runs: bySubject(running) });
   };
 
+  const forget = () => {
+    bytesIn.clear();
+    stored = 0;
+    limit = Number.POSITIVE_INFINITY;
+    crowded = undefined;
+    deps.onRetryBytes(0, 0);
+  };
+
   return {
     atomic: () => atomic,
     mayFill: (origin, kind) => !isFull() && !crowded?.has(laneOf(origin, kind)),
@@ -103,7 +113,7 @@ export function createLaneDirectory(
       if (started) return;
       started = true;
       void (async () => {
-        let failed = false;
+        let failures = 0;
         while (!stopping.signal.aborted) {
           if (broker.connected()) {
             const error: unknown = await ask().then(
@@ -111,10 +121,11 @@ export function createLaneDirectory(
               (reason) => reason,
             );
             // Asked again in a second: said once.
-            if (error !== undefined && !failed) log.warn({ event: "lanes_not_listed", err: error });
+            if (error !== undefined && failures === 0) log.warn({ event: "lanes_not_listed", err: error });
             // One of them may be gone.
             if (error !== undefined && broker.connected()) await broker.ensure();
-            failed = error !== undefined;
+            failures = error === undefined ? 0 : failures + 1;
+            if (failures === guessesUpTo) forget();
           }
           await sleep(clock, everyMs, stopping.signal);
         }

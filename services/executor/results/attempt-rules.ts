@@ -134,7 +134,8 @@ export function createAttemptRules(deps: {
 
   return {
     isStale,
-    isDoubtful: (attempt) => isStale(attempt) || isExpired(attempt) || states.hasNewer(attempt.call),
+    isDoubtful: (attempt) =>
+      isStale(attempt) || isExpired(attempt) || states.hasNewer(attempt.call, attempt.judgedGeneration),
     admit(attempt) {
       if (!states.empty()) {
         const verdict = states.judge({ call: attempt.call, second: attempt.second, started: attempt.number > 1 });
@@ -143,6 +144,7 @@ export function createAttemptRules(deps: {
           return false;
         }
         attempt.call = verdict.call;
+        attempt.judgedGeneration = states.newest(attempt.call.jobId);
       }
       if (!isExpired(attempt)) return true;
       skip(attempt, "EXPIRED");
@@ -170,11 +172,11 @@ export function createAttemptRules(deps: {
         const untilMs = nowMs + retryWaitMs(call, numberInSet, deps.random, outcome.retryAfterMs);
         const result = resultOf(attempt, outcome, false);
         if (!retryRoom.mayWait(call.origin)) return dieUnretried(attempt, result);
-        retryRoom.note(call.origin, call.entry.length, nowMs, untilMs);
         // The retry first: what is recorded tells a redelivery that the retry is safe.
         retries.add(attempt, untilMs, (answer) => {
-          if (answer === "full") dieUnretried(attempt, result);
-          else settleWith(attempt, result)(answer === "stored");
+          if (answer === "full") return dieUnretried(attempt, result);
+          if (answer === "stored") retryRoom.note(call.origin, call.entry.length, nowMs, untilMs);
+          settleWith(attempt, result)(answer === "stored");
         });
       } else {
         die(attempt, resultOf(attempt, outcome, true));

@@ -7,7 +7,7 @@ export interface RetryRoom {
   mayWait(origin: string): boolean;
   /** A retry is put there until an instant, unix milliseconds. */
   note(origin: string, bytes: number, nowMs: number, untilMs: number): void;
-  /** How much is in RETRY, of how much there may be. To be told every second or so. */
+  /** How much is in RETRY, of how much there may be; a limit of 0 or less is none. To be told every second or so. */
   update(bytes: number, maxBytes: number, nowMs: number): void;
 }
 

@@ -191,12 +191,12 @@ describe("job states", () => {
     states.note(a, eventOf({ generation: 2 }));
     states.markLost();
     expect(states.completeSinceMs()).toBe(Number.POSITIVE_INFINITY);
-    expect(states.hasNewer(callOf(1))).toBe(true);
+    expect(states.hasNewer(callOf(1), 0)).toBe(true);
     states.markFollowed();
     const notedMs = nowMs;
     nowMs += 11 * minuteMs;
     states.note(b, eventOf({ generation: 2 }));
-    expect(states.hasNewer(callOf(1))).toBe(false);
+    expect(states.hasNewer(callOf(1), 0)).toBe(false);
     expect(states.completeSinceMs()).toBeGreaterThanOrEqual(notedMs);
   });
 });

@@ -21,8 +21,10 @@ export interface JobStates {
   markLost(): void;
   /** Whether there is nothing to obey at all. */
   empty(): boolean;
-  /** Whether a change is known that came after what a call was made of. */
-  hasNewer(call: Pick<Call, "jobId" | "generation">): boolean;
+  /** Whether a change is known that came after what a call was made of, and after the generation by which it was judged last. */
+  hasNewer(call: Pick<Call, "jobId" | "generation">, judged: number): boolean;
+  /** The generation of the newest change of a job that is known; 0 when there is none. */
+  newest(jobId: string): number;
   judge(occurrence: Occurrence): Verdict;
 }
 
@@ -94,7 +96,8 @@ export function createJobStates({ clock, log }: { clock: Clock; log: Log }): Job
       sinceMs = Number.POSITIVE_INFINITY;
     },
     empty: () => changes.size === 0,
-    hasNewer: ({ jobId, generation }) => (changes.get(jobId)?.generation ?? 0) > generation,
+    hasNewer: ({ jobId, generation }, judged) => (changes.get(jobId)?.generation ?? 0) > Math.max(generation, judged),
+    newest: (jobId) => changes.get(jobId)?.generation ?? 0,
     judge(occurrence) {
       const { call } = occurrence;
       const change = changes.get(call.jobId);

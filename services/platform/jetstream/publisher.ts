@@ -214,6 +214,8 @@ export function createPublisher(
       // Its own acknowledgement is on the way.
       if (code === duplicateInProcess) return;
       if (message.unlessFull && isFull(code, body.error.description)) {
+        // Those that waited for another reason are told the same.
+        sendDeferred(deferred.taken(body.stream ?? ""));
         return answered(message, { kind: "refused", code, description: body.error.description });
       }
       lastRefusal = body.error.description;
