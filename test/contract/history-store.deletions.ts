@@ -6,7 +6,7 @@ import type { AttemptResult } from "../../services/wire/attempt-result.ts";
 import { createDice } from "../simulation/random.ts";
 import { type HistoryEngine, type StoreSize, useStore } from "../support/history-engine.ts";
 import { failed, job, noon, occurrence, otherJob, partsOf, resultOf } from "../support/history-results.ts";
-import { jobsNamed } from "../support/job-ids.ts";
+import { jobNamed, jobsNamed } from "../support/job-ids.ts";
 
 const kept = 5;
 const hour = 3_600;
@@ -137,6 +137,13 @@ export function deletionsSuite(engine: HistoryEngine, size: StoreSize): void {
       expect(await listed(job)).toEqual(["2003", "2002", "2001", "19", "18"]);
     });
 
+    it("goes by what was said of it last", async () => {
+      await fill(0, 12, job, otherJob);
+      await note(gone(job), stands(otherJob), stands(job), gone(otherJob));
+      await forgetAll(noon + 1_000);
+      expect([await listed(job), await listed(otherJob)]).toEqual([["11", "10", "9", "8m8", "7"], []]);
+    });
+
     it("takes it as new when it comes back long after all of it was forgotten", async () => {
       await fill(0, 12, job);
       await note(gone(job));
@@ -144,6 +151,7 @@ export function deletionsSuite(engine: HistoryEngine, size: StoreSize): void {
       await forgetAll(noon + 6 * hour);
       await fill(8 * hour, 8 * hour + 7, job);
       await forgetAll(noon + 12 * hour);
+      await rig.reopen();
       expect(await listed(job)).toEqual(
         [6, 5, 4, 3, 2].map((i) => `${8 * hour + i}${i % 4 ? "" : `m${8 * hour + i}`}`),
       );
@@ -162,6 +170,7 @@ export function deletionsSuite(engine: HistoryEngine, size: StoreSize): void {
     });
 
     it("with all of a call or nothing of it", async () => {
+      const third = jobNamed("third");
       await fill(0, 12, job, otherJob);
       await rig.store.noteJobs([], { stream, sequence: 7 });
       const broken = Object.defineProperty(gone(otherJob), "second", {
@@ -169,10 +178,13 @@ export function deletionsSuite(engine: HistoryEngine, size: StoreSize): void {
           throw new Error("the store fails where it takes this up");
         },
       });
-      await expect(rig.store.noteJobs([gone(job), broken], { stream, sequence: 8 })).rejects.toThrow();
+      await expect(rig.store.noteJobs([gone(job), gone(third), broken], { stream, sequence: 8 })).rejects.toThrow();
       expect(await rig.store.jobsPlace()).toEqual({ stream, sequence: 7 });
+      await fill(0, 12, third);
       await forgetAll(noon + 1_000);
+      await rig.reopen();
       expect(await listed(job)).toHaveLength(kept);
+      expect(await listed(third)).toHaveLength(kept);
       await rig.store.noteJobs([gone(job)], { stream, sequence: 8 });
       await forgetAll(noon + 1_001);
       expect(await listed(job)).toEqual([]);

@@ -153,6 +153,8 @@ describe("deletions", () => {
     expect(calls.length).toBeLessThan(50);
     expect(Math.max(...calls.map(({ jobs }) => jobs.length))).toBeLessThanOrEqual(1_000);
     expect(new Set(deleted())).toEqual(new Set(many));
+    const { state } = await rig.broker.jsm.streams.info(streams.jobs);
+    expect((await store.jobsPlace())?.sequence).toBe(state.last_seq);
   });
 
   it("that could not be written are told again", async () => {
