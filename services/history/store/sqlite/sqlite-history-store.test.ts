@@ -168,66 +168,6 @@ describe("segments", () => {
   });
 });
 
-describe("deleted jobs", () => {
-  const hour = 3_600;
-  const gone = (jobId: string, second = noon) => ({ jobId, deleted: true, second });
-  const place = { stream: "s", sequence: 1 };
-  const left = () => ["jobs", "newest", "deletions"].map((table) => ask(`select count(*) from ${table}`));
-
-  it("leave nothing behind, and their keys are given to nobody else", async () => {
-    await open();
-    const jobs = range(0, 500).map((i) => jobNamed(`o${i}`));
-    for (const [i, jobId] of jobs.entries()) await store.record([resultOf({ jobId, second: noon + i })]);
-    await store.noteJobs(
-      jobs.map((jobId) => gone(jobId)),
-      place,
-    );
-    await store.noteJobs([gone(jobNamed("never"))], place);
-    expect(left()).toEqual([501, expect.any(Number), 501]);
-    await forgetAll(noon + hour);
-    expect((await store.extent()).rowCount).toBe(0);
-    await forgetAll(noon + 3 * hour);
-    expect(left()).toEqual([0, 0, 0]);
-    expect(ask("select count(*) from holdings")).toBe(0);
-    await store.record([resultOf({ second: noon + 4 * hour })]);
-    expect(ask("select job_key from jobs")).toBe(502);
-    expect(await offsets()).toEqual([4 * hour]);
-  });
-
-  it("are remembered for as long as results may come, and while something waits for a retry", async () => {
-    await open();
-    await store.record([failed({ final: false }), resultOf({ jobId: otherJob })]);
-    await store.noteJobs([gone(job), gone(otherJob), gone(jobNamed("late"), noon + 10 * hour)], place);
-    await forgetAll(noon + 2 * hour);
-    await forgetAll(noon + 4 * hour);
-    expect(left()).toEqual([2, expect.any(Number), 2]);
-    await store.record([resultOf({ attempt: 2 })]);
-    await forgetAll(noon + 6 * hour);
-    expect(left()).toEqual([1, 0, 1]);
-    await forgetAll(noon + 10 * hour);
-    expect(left()).toEqual([1, 0, 1]);
-    await forgetAll(noon + 12 * hour);
-    expect(left()).toEqual([0, 0, 0]);
-  });
-
-  it("are looked at a few at a time", async () => {
-    await open(1_000);
-    const jobs = range(0, 1_000).map((i) => jobNamed(`o${i}`));
-    await store.record(jobs.map((jobId) => resultOf({ jobId })));
-    await forgetAll(noon + hour);
-    await store.noteJobs(
-      jobs.map((jobId) => gone(jobId)),
-      place,
-    );
-    const { count, done } = await store.forget(noon + hour);
-    expect(done).toBe(false);
-    expect(count).toBeGreaterThan(0);
-    expect(count).toBeLessThanOrEqual(200);
-    await forgetAll(noon + hour);
-    expect((await store.extent()).rowCount).toBe(0);
-  });
-});
-
 it("gives the room of what it forgot back to the disk", async () => {
   await open(1_000);
   const bytesOnDisk = () =>
