@@ -15,6 +15,7 @@ import { createHistoryHandlers } from "./queries/history-service.ts";
 import { createWatchers, watchersDefaults } from "./queries/watchers.ts";
 import { createBacklogPoll } from "./results/backlog-poll.ts";
 import { createRecorder } from "./results/recorder.ts";
+import { createDeletionFollower } from "./retention/deletion-follower.ts";
 import { createRetention } from "./retention/retention.ts";
 import { createSqliteHistoryStore } from "./store/sqlite/sqlite-history-store.ts";
 
@@ -27,7 +28,7 @@ const logShare = 1 / 16;
  * while the broker is still away. Stops in this order:
  *
  * 1. intake: no further results are taken;
- * 2. flush: those taken are committed and acknowledged; then nothing more is forgotten;
+ * 2. flush: those taken are committed and acknowledged; then nothing more is heard of deleted jobs, and nothing forgotten;
  * 3. broker: the acknowledgements are sent, the connection closed;
  * 4. watchers: their streams end with UNAVAILABLE, after everything committed was sent;
  * 5. gRPC: calls in flight are answered;
@@ -92,6 +93,7 @@ export function createHistory(config: HistoryConfig, deps: ServiceDeps): Service
     keeper,
     createBacklogPoll(broker, metrics.backlog, deps),
     retention,
+    createDeletionFollower({ broker, store, makeRoom, clock, log }),
     recorder,
     announced,
   ]);

@@ -1,10 +1,12 @@
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { expect, it } from "vitest";
+import { ExecutionStatus } from "../../gen/carillon/v1/execution_pb.ts";
 import type { HistoryStore } from "../../services/history/store/contract.ts";
+import { createDice } from "../simulation/random.ts";
 import { type HistoryEngine, type StoreSize, useStore } from "../support/history-engine.ts";
-import { noon, partsOf } from "../support/history-results.ts";
-import { batchOf, jobsOfBatch, retriedJobs } from "../support/history-store-batches.ts";
+import { noon, partsOf, resultOf } from "../support/history-results.ts";
+import { batchOf, everDeleted, jobsOfBatch, retriedJobs, youngCalls } from "../support/history-store-batches.ts";
 import { spawnWriter } from "../support/history-store-process.ts";
 
 /** How far the store is with a call when its process dies: at that result, or wherever it is once that many were answered. */
@@ -42,18 +44,83 @@ export function crashSuite(engine: HistoryEngine, size: StoreSize): void {
       expect(listed.filter(({ run }) => run === "").map(({ second }) => second)).toEqual(ended);
     }
   });
+
+  it("has after a kill -9 while it seals and forgets all that it owes, nothing twice, and goes on forgetting", async () => {
+    const dice = createDice(3);
+    let next = 0;
+    for (let life = 0; life < 8; life++) {
+      await rig.store.stop();
+      next = await recordUntilKilled(engine, {
+        place: rig.place,
+        size,
+        first: next,
+        answers: dice.between(3, 25),
+        forgets: true,
+      });
+      await rig.reopen();
+      // The call under way may have forgotten one second more.
+      for (let call = Math.max(0, next - youngCalls + 2); call < next; call++) {
+        expect(await isWhole(rig.store, call)).toBe(true);
+      }
+      const told = (await rig.store.jobsPlace())?.sequence ?? 0;
+      expect([next, next + 1]).toContain(told);
+      await holdsTogether(next);
+    }
+    await forgetAll(noon + next);
+    const { waiting } = await holdsTogether(next);
+    for (const jobId of jobsOfBatch) {
+      const left = await rig.store.list(jobId, 1_000);
+      if (everDeleted.has(jobId)) expect(left).toEqual(left.filter(({ second }) => second >= noon + next));
+      else expect(left.length).toBeGreaterThanOrEqual(5);
+    }
+    for (const result of waiting) await rig.store.record([resultOf({ ...result, attempt: 2 })]);
+    await rig.store.noteJobs(
+      jobsOfBatch.map((jobId) => ({ jobId, deleted: true, second: noon })),
+      { stream: "jobs", sequence: next },
+    );
+    await forgetAll(noon + 7_200);
+    expect((await rig.store.extent()).rowCount).toBe(0);
+  });
+
+  const forgetAll = async (before: number) => {
+    for (let done = false; !done; ) ({ done } = await rig.store.forget(before));
+  };
+  /** Each execution that is there is there once, of those that stand the last 5 are, and the count of all is right. */
+  const holdsTogether = async (next: number) => {
+    let there = 0;
+    const waiting: { jobId: string; second: number }[] = [];
+    for (const jobId of jobsOfBatch) {
+      const listed = await rig.store.list(jobId, 10_000);
+      const places = listed.map(({ second, run }) => `${second} ${run}`);
+      expect(new Set(places).size).toBe(places.length);
+      for (const record of listed) expect(await rig.store.find(partsOf(record))).toEqual(record);
+      there += listed.length;
+      for (let call = 0; call <= next; call++) {
+        const second = noon + call;
+        const record = await rig.store.find(partsOf({ jobId, second, run: "" }));
+        if (record?.status === ExecutionStatus.RETRYING) waiting.push({ jobId, second });
+      }
+      const ended = retriedJobs.includes(jobId) ? next - 1 : next;
+      if (everDeleted.has(jobId)) continue;
+      const last = listed.slice(0, 5).filter(({ second }) => second >= noon + ended - 5);
+      expect(last).toHaveLength(Math.min(5, ended));
+    }
+    expect((await rig.store.extent()).rowCount).toBe(there + waiting.length);
+    return { waiting };
+  };
 }
 
 /** Runs the writer until it has died, and tells the number after the last call that was answered. */
 async function recordUntilKilled(
   engine: HistoryEngine,
-  options: { place: string; size: StoreSize; first: number; answers: number; result?: number },
+  options: { place: string; size: StoreSize; first: number; answers: number; result?: number; forgets?: boolean },
 ): Promise<number> {
-  const { place, size, first, answers, result } = options;
+  const { place, size, first, answers, result, forgets = false } = options;
   const child = spawnWriter(engine, {
     place,
     size,
     first,
+    forgets,
     ...(result !== undefined && { fatal: { answers, result } }),
   });
   const closed = once(child, "close");

@@ -12,6 +12,8 @@ const uses: [string, (store: HistoryStore) => Promise<unknown>][] = [
   ["find", (store) => store.find(manualRun("m1"))],
   ["findRecorded", (store) => store.findRecorded([occurrence()])],
   ["forget", (store) => store.forget(noon)],
+  ["noteJobs", (store) => store.noteJobs([], { stream: "", sequence: 1 })],
+  ["jobsPlace", (store) => store.jobsPlace()],
 ];
 
 /** When a store may be used, and by whom. */

@@ -2,6 +2,7 @@ import { describe } from "vitest";
 import { type HistoryEngine, storeSizes } from "../support/history-engine.ts";
 import { concurrencySuite } from "./history-store.concurrency.ts";
 import { crashSuite } from "./history-store.crash.ts";
+import { deletionsSuite } from "./history-store.deletions.ts";
 import { forgettingSuite } from "./history-store.forgetting.ts";
 import { lifecycleSuite } from "./history-store.lifecycle.ts";
 import { modelSuite } from "./history-store.model.ts";
@@ -14,6 +15,7 @@ export function historyStoreSuite(engine: HistoryEngine): void {
     recordsSuite(engine, size);
     readingSuite(engine, size);
     forgettingSuite(engine, size);
+    deletionsSuite(engine, size);
     concurrencySuite(engine, size);
     lifecycleSuite(engine, size);
     modelSuite(engine, size);

@@ -9,6 +9,8 @@ export interface WriterOptions {
   size: StoreSize;
   /** The number of its first batch. Default: 0. */
   first?: number;
+  /** It deletes jobs and forgets as well (history-store-batches.ts). */
+  forgets?: boolean;
   /** It kills itself after so many answers, when its store takes up that result of the next batch. */
   fatal?: { answers: number; result: number };
 }
@@ -19,9 +21,9 @@ export function spawnWriter(
   options: WriterOptions,
   stderr: "inherit" | "ignore" = "inherit",
 ): ChildProcess & { stdout: NonNullable<ChildProcess["stdout"]> } {
-  const { place, size, first = 0, fatal } = options;
+  const { place, size, first = 0, forgets = false, fatal } = options;
   const death = fatal ? [`${fatal.answers}`, `${fatal.result}`] : [];
-  const child = spawn(process.execPath, [program, engine.module, place, size, `${first}`, ...death], {
+  const child = spawn(process.execPath, [program, engine.module, place, size, `${first}`, `${forgets}`, ...death], {
     stdio: ["ignore", "pipe", stderr],
   });
   if (!child.stdout) throw new Error("no stdout");

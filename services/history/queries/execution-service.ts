@@ -12,8 +12,8 @@ const defaultPageSize = 5;
 const pageBytes = 3.5 * 1024 * 1024;
 
 /**
- * What became of each occurrence. History knows executions and no jobs: one it
- * never heard of has none. The front door tells whether a job exists.
+ * What became of each occurrence. History knows executions, and of jobs only which
+ * are deleted: one it never heard of has none. The front door tells whether a job exists.
  */
 export function createExecutionHandlers(deps: {
   store: Pick<HistoryStore, "list" | "find">;

@@ -33,8 +33,8 @@ export interface Retention extends Startable {
 }
 
 /**
- * Forgets by age and by size. What it may not forget stays (the last 5 of each job, and what waits for a
- * retry): where that alone is more than the limit, the limit is not kept, and the log says so.
+ * Forgets by age and by size. What it may not forget stays (the last 5 of each job that is not deleted, and what waits
+ * for a retry): where that alone is more than the limit, the limit is not kept, and the log says so.
  */
 export function createRetention(config: RetentionConfig, deps: RetentionDeps): Retention {
   const { store, metrics, clock, log } = deps;

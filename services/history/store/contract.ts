@@ -32,6 +32,21 @@ export interface Forgotten {
   done: boolean;
 }
 
+/** What is known of a job last: that it was deleted, or that it stands. */
+export interface JobState {
+  jobId: string;
+  deleted: boolean;
+  /** Since when, unix time. */
+  second: number;
+}
+
+/** How far the states of jobs have been read: up to a sequence of one certain stream. */
+export interface JobsPlace {
+  /** What tells that stream from one that replaces it. */
+  stream: string;
+  sequence: number;
+}
+
 /** How much there is. */
 export interface StoreExtent {
   /** What the store takes of its disk. */
@@ -86,11 +101,25 @@ export interface HistoryStore extends Startable {
 
   /**
    * Forgets executions that are older than a second, manual runs included, the oldest first. It never
-   * forgets one of that second or later, one that waits for a retry, or one of the last 5 of its job that have ended. A
-   * call is one short transaction: it is called again until it is done, and even then some that were among the last 5
-   * lately may go another day. A result that comes for a forgotten execution begins a new record.
+   * forgets one of that second or later, one that waits for a retry, or one of the last 5 of its job that have ended,
+   * unless the job is deleted. A call is one short transaction: it is called again until it is done, and even then some
+   * that were among the last 5 lately may go another day. A result that comes for a forgotten execution begins a new
+   * record.
+   *
+   * With the last execution of a deleted job all that is known of the job goes, its deletion too, once that is older than
+   * the second as well: until then results may still come. It may take until a call with a second that is hours later.
    */
   forget(before: number): Promise<Forgotten>;
+
+  /**
+   * Remembers which jobs are deleted, also those of which there is no execution yet; one that stands after all is not
+   * deleted any more. In the order given, all of them and the place in one transaction. Of what was answered the last
+   * calls may be missing after a power cut, together with their places.
+   */
+  noteJobs(jobs: readonly JobState[], place: JobsPlace): Promise<void>;
+
+  /** The place of the last call of `noteJobs`; undefined when there was none. */
+  jobsPlace(): Promise<JobsPlace | undefined>;
 
   extent(): Promise<StoreExtent>;
 

@@ -14,17 +14,29 @@ import type { Log } from "../process/log.ts";
 import { askBroker } from "./ask-broker.ts";
 import type { Broker } from "./broker.ts";
 
+/** How far somebody has read: up to a sequence of one certain stream. */
+export interface FollowerPlace {
+  /** When that stream was made, in the broker's words. */
+  stream: string;
+  sequence: number;
+}
+
 export interface FollowerOptions {
   stream: string;
   subjects: string[];
+  /** Where to go on, from an earlier run. A stream that was made later than that one counts as a replacement. */
+  place?: FollowerPlace | undefined;
   /** "state": the last message of each subject, then all changes. "new": changes only. */
   from: "state" | "new";
   /** Called for each message, in stream order, none missed and none twice. It must not throw. */
   onMessage: (message: JsMsg) => void;
   /** Called when everything that the stream held at the start has been handed over; once for each stream. */
   onCaughtUp?: () => void;
-  /** Called before the first message of a stream, with the broker's word on when it was made. */
-  onStream?: (createdMs: number) => void;
+  /**
+   * Called before the first message of a stream, with the broker's word on when it was made, also as it stands in a
+   * place; not for the stream of the place that was given.
+   */
+  onStream?: (createdMs: number, stream: string) => void;
   /**
    * The stream is another one than before: it was deleted, or lost with the
    * broker's disk, and made anew. Its sequences begin again; what follows is all
@@ -52,10 +64,10 @@ export function createFollower(broker: Broker, deps: { clock: Clock; log: Log },
   const { clock, log } = deps;
   const stopping = new AbortController();
   /** The sequence up to which everything was handed over; 0 before the first. */
-  let seen = 0;
-  let created: string | undefined;
+  let seen = options.place?.sequence ?? 0;
+  let created = options.place?.stream;
   /** This stream was read from; before that there is no place to go on from. */
-  let placed = false;
+  let placed = options.place !== undefined;
   /** In a stream that replaces another everything is news, from its first message on. */
   let replaced = false;
   let caughtUp = false;
@@ -82,7 +94,7 @@ export function createFollower(broker: Broker, deps: { clock: Clock; log: Log },
       caughtUp = false;
       options.onReset?.();
     }
-    options.onStream?.(Date.parse(created));
+    options.onStream?.(Date.parse(created), created);
     return false;
   };
 

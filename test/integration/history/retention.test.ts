@@ -10,6 +10,7 @@ import { systemClock } from "../../../services/platform/process/clock.ts";
 import { createLog } from "../../../services/platform/process/log.ts";
 import { createMetrics } from "../../../services/platform/process/metrics.ts";
 import { job, noon, otherJob, resultOf } from "../../support/history-results.ts";
+import { jobNamed } from "../../support/job-ids.ts";
 
 const day = 86_400;
 
@@ -94,6 +95,34 @@ describe("retention", () => {
     await retention.makeRoom();
     expect(await oldest()).toBe(4_000 - 120);
     expect((await store.extent()).usedBytes).toBeGreaterThan(12_000_000);
+  });
+
+  it("keeps its limit where each job runs once and is deleted, and cannot where it is not", async () => {
+    create(3_650 * day, 16_000_000);
+    const message = "x".repeat(1_000);
+    let made = 0;
+    let most = 0;
+    const runMany = async (deleted: boolean) => {
+      for (let call = 0; call < 100; call++) {
+        const jobs = Array.from({ length: 200 }, () => jobNamed((made++).toString(36)));
+        const second = noon + made;
+        nowSeconds = second + 1_000;
+        await retention.makeRoom();
+        await store.record(jobs.map((jobId) => resultOf({ jobId, second, message })));
+        if (deleted) {
+          const states = jobs.map((jobId) => ({ jobId, deleted, second }));
+          await store.noteJobs(states, { stream: "jobs", sequence: made });
+        }
+        most = Math.max(most, (await store.extent()).usedBytes);
+      }
+    };
+    await runMany(true);
+    expect(most).toBeLessThan(14_000_000);
+    // A step of the sweep takes 2,000 of the 2,900 that fit in.
+    expect((await store.extent()).rowCount).toBeGreaterThan(500);
+    await runMany(false);
+    expect(most).toBeGreaterThan(16_000_000);
+    expect((await store.extent()).rowCount).toBe(20_000);
   });
 
   it("forgets nothing for its size where no size was given", async () => {

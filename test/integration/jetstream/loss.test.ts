@@ -2,7 +2,7 @@ import { rm } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Broker, createBroker } from "../../../services/platform/jetstream/broker.ts";
 import { createConsumerLoop } from "../../../services/platform/jetstream/consumer-loop.ts";
-import { createFollower } from "../../../services/platform/jetstream/follower.ts";
+import { createFollower, type FollowerPlace } from "../../../services/platform/jetstream/follower.ts";
 import { createPublisher } from "../../../services/platform/jetstream/publisher.ts";
 import { systemClock } from "../../../services/platform/process/clock.ts";
 import { createLog } from "../../../services/platform/process/log.ts";
@@ -49,12 +49,13 @@ describe("JetStream, when what stood on it is gone", () => {
     return publisher;
   };
   /** Follows JOBS and tells what it hears, in order. */
-  const listen = async (from: "state" | "new") => {
+  const listen = async (from: "state" | "new", place?: FollowerPlace) => {
     const heard = [] as string[];
     const follower = createFollower(broker, deps, {
       stream: streams.jobs,
       subjects: [subjects.jobs],
       from,
+      place,
       onMessage: (message) => heard.push(text(message.data)),
       onReset: () => heard.push("another stream"),
       onCaughtUp: () => heard.push("caught up"),
@@ -112,6 +113,26 @@ describe("JetStream, when what stood on it is gone", () => {
     await reached(heard, 6);
     const told = heard.filter((item) => item !== "caught up");
     expect(told).toEqual(["old", "another stream", "new 0", "new 1"]);
+  }, 30_000);
+
+  it("a follower goes on from a place of an earlier run, and has read nothing of a stream that was made later", async () => {
+    const publisher = await publisherOf();
+    const publish = (job: string, what: string) => publisher.publish(subjects.job(1, job), bytes(what));
+    for (let i = 0; i < 4; i++) await publish(`a${i}`, `old ${i}`);
+    await publish("a0", "old 4");
+    const { created } = await broker.jsm.streams.info(streams.jobs);
+    const place = { stream: created, sequence: 3 };
+    const heard = await listen("state", place);
+    await reached(heard, 3);
+    expect(heard).toEqual(["old 3", "old 4", "caught up"]);
+    const last = await listen("state", { ...place, sequence: 5 });
+    await reached(last, 1);
+    expect(last).toEqual(["caught up"]);
+    await losses["JOBS is deleted and made anew in one moment"]();
+    for (let i = 0; i < 5; i++) await publish(`b${i}`, `new ${i}`);
+    const late = await listen("state", place);
+    await reached(late, 7);
+    expect(late).toEqual(["another stream", "new 0", "new 1", "new 2", "new 3", "new 4", "caught up"]);
   }, 30_000);
 
   it("a follower of what is new keeps its place when its consumer is lost before the first message", async () => {

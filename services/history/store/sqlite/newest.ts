@@ -40,9 +40,12 @@ export function createNewestReader(db: Sqlite): (jobKey: number) => NewestOfJob 
 export interface NewestWriter {
   /**
    * Counts executions in that have ended. Those of them and of the former last ones that are not among the last any more are
-   * forgotten when they are swept already. To be called in a transaction, once for each execution.
+   * forgotten when they are swept already; of a deleted job all that are swept. To be called in a transaction, once for
+   * each execution.
    */
   count(jobKey: number, known: NewestOfJob, ended: readonly number[], horizon: Horizon): void;
+  /** Takes those out that were forgotten while the job was deleted. */
+  recount(jobKey: number, known: NewestOfJob): void;
 }
 
 export function createNewestWriter(db: Sqlite): NewestWriter {
@@ -50,9 +53,10 @@ export function createNewestWriter(db: Sqlite): NewestWriter {
   const put = db.prepare<[jobKey: number, segment: number, reach: number, ...(number | null)[]]>(
     "insert or replace into newest values (?, ?, ?, ?, ?, ?, ?, ?)",
   );
-  const deleteRows = db.prepare<[second: number, jobKey: number]>(
-    `delete from executions where second = ? and job_key = ? and status <> ${ExecutionStatus.RETRYING}`,
-  );
+  const endedAt = `second = ? and job_key = ? and status <> ${ExecutionStatus.RETRYING}`;
+  const deleteRows = db.prepare<[second: number, jobKey: number]>(`delete from executions where ${endedAt}`);
+  const exists = db.prepare<[second: number, jobKey: number]>(`select 1 from executions where ${endedAt}`);
+  const isDeleted = db.prepare<[jobKey: number]>("select 1 from deletions where job_key = ?");
   const deleteBeside = (table: string) =>
     db.prepare<[second: number, jobKey: number]>(
       `delete from ${table} where second = ? and job_key = ? and not exists (select 1 from executions as e
@@ -62,21 +66,31 @@ export function createNewestWriter(db: Sqlite): NewestWriter {
   const deleteManual = deleteBeside("manual_runs");
   const countForgotten = createForgottenCount(db);
 
+  const putLast = (jobKey: number, { segment, reach }: NewestOfJob, last: readonly number[]) => {
+    const padded = Array.from({ length: keptPerJob }, (_, i) => last[i] ?? null);
+    put.run(jobKey, segment, reach, ...padded);
+  };
+
   return {
-    count(jobKey, { segment, reach, seconds }, ended, horizon) {
-      const ranked = [...seconds, ...ended].sort((a, b) => b - a);
-      const last = ranked.slice(0, keptPerJob);
-      const padded = Array.from({ length: keptPerJob }, (_, i) => last[i] ?? null);
-      put.run(jobKey, segment, reach, ...padded);
-      const border = Math.min(last[keptPerJob - 1] ?? 0, horizonOf(horizon, jobKey));
+    count(jobKey, known, ended, horizon) {
+      const ranked = [...known.seconds, ...ended].sort((a, b) => b - a);
+      const swept = horizonOf(horizon, jobKey);
+      const deleted = isDeleted.get(jobKey) !== undefined;
+      const last = ranked.filter((second) => !deleted || second >= swept).slice(0, keptPerJob);
+      putLast(jobKey, known, last);
+      const border = deleted ? swept : Math.min(last[keptPerJob - 1] ?? 0, swept);
       let gone = 0;
-      for (const second of new Set(ranked.slice(keptPerJob))) {
+      for (const second of new Set(ranked.slice(last.length))) {
         if (second >= border) continue;
         gone += deleteRows.run(second, jobKey).changes;
         deleteAttempts.run(second, jobKey);
         deleteManual.run(second, jobKey);
       }
       if (gone > 0) countForgotten(gone);
+    },
+    recount(jobKey, known) {
+      const there = known.seconds.filter((second) => exists.get(second, jobKey) !== undefined);
+      if (there.length < known.seconds.length) putLast(jobKey, known, there);
     },
   };
 }

@@ -31,6 +31,16 @@ describe("the index of the open segment", () => {
     expect([...index.newestFirst(1_000_000)]).toEqual([]);
   });
 
+  it("has the keys of its jobs in order, and takes no room for those between", () => {
+    const index = new OpenIndex();
+    const keys = [40_000_000_000, 3, 256, 255, 700_000, 4];
+    for (const jobKey of keys) index.add(jobKey, { second: jobKey, run: "" });
+    const sorted = keys.toSorted((a, b) => a - b);
+    expect([...index.jobKeys(0)]).toEqual(sorted);
+    expect([...index.jobKeys(255)]).toEqual(sorted.slice(3));
+    for (const jobKey of keys) expect([...index.newestFirst(jobKey)]).toEqual([{ second: jobKey, run: "" }]);
+  });
+
   it("is empty at first", () => {
     const index = new OpenIndex();
     expect([...index.newestFirst(1)]).toEqual([]);

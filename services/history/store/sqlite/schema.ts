@@ -86,6 +86,29 @@ const tables = `
   );
 `;
 
+/** What the third version adds. */
+const deletions = `
+  -- The jobs that are deleted: nothing of theirs is spared. A row goes, and the job's key with it, when nothing of the
+  -- job is left.
+  create table deletions (
+    job_key integer primary key,
+    -- When it was deleted.
+    second integer not null,
+    -- There is something to do about it once the sweep has passed this second.
+    look_at integer not null
+  );
+  create index deletions_by_look on deletions (look_at);
+
+  -- Those that wait for a retry, which the sweep leaves wherever they are.
+  create index executions_waiting on executions (job_key) where status = 8;
+
+  -- The highest key that was dropped.
+  alter table state add column last_dropped_key integer not null default 0;
+  -- How far the states of jobs have been read, and of which stream.
+  alter table state add column jobs_stream text;
+  alter table state add column jobs_sequence integer not null default 0;
+`;
+
 /** Every file is brought to the newest version when it is opened. */
 export const migrations: readonly Migration[] = [
   `
@@ -149,6 +172,7 @@ export const migrations: readonly Migration[] = [
         (select second_1, second_2, second_3, second_4, second_5 from last where last.job_key = newest.job_key);
     `);
   },
+  deletions,
 ];
 
 /** Puts what a segment has in tables of its own, as the first version kept it, to the rest. */

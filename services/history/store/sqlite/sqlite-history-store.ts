@@ -8,6 +8,7 @@ import { isDiskError, type Sqlite } from "../../../platform/sql/sqlite.ts";
 import type { AttemptResult } from "../../../wire/attempt-result.ts";
 import { mayBeCalled } from "../../records/execution-record.ts";
 import type { HistoryStore, RecordChanges, StoreExtent } from "../contract.ts";
+import { createDeletions, type Deletions } from "./deletions.ts";
 import { type ExecutionRows, readExecutionRows } from "./execution-rows.ts";
 import { createJobKeys, type JobKeys } from "./job-keys.ts";
 import { createReaders, type Readers } from "./readers.ts";
@@ -40,6 +41,7 @@ interface Opened {
   rows: ExecutionRows;
   readers: Readers;
   sweeping: Sweeping;
+  deletions: Deletions;
   upkeep: Upkeep;
   record: (results: readonly AttemptResult[]) => RecordChanges;
   close(): void;
@@ -114,6 +116,12 @@ export function createSqliteHistoryStore(config: SqliteHistoryStoreConfig): Hist
     async forget(before) {
       return writing(({ sweeping }) => sweeping.forget(before));
     },
+    async noteJobs(jobs, place) {
+      writing(({ deletions }) => deletions.note(jobs, place));
+    },
+    async jobsPlace() {
+      return use().deletions.place();
+    },
     async extent() {
       return extentOf(use());
     },
@@ -137,6 +145,7 @@ function open(
     const keys = createJobKeys(db);
     const segments = createSegments(db, segmentRows);
     const sealing = createSealing(db, segments);
+    const deletions = createDeletions(db, keys, segments);
     const upkeep = createUpkeep(db, sealing, onFailure);
     upkeep.wake();
     return {
@@ -147,7 +156,8 @@ function open(
       segments,
       rows: readExecutionRows(db),
       readers: createReaders(path, () => [...segments.full, segments.open]),
-      sweeping: createSweeping(db, segments, sealing),
+      sweeping: createSweeping(db, segments, sealing, deletions),
+      deletions,
       upkeep,
       record: createRecording(db, keys, segments),
     };

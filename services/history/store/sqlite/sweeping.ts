@@ -1,6 +1,7 @@
 import { ExecutionStatus } from "../../../../gen/carillon/v1/execution_pb.ts";
 import type { Sqlite } from "../../../platform/sql/sqlite.ts";
 import type { Forgotten } from "../contract.ts";
+import type { Deletions } from "./deletions.ts";
 import { createForgottenCount } from "./forgotten-count.ts";
 import { createHorizonReader, type Horizon } from "./horizon.ts";
 import type { Sealing } from "./sealing.ts";
@@ -15,7 +16,7 @@ export interface Sweeping {
 /** 5 to 10 ms of work: what a commit may have to wait for. */
 const rowsPerStep = 2_000;
 
-export function createSweeping(db: Sqlite, segments: Segments, sealing: Sealing): Sweeping {
+export function createSweeping(db: Sqlite, segments: Segments, sealing: Sealing, deletions: Deletions): Sweeping {
   const readHorizon = createHorizonReader(db);
   // The primary key (second, job_key, ...), as each that follows unless it says otherwise.
   const selectBorder = db.prepare<[second: number, jobKey: number, before: number, rows: number], Horizon>(
@@ -26,7 +27,8 @@ export function createSweeping(db: Sqlite, segments: Segments, sealing: Sealing)
   const span = "(second, job_key) >= (?, ?) and (second, job_key) < (?, ?)";
   const deleteRows = db.prepare<Span>(
     `delete from executions where ${span} and status <> ${ExecutionStatus.RETRYING}
-       and second < (select second_5 from newest where newest.job_key = executions.job_key)`,
+       and (second < (select second_5 from newest where newest.job_key = executions.job_key)
+         or exists (select 1 from deletions where deletions.job_key = executions.job_key))`,
   );
   const exists = (table: string) =>
     `exists (select 1 from executions as e
@@ -68,7 +70,7 @@ export function createSweeping(db: Sqlite, segments: Segments, sealing: Sealing)
   const step = (before: number): boolean => {
     // What is not sealed is not among its job's last ones yet: older ones would be spared for nothing.
     if (sealing.pending()) sealing.step();
-    else {
+    else if (!deletions.settle()) {
       const from = readHorizon();
       const oldest = oldestSealed.get();
       const border = Math.min(before, segments.open.index.minSecond);
