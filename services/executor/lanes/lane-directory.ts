@@ -16,6 +16,8 @@ export interface Waiting {
 
 /** Asks the broker, once a second, which lanes have something in them, and who has calls on the wire for long. */
 export interface LaneDirectory extends Startable {
+  /** Resolves once the broker was asked: what comes then is not taken in before it is known how full its streams are. */
+  start(): Promise<void>;
   /** Whether LANES takes batches that are stored as one. */
   atomic(): boolean;
   /**
@@ -102,6 +104,7 @@ export function createLaneDirectory(
     async start() {
       if (started) return;
       started = true;
+      const asked = Promise.withResolvers<void>();
       void (async () => {
         let failed = false;
         while (!stopping.signal.aborted) {
@@ -110,15 +113,19 @@ export function createLaneDirectory(
               () => undefined,
               (reason) => reason,
             );
+            asked.resolve();
             // Asked again in a second: said once.
             if (error !== undefined && !failed) log.warn({ event: "lanes_not_listed", err: error });
             // One of them may be gone.
             if (error !== undefined && broker.connected()) await broker.ensure();
             failed = error !== undefined;
           }
+          asked.resolve();
           await sleep(clock, everyMs, stopping.signal);
         }
+        asked.resolve();
       })();
+      await asked.promise;
     },
     async stop() {
       stopping.abort();
