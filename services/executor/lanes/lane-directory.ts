@@ -26,7 +26,11 @@ export interface LaneDirectory extends Startable {
    * all but full: what it refused would keep the messages of everybody.
    */
   mayFill(origin: string, kind: LaneKind): boolean;
-  /** A message of so many bytes is put into a lane. */
+  /** An attempt of so many bytes is to go into a lane. From now on it counts there. */
+  notePut(lane: string, bytes: number): void;
+  /** The broker has answered to so many bytes of that. */
+  noteAnswered(lane: string, bytes: number): void;
+  /** What a message of a lane takes, of which the broker tells the number alone. */
   noteMessage(lane: string, bytes: number): void;
   /** Whether RUNNING takes records: what has none keeps its message for as long as its call takes. */
   takesRecords(): boolean;
@@ -64,7 +68,13 @@ export function createLaneDirectory(
   let records = true;
   /** By lane, what its messages take on average: the broker counts them only. */
   const messageBytes = new Map<string, number>();
+  /** On the way to each lane: what the broker tells need not have it. */
+  const unanswered = new Map<string, number>();
 
+  const count = (lane: string, bytes: number) => {
+    bytesIn.set(lane, (bytesIn.get(lane) ?? 0) + bytes);
+    stored += bytes;
+  };
   const isFull = () => stored > limit * allButFull;
   const ask = async () => {
     const options = { subjects_filter: ">" };
@@ -82,6 +92,7 @@ export function createLaneDirectory(
     bytesIn = bytesOf(messages, messageBytes);
     stored = lanes.state.bytes;
     limit = limitOf(lanes);
+    for (const [lane, bytes] of unanswered) count(lane, bytes);
     crowded = stored > limit * nearlyFull ? crowdedOf(bytesIn) : undefined;
     // Where neither takes anything a call is better made than given up.
     records = isFull() || running.state.bytes < limitOf(running) * recordsUpTo;
@@ -95,10 +106,17 @@ export function createLaneDirectory(
       if (messageBytes.size >= maxKnownLanes) messageBytes.clear();
       const known = messageBytes.get(lane) ?? bytes;
       messageBytes.set(lane, (known + bytes) / 2);
-      bytesIn.set(lane, (bytesIn.get(lane) ?? 0) + bytes);
-      stored += bytes;
+    },
+    notePut(lane, bytes) {
+      unanswered.set(lane, (unanswered.get(lane) ?? 0) + bytes);
+      count(lane, bytes);
       // One that is filled within a second is not found when it is full.
       if (stored > limit * nearlyFull) crowded ??= crowdedOf(bytesIn);
+    },
+    noteAnswered(lane, bytes) {
+      const left = (unanswered.get(lane) ?? 0) - bytes;
+      if (left > 0) unanswered.set(lane, left);
+      else unanswered.delete(lane);
     },
     takesRecords: () => records,
     async start() {
