@@ -83,7 +83,8 @@ describe("retries that wait for hours and fill RETRY", { timeout: 240_000 }, () 
       for (const id of many) {
         const listed = await eventually(
           () => rest.get(`/jobs/${id}/executions`),
-          ({ body }) => body.executions?.some(({ message }: { message: string }) => message.includes("(not tried again")),
+          ({ body }) =>
+            body.executions?.some(({ message }: { message: string }) => message.includes("(not tried again")),
         );
         expect(listed.status).toBe(200);
       }

@@ -91,7 +91,11 @@ describe("the room in RETRY", () => {
     room.update(9000000, 10_000_000, 59_000);
     expect([room.mayWait("short", hourMs), room.mayWait("long", hourMs)]).toEqual([false, true]);
     room.update(9000000, 10_000_000, 60_000 + 60_000 / 8 + 8_000);
-    expect([room.mayWait("short", hourMs), room.mayWait("long", hourMs), room.mayWait("small", hourMs)]).toEqual([true, false, true]);
+    expect([room.mayWait("short", hourMs), room.mayWait("long", hourMs), room.mayWait("small", hourMs)]).toEqual([
+      true,
+      false,
+      true,
+    ]);
     room.update(9000000, 10_000_000, 10 * hourMs - 1);
     expect(room.mayWait("long", hourMs)).toBe(false);
     room.update(9000000, 10_000_000, 12 * hourMs);
