@@ -93,6 +93,8 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
     ...deps,
     onMoved: (lane) => reader.moved(lane),
     onMessage: (lane, bytes) => directory.noteMessage(lane, bytes),
+    onPut: (lane, bytes) => directory.notePut(lane, bytes),
+    onAnswered: (lane, bytes) => directory.noteAnswered(lane, bytes),
     atomic: () => directory.atomic(),
   });
 

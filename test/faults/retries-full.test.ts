@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Rig, startRig } from "../bench/rig.ts";
+import { loopbackUrl, type Rig, startRig } from "../bench/rig.ts";
 import { closedPort } from "../support/closed-port.ts";
 import { eventually, restClient } from "../support/rest.ts";
 import { startTarget, type Target } from "../support/target.ts";
@@ -61,5 +61,36 @@ describe("retries that wait for hours and fill RETRY", { timeout: 240_000 }, () 
     }
     const dead = await rest.get("/dead-executions");
     expect(dead.body.dead_executions.length).toBeGreaterThan(0);
+    await rig.deleteJobs(bad);
+  });
+
+  it("keep nobody from being tried again soon where many targets do so, nor after a restart of the executor", async () => {
+    const rest = restClient(rig.system.httpUrl);
+    const many = await rig.createJobs(20, everySecond, (i) => ({
+      apiEndpoint: loopbackUrl(i, refused),
+      http: { body: "x".repeat(bodyBytes / 8) },
+      retry: { maxAttempts: 3, minBackoff: { seconds: 3_600n }, maxBackoff: { seconds: 86_400n } },
+    }));
+    const [often] = await rig.createJobs(1, everySecond, () => ({
+      apiEndpoint: flaky.url("/often"),
+      retry: { minBackoff: { nanos: 50_000_000 } },
+    }));
+    flaky.on("/often", ({ attempt }) => ({ status: attempt === 1 ? 500 : 200 }));
+    const triedAgain = () => flaky.arrivals("/often").filter(({ attempt }) => attempt === 2).length;
+    for (const kill of [false, true]) {
+      if (kill) rig.system.kill("executor");
+      const before = triedAgain();
+      for (const id of many) {
+        const listed = await eventually(
+          () => rest.get(`/jobs/${id}/executions`),
+          ({ body }) =>
+            body.executions?.some(({ message }: { message: string }) => message.includes("(not tried again")),
+        );
+        expect(listed.status).toBe(200);
+      }
+      await flaky.until(() => triedAgain() >= before + 10);
+      const { body } = await rest.get(`/jobs/${often}/executions`);
+      for (const { status } of body.executions) expect(["SUCCESS", "RETRYING"]).toContain(status);
+    }
   });
 });

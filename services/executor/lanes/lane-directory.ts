@@ -16,6 +16,8 @@ export interface Waiting {
 
 /** Asks the broker, once a second, which lanes have something in them, and who has calls on the wire for long. */
 export interface LaneDirectory extends Startable {
+  /** Resolves once the broker was asked: what comes then is not taken in before it is known how full its streams are. */
+  start(): Promise<void>;
   /** Whether LANES takes batches that are stored as one. */
   atomic(): boolean;
   /**
@@ -24,7 +26,11 @@ export interface LaneDirectory extends Startable {
    * all but full: what it refused would keep the messages of everybody.
    */
   mayFill(origin: string, kind: LaneKind): boolean;
-  /** A message of so many bytes is put into a lane. */
+  /** An attempt of so many bytes is to go into a lane. From now on it counts there. */
+  notePut(lane: string, bytes: number): void;
+  /** The broker has answered to so many bytes of that. */
+  noteAnswered(lane: string, bytes: number): void;
+  /** What a message of a lane takes, of which the broker tells the number alone. */
   noteMessage(lane: string, bytes: number): void;
   /** Whether RUNNING takes records: what has none keeps its message for as long as its call takes. */
   takesRecords(): boolean;
@@ -64,7 +70,13 @@ export function createLaneDirectory(
   let records = true;
   /** By lane, what its messages take on average: the broker counts them only. */
   const messageBytes = new Map<string, number>();
+  /** On the way to each lane: what the broker tells need not have it. */
+  const unanswered = new Map<string, number>();
 
+  const count = (lane: string, bytes: number) => {
+    bytesIn.set(lane, (bytesIn.get(lane) ?? 0) + bytes);
+    stored += bytes;
+  };
   const isFull = () => stored > limit * allButFull;
   const ask = async () => {
     const options = { subjects_filter: ">" };
@@ -82,6 +94,7 @@ export function createLaneDirectory(
     bytesIn = bytesOf(messages, messageBytes);
     stored = lanes.state.bytes;
     limit = limitOf(lanes);
+    for (const [lane, bytes] of unanswered) count(lane, bytes);
     crowded = stored > limit * nearlyFull ? crowdedOf(bytesIn) : undefined;
     // Where neither takes anything a call is better made than given up.
     records = isFull() || running.state.bytes < limitOf(running) * recordsUpTo;
@@ -103,15 +116,23 @@ export function createLaneDirectory(
       if (messageBytes.size >= maxKnownLanes) messageBytes.clear();
       const known = messageBytes.get(lane) ?? bytes;
       messageBytes.set(lane, (known + bytes) / 2);
-      bytesIn.set(lane, (bytesIn.get(lane) ?? 0) + bytes);
-      stored += bytes;
+    },
+    notePut(lane, bytes) {
+      unanswered.set(lane, (unanswered.get(lane) ?? 0) + bytes);
+      count(lane, bytes);
       // One that is filled within a second is not found when it is full.
       if (stored > limit * nearlyFull) crowded ??= crowdedOf(bytesIn);
+    },
+    noteAnswered(lane, bytes) {
+      const left = (unanswered.get(lane) ?? 0) - bytes;
+      if (left > 0) unanswered.set(lane, left);
+      else unanswered.delete(lane);
     },
     takesRecords: () => records,
     async start() {
       if (started) return;
       started = true;
+      const asked = Promise.withResolvers<void>();
       void (async () => {
         let failures = 0;
         while (!stopping.signal.aborted) {
@@ -120,6 +141,7 @@ export function createLaneDirectory(
               () => undefined,
               (reason) => reason,
             );
+            asked.resolve();
             // Asked again in a second: said once.
             if (error !== undefined && failures === 0) log.warn({ event: "lanes_not_listed", err: error });
             // One of them may be gone.
@@ -127,9 +149,12 @@ export function createLaneDirectory(
             failures = error === undefined ? 0 : failures + 1;
             if (failures === guessesUpTo) forget();
           }
+          asked.resolve();
           await sleep(clock, everyMs, stopping.signal);
         }
+        asked.resolve();
       })();
+      await asked.promise;
     },
     async stop() {
       stopping.abort();

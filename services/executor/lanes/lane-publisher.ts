@@ -30,7 +30,11 @@ interface Waiting {
   onStored: (stored: boolean) => void;
 }
 
-/** `onMoved` hears of each lane that has something in it now, `onMessage` of each message that goes into one; `atomic` tells whether LANES takes whole batches. */
+/**
+ * `onMoved` hears of each lane that has something in it now, `onMessage` of each message that goes into one, `onPut` and
+ * `onAnswered` of the bytes of attempts: when they are gathered, since thousands are at once, and when the broker has
+ * answered. `atomic` tells whether LANES takes whole batches.
+ */
 export function createLanePublisher(
   publisher: Publisher,
   deps: {
@@ -38,12 +42,14 @@ export function createLanePublisher(
     log: Log;
     onMoved: (lane: string) => void;
     onMessage: (lane: string, bytes: number) => void;
+    onPut: (lane: string, bytes: number) => void;
+    onAnswered: (lane: string, bytes: number) => void;
     atomic: () => boolean;
   },
 ): LanePublisher {
   const { clock, log } = deps;
   const batches: BatchPublisher = createBatchPublisher(publisher);
-  const lanes = new Map<string, { origin: string; kind: LaneKind; waiting: Waiting[] }>();
+  const lanes = new Map<string, { name: string; waiting: Waiting[] }>();
   let gathered = 0;
   let unstored = 0;
   let cancelTimer: (() => void) | undefined;
@@ -55,8 +61,7 @@ export function createLanePublisher(
     gathered = 0;
     const messages: BatchMessage[] = [];
     const whoseOf: { lane: string; batch: readonly Waiting[] }[] = [];
-    for (const { origin, kind, waiting } of lanes.values()) {
-      const lane = laneOf(origin, kind);
+    for (const { name: lane, waiting } of lanes.values()) {
       for (const batch of batchesOf(waiting)) {
         const payload = writeRetryBatch(batch.map(({ entry }) => entry));
         deps.onMessage(lane, payload.length);
@@ -73,6 +78,7 @@ export function createLanePublisher(
       const { lane = "", batch = [] } = whoseOf[index] ?? {};
       void report.then((answer) => {
         unstored -= batch.length;
+        deps.onAnswered(lane, bytesOf(batch));
         if (answer.kind === "abandoned") return;
         if (answer.kind === "refused") log.error({ event: "lane_refused", lane, entries: batch.length, ...answer });
         else deps.onMoved(lane);
@@ -87,13 +93,14 @@ export function createLanePublisher(
       const key = `${kind} ${call.origin}`;
       let lane = lanes.get(key);
       if (!lane) {
-        lane = { origin: call.origin, kind, waiting: [] };
+        lane = { name: laneOf(call.origin, kind), waiting: [] };
         lanes.set(key, lane);
       }
       const entry = { entry: call.entry, executionId, second, attempt: number, notBeforeMs: 0, redrive };
       // What was moved before may have been in this lane, and must not be taken for a repeat of that.
       const name = attempt.moved ? `${retryName(entry)}:${clock.nowMs()}` : retryName(entry);
       lane.waiting.push({ entry, name, onStored });
+      deps.onPut(lane.name, entry.entry.length);
       unstored++;
       if (++gathered >= maxGathered) flush();
       else cancelTimer ??= clock.after(gatherMs, flush);
@@ -105,6 +112,10 @@ export function createLanePublisher(
       flush();
     },
   };
+}
+
+function bytesOf(batch: readonly Waiting[]): number {
+  return batch.reduce((sum, { entry }) => sum + entry.entry.length, 0);
 }
 
 function batchesOf(waiting: readonly Waiting[]): Waiting[][] {

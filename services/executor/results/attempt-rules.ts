@@ -169,14 +169,14 @@ export function createAttemptRules(deps: {
         results.add(resultOf(attempt, outcome, true), attempt.settlement);
       } else if (numberInSet < call.maxAttempts) {
         const nowMs = clock.nowMs();
-        const untilMs = nowMs + retryWaitMs(call, numberInSet, deps.random, outcome.retryAfterMs);
+        const waitMs = retryWaitMs(call, numberInSet, deps.random, outcome.retryAfterMs);
         const result = resultOf(attempt, outcome, false);
-        if (!retryRoom.mayWait(call.origin)) return dieUnretried(attempt, result);
+        if (!retryRoom.mayWait(call.origin, waitMs)) return dieUnretried(attempt, result);
+        retryRoom.note(call.origin, call.entry.length, nowMs, nowMs + waitMs);
         // The retry first: what is recorded tells a redelivery that the retry is safe.
-        retries.add(attempt, untilMs, (answer) => {
-          if (answer === "full") return dieUnretried(attempt, result);
-          if (answer === "stored") retryRoom.note(call.origin, call.entry.length, nowMs, untilMs);
-          settleWith(attempt, result)(answer === "stored");
+        retries.add(attempt, nowMs + waitMs, (answer) => {
+          if (answer === "full") dieUnretried(attempt, result);
+          else settleWith(attempt, result)(answer === "stored");
         });
       } else {
         die(attempt, resultOf(attempt, outcome, true));

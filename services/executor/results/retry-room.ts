@@ -2,9 +2,10 @@
 export interface RetryRoom {
   /**
    * Once RETRY is four fifths full not those of origins that have more than their share of it: what waits
-   * for hours for one target must not take the room of others. None once it is all but full.
+   * for hours for one target must not take the room of others. Once it is all but full only those that wait
+   * shortly, of origins that have little in it: the rest is kept for them, however many others asked for hours.
    */
-  mayWait(origin: string): boolean;
+  mayWait(origin: string, waitMs: number): boolean;
   /** A retry is put there until an instant, unix milliseconds. */
   note(origin: string, bytes: number, nowMs: number, untilMs: number): void;
   /** How much is in RETRY, of how much there may be; a limit of 0 or less is none. To be told every second or so. */
@@ -12,7 +13,11 @@ export interface RetryRoom {
 }
 
 const nearlyFull = 0.8;
-const allButFull = 0.95;
+// Less than what counts as a full stream for the readiness of the front door, which is not one target's to take.
+const allButFull = 0.9;
+// What is due within a minute gives its room back by itself.
+const shortWaitMs = 60_000;
+const littleOfAll = 1 / 64;
 // Of the whole of RETRY: less of it is nobody's to blame. This process may have begun only now, and not know who filled it.
 const leastShare = 1 / 1_000;
 // How exactly the end of a wait is remembered: to an eighth of it.
@@ -47,7 +52,11 @@ export function createRetryRoom(): RetryRoom {
   };
 
   return {
-    mayWait: (origin) => stored <= limit * allButFull && !crowded?.has(origin),
+    mayWait(origin, waitMs) {
+      if (stored <= limit * allButFull && !crowded?.has(origin)) return true;
+      // Where this is too much as well, RETRY itself refuses.
+      return waitMs <= shortWaitMs && (bytesOf.get(origin) ?? 0) <= limit * littleOfAll;
+    },
     note(origin, bytes, nowMs, untilMs) {
       stored += bytes;
       // One that is filled within a second is not found when it is full.

@@ -55,6 +55,7 @@ const rows: [name: string, bound: Partial<Observations>, beyond: Partial<Observa
       streams: [
         { name: "DUE", bytes: 94, maxBytes: 100 },
         { name: "X", bytes: 5, maxBytes: -1 },
+        { name: "RUNNING", bytes: 100, maxBytes: 100 },
       ],
     },
     {

@@ -1,5 +1,6 @@
 import { type Condition, conditionOf } from "../../platform/process/conditions.ts";
 import { type Disk, roomOf } from "../../platform/process/disk-room.ts";
+import { streams as names } from "../../wire/streams.ts";
 
 /** What is known of the system at this moment. Spans are in milliseconds. */
 export interface Observations {
@@ -97,7 +98,9 @@ function executorsProblem({ due }: Observations): string | undefined {
 }
 
 function streamsProblem({ streams }: Observations): string | undefined {
-  const full = streams.filter(({ bytes, maxBytes }) => maxBytes > 0 && bytes >= maxBytes * fullFrom);
+  // What RUNNING does not take keeps its due message instead, and the calls are made: one slow target with large bodies fills it.
+  const needed = streams.filter(({ name }) => name !== names.running);
+  const full = needed.filter(({ bytes, maxBytes }) => maxBytes > 0 && bytes >= maxBytes * fullFrom);
   if (full.length === 0) return undefined;
   return `the broker takes no more of ${full.map(({ name, maxBytes }) => `${name} (${mib(maxBytes)})`).join(", ")}`;
 }

@@ -79,12 +79,16 @@ it("shuts a lane that is filled within a second, before the broker tells of it",
   await rig.broker.jsm.streams.purge(streams.lanes);
   await fill(subjects.lane(laneOf(small, "all")), 1, 1_000);
   const told = waiting;
-  for (let i = 0; i < 8; i++) directory.noteMessage(laneOf(large, "all"), 100_000);
+  for (let i = 0; i < 8; i++) directory.notePut(laneOf(large, "all"), 100_000);
   expect(directory.mayFill(large, "all")).toBe(true);
-  directory.noteMessage(laneOf(large, "all"), 100_000);
+  directory.notePut(laneOf(large, "all"), 100_000);
   expect([directory.mayFill(large, "all"), directory.mayFill(small, "all")]).toEqual([false, true]);
   expect(waiting).toBe(told);
+  // It is still on its way, and not in what the broker tells.
+  await fill(subjects.lane(laneOf(small, "all")), 1, 1_000);
+  expect([directory.mayFill(large, "all"), directory.mayFill(small, "all")]).toEqual([false, true]);
   // None of it was stored.
+  directory.noteAnswered(laneOf(large, "all"), 900_000);
   await fill(subjects.lane(laneOf(small, "all")), 1, 1_000);
   expect(directory.mayFill(large, "all")).toBe(true);
 });
