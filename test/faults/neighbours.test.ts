@@ -1,10 +1,10 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { BadPorts } from "../bench/bad-target-process.ts";
 import { type NeighbourJobs, neighbours } from "../bench/neighbours.ts";
 import { type Rig, startRig } from "../bench/rig.ts";
+import { allFired } from "../support/healthy.ts";
 import { eventually } from "../support/rest.ts";
 
 const healthyJobs = 100;
@@ -43,14 +43,7 @@ describe("bad neighbours, all at once", { timeout: 240_000 }, () => {
       const { count, schedule, define }: NeighbourJobs = does;
       theirs.push(...(await rig.createJobs(Math.ceil(count * share), schedule, define)));
     }
-    const from = Math.floor(Date.now() / 1000) + 3;
-    const to = from + seconds - 1;
-    await sleep((to + 1) * 1000 - Date.now());
-    const report = await eventually(
-      () => rig.report(from, to),
-      ({ bySecond }) => bySecond.length === seconds && bySecond.every(([, count]) => count === healthyJobs),
-    );
-    expect(report.bySecond.map(([, count]) => count)).toEqual(Array.from({ length: seconds }, () => healthyJobs));
+    await allFired(rig, { jobs: healthyJobs, seconds, inSeconds: 3 });
     await rig.deleteJobs(theirs);
     const ready = await eventually(
       () => fetch(`${rig.system.httpUrl}/readyz`),

@@ -1,7 +1,7 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loopbackUrl, type Rig, startRig } from "../bench/rig.ts";
 import { closedPort } from "../support/closed-port.ts";
+import { allFired } from "../support/healthy.ts";
 import { eventually, restClient } from "../support/rest.ts";
 import { startTarget, type Target } from "../support/target.ts";
 
@@ -33,14 +33,7 @@ describe("retries that wait for hours and fill RETRY", { timeout: 240_000 }, () 
       http: { body: "x".repeat(bodyBytes) },
       retry: { maxAttempts: 3, minBackoff: { seconds: 3_600n }, maxBackoff: { seconds: 86_400n } },
     }));
-    const from = Math.floor(Date.now() / 1000) + 8;
-    const to = from + seconds - 1;
-    await sleep((to + 1) * 1000 - Date.now());
-    const report = await eventually(
-      () => rig.report(from, to),
-      ({ bySecond }) => bySecond.length === seconds && bySecond.every(([, count]) => count === healthyJobs),
-    );
-    expect(report.bySecond.map(([, count]) => count)).toEqual(Array.from({ length: seconds }, () => healthyJobs));
+    await allFired(rig, { jobs: healthyJobs, seconds, inSeconds: 8 });
     // What is theirs alone is refused: others are tried again as ever.
     const rest = restClient(rig.system.httpUrl);
     flaky.on("/", ({ attempt }) => ({ status: attempt === 1 ? 500 : 200 }));

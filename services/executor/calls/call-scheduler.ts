@@ -89,7 +89,7 @@ export class CallScheduler<T extends Queueable> {
    */
   submit(item: T, nowMs: number, takesRecords = true): boolean {
     const origin = this.#originOf(item.call.origin, nowMs);
-    if (!item.lane && !takesRecords && mayOutlive(origin)) return false;
+    if (!item.lane && !takesRecords && origin.mayTakeLong()) return false;
     if (!item.lane && origin.standing === "hanging" && (origin.queued() > 0 || !this.#hasRoom(origin))) return false;
     item.queuedAtMs = nowMs;
     origin.lastUsedMs = nowMs;
@@ -209,8 +209,7 @@ export class CallScheduler<T extends Queueable> {
   wantedOfLane(key: string, kind: LaneKind): number {
     const origin = this.#origins.get(key);
     if (!origin) return 1;
-    const takesSome = origin.standing === "answering" || origin.standing === "failing";
-    const most = takesSome ? origin.width * 2 : 1;
+    const most = origin.endsItsCalls() ? origin.width * 2 : 1;
     return Math.max(0, most - origin.lanedQueued(kind));
   }
 
@@ -293,9 +292,4 @@ export class CallScheduler<T extends Queueable> {
     else this.#failing.delete(origin);
     this.#freed = true;
   }
-}
-
-/** Whether a call is likely to be on the wire for seconds. */
-function mayOutlive(origin: Origin<Queueable>): boolean {
-  return (origin.standing !== "answering" && origin.standing !== "failing") || origin.takesLong();
 }

@@ -97,9 +97,14 @@ export class Origin<T extends Queueable> {
     return this.#waitingOf[kind];
   }
 
-  /** Whether its calls in flight take long, half of them at least. */
-  takesLong(): boolean {
-    return this.active > 0 && this.#slowJobs.inFlight() * 2 >= this.active;
+  /** Whether its calls end, well or not, as far as it has shown. */
+  endsItsCalls(): boolean {
+    return this.standing === "answering" || this.standing === "failing";
+  }
+
+  /** Whether a call is likely to be on the wire for seconds: of those in flight half are. */
+  mayTakeLong(): boolean {
+    return !this.endsItsCalls() || (this.active > 0 && this.#slowJobs.inFlight() * 2 >= this.active);
   }
 
   idle(): boolean {

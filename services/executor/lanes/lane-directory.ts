@@ -7,6 +7,7 @@ import type { Log } from "../../platform/process/log.ts";
 import { type LaneKind, laneOf } from "../../wire/lane.ts";
 import { allowsAtomicBatches, streams } from "../../wire/streams.ts";
 import { lastTokenOfSubject } from "../../wire/subjects.ts";
+import { crowdedOf, nearlyFull } from "./shares.ts";
 
 /** Where attempts wait, as the broker last told: messages by lane, and by run of an executor. */
 export interface Waiting {
@@ -37,7 +38,6 @@ export interface LaneDirectory extends Startable {
 }
 
 const everyMs = 1_000;
-const nearlyFull = 0.8;
 const allButFull = 0.95;
 // Beyond it targets are tried with what lies in a lane, which needs no record.
 const recordsUpTo = 0.5;
@@ -183,10 +183,4 @@ function bytesOf(
   const known = [...messageBytes.values()];
   const usual = known.reduce((sum, one) => sum + one, 0) / Math.max(known.length, 1) || 1;
   return new Map([...messages].map(([lane, count]) => [lane, count * (messageBytes.get(lane) ?? usual)]));
-}
-
-/** Those that have their share of the bytes, or more. */
-function crowdedOf(bytesIn: ReadonlyMap<string, number>): Set<string> {
-  const share = [...bytesIn.values()].reduce((sum, bytes) => sum + bytes, 0) / Math.max(bytesIn.size, 1);
-  return new Set([...bytesIn].filter(([, bytes]) => bytes >= share).map(([lane]) => lane));
 }

@@ -1,6 +1,6 @@
 import { partitionOf } from "../../domain/identity/partition.ts";
+import { streamFull } from "../../platform/jetstream/publish-answers.ts";
 import type { Publisher, PublishReport } from "../../platform/jetstream/publisher.ts";
-import { streamFull } from "../../platform/jetstream/refusals.ts";
 import type { Clock } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";

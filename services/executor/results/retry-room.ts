@@ -1,3 +1,5 @@
+import { crowdedOf, nearlyFull } from "../lanes/shares.ts";
+
 /** Whose retries may wait in RETRY, which all targets share. Pure. */
 export interface RetryRoom {
   /**
@@ -12,7 +14,6 @@ export interface RetryRoom {
   update(bytes: number, maxBytes: number, nowMs: number): void;
 }
 
-const nearlyFull = 0.8;
 // Less than what counts as a full stream for the readiness of the front door, which is not one target's to take.
 const allButFull = 0.9;
 // What is due within a minute gives its room back by itself.
@@ -37,12 +38,7 @@ export function createRetryRoom(): RetryRoom {
   /** In RETRY, as far as is known: what this process has put there since it was told is counted too. */
   let stored = 0;
 
-  const crowdedNow = (): ReadonlySet<string> => {
-    const share = [...bytesOf.values()].reduce((sum, bytes) => sum + bytes, 0) / Math.max(bytesOf.size, 1);
-    const most = Math.max(share, limit * leastShare);
-    return new Set([...bytesOf].filter(([, bytes]) => bytes >= most).map(([origin]) => origin));
-  };
-
+  const crowdedNow = () => crowdedOf(bytesOf, limit * leastShare);
   const leave = (ended: ReadonlyMap<string, number>) => {
     for (const [origin, bytes] of ended) {
       const left = (bytesOf.get(origin) ?? 0) - bytes;

@@ -192,6 +192,9 @@ describe("job states", () => {
     states.markLost();
     expect(states.completeSinceMs()).toBe(Number.POSITIVE_INFINITY);
     expect(states.hasNewer(callOf(1), 0)).toBe(true);
+    expect([states.newest(a), states.newest(b)]).toEqual([2, 0]);
+    // A manual run stays what it was made of, and is judged by a change once.
+    expect([states.hasNewer(callOf(1), 1), states.hasNewer(callOf(1), 2)]).toEqual([true, false]);
     states.markFollowed();
     const notedMs = nowMs;
     nowMs += 11 * minuteMs;

@@ -2,6 +2,7 @@ import type { Broker } from "../../platform/jetstream/broker.ts";
 import { createConsumerLoop } from "../../platform/jetstream/consumer-loop.ts";
 import type { WorkMessage } from "../../platform/jetstream/work-message.ts";
 import type { Clock } from "../../platform/process/clock.ts";
+import { inSeconds, troubledAfterMs } from "../../platform/process/conditions.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
 import type { AttemptResult } from "../../wire/attempt-result.ts";
@@ -41,8 +42,6 @@ const gatherBytes = 1024 * 1024;
 const maxWaitingMessages = 512;
 /** What may be on its way here at once. */
 const maxAskedBytes = 32 * 1024 * 1024;
-/** A commit that goes on for so long is held up. */
-const troubledAfterMs = 10_000;
 /** When a commit failed (a full disk), or too many wait, messages come again after this. */
 const redeliverAfterMs = 1_000;
 
@@ -180,7 +179,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
       if (trouble !== undefined) return trouble;
       const spanMs = committing ? clock.monotonicMs() - committingSinceMs : 0;
       return spanMs > troubledAfterMs
-        ? `the commit under way has not ended for ${Math.round(spanMs / 1000)} s`
+        ? `the commit under way has not ended for ${inSeconds(spanMs)}`
         : intake.trouble();
     },
     start: () => intake.start(),

@@ -1,5 +1,6 @@
 import { createInbox, type Msg, nanos, type Subscription } from "nats";
 import type { Clock } from "../process/clock.ts";
+import { inSeconds, troubledAfterMs } from "../process/conditions.ts";
 import type { Startable } from "../process/lifecycle.ts";
 import type { Log } from "../process/log.ts";
 import type { Broker } from "./broker.ts";
@@ -25,7 +26,7 @@ export interface ConsumerLoopOptions {
 
 /** Asks for messages from its start on, and for none after its stop. */
 export interface ConsumerLoop extends Startable {
-  /** Why nothing has come for a while, though it may have been there, in words for operators. */
+  /** Why nothing has come for a while, not even the word that a pull goes on, which comes twice a second, though it may have been there, in words for operators. */
   trouble(): string | undefined;
 }
 
@@ -38,8 +39,6 @@ const pullOverMs = pullExpiresMs + 500;
 const lookEveryMs = 50;
 const retryDelayMs = 250;
 const largestMessageBytes = 1024 * 1024;
-// Well over what an election takes. Without one each pull brings something twice a second, if only that it goes on.
-const troubledAfterMs = 10_000;
 
 /**
  * Pulls from a durable consumer, as much as there is room for, and hands each
@@ -202,8 +201,4 @@ export function createConsumerLoop(
 
 function hasRoom({ messages, bytes }: Room): boolean {
   return messages > 0 && bytes >= largestMessageBytes;
-}
-
-function inSeconds(ms: number): string {
-  return `${Math.round(ms / 1000)} s`;
 }

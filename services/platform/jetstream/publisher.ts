@@ -1,10 +1,11 @@
 import { headers as createHeaders, createInbox, type Msg, type Subscription } from "nats";
 import type { Clock } from "../process/clock.ts";
+import { inSeconds, troubledAfterMs } from "../process/conditions.ts";
 import type { Startable } from "../process/lifecycle.ts";
 import type { Log } from "../process/log.ts";
 import type { Broker } from "./broker.ts";
 import { Deferrals } from "./deferrals.ts";
-import { duplicateInProcess, isFull, isPassing } from "./refusals.ts";
+import { type AckBody, duplicateInProcess, isFull, isPassing } from "./publish-answers.ts";
 
 /** What became of a published message. A refusal is final: the broker's answer, or the connection's. */
 export type PublishReport =
@@ -74,15 +75,6 @@ interface Outstanding {
   resolve: (report: PublishReport) => void;
 }
 
-interface AckBody {
-  stream?: string;
-  seq?: number;
-  duplicate?: boolean;
-  /** The id of the batch that this answer ends. */
-  batch?: string;
-  error?: { code: number; err_code?: number; description: string };
-}
-
 const defaultWindow = 512;
 const defaultAckTimeoutMs = 5_000;
 const resendCheckMs = 250;
@@ -90,8 +82,6 @@ const resendCheckMs = 250;
 const probeEveryMs = 1_000;
 // A stream that is full refuses whatever is sent to it, again and again: that is said once in a while.
 const deferredLogMs = 10_000;
-// Well over what an election takes.
-const troubledAfterMs = 10_000;
 const decoder = new TextDecoder();
 
 export function createPublisher(
@@ -209,21 +199,21 @@ export function createPublisher(
       answered(message, { kind: "stored", sequence: body.seq ?? 0, duplicate: body.duplicate === true });
       return;
     }
+    const { description } = body.error;
     const code = body.error.err_code ?? body.error.code;
+    // Its own acknowledgement is on the way.
+    if (code === duplicateInProcess) return;
     if (isPassing(code, body.error.code)) {
-      // Its own acknowledgement is on the way.
-      if (code === duplicateInProcess) return;
-      if (message.unlessFull && isFull(code, body.error.description)) {
-        // Those that waited for another reason are told the same.
-        sendDeferred(deferred.taken(body.stream ?? ""));
-        return answered(message, { kind: "refused", code, description: body.error.description });
+      if (!message.unlessFull || !isFull(code, description)) {
+        lastRefusal = description;
+        tellDeferral(message.subject, code, description);
+        deferred.add(message, body.stream ?? "");
+        return;
       }
-      lastRefusal = body.error.description;
-      tellDeferral(message.subject, code, body.error.description);
-      deferred.add(message, body.stream ?? "");
-      return;
+      // Those that waited for another reason are told the same.
+      sendDeferred(deferred.taken(body.stream ?? ""));
     }
-    answered(message, { kind: "refused", code, description: body.error.description });
+    answered(message, { kind: "refused", code, description });
   };
 
   const tellDeferral = (subject: string, code: number, description: string) => {
@@ -272,7 +262,7 @@ export function createPublisher(
     trouble() {
       const unstoredMs = clock.monotonicMs() - storedMs;
       if (outstanding.size === 0 || unstoredMs <= troubledAfterMs) return undefined;
-      return `the broker has stored nothing of what it was sent for ${Math.round(unstoredMs / 1000)} s: ${lastRefusal}`;
+      return `the broker has stored nothing of what it was sent for ${inSeconds(unstoredMs)}: ${lastRefusal}`;
     },
     publish: (subject, payload, publishOptions = {}) =>
       enqueue({ subject, batch: false, unlessFull: publishOptions.unlessFull === true }, (reply) =>

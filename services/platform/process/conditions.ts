@@ -6,6 +6,14 @@ export interface Condition {
   message: string;
 }
 
+/** What stands still for so long is in trouble: well over what an election of the broker takes. */
+export const troubledAfterMs = 10_000;
+
+/** A span in words. */
+export function inSeconds(ms: number): string {
+  return `${Math.round(ms / 1000)} s`;
+}
+
 /** What `/readyz` answers with. */
 export interface Readiness {
   status: "ready" | "not_ready";

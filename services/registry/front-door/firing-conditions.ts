@@ -1,4 +1,4 @@
-import { type Condition, conditionOf } from "../../platform/process/conditions.ts";
+import { type Condition, conditionOf, inSeconds } from "../../platform/process/conditions.ts";
 import { type Disk, roomOf } from "../../platform/process/disk-room.ts";
 import { streams as names } from "../../wire/streams.ts";
 
@@ -48,7 +48,7 @@ export function firingConditions(seen: Observations): Condition[] {
     conditionOf(
       "relay",
       seen.relayStuckForMs > mostRelayStuckMs &&
-        `no change of a job has reached the tickers for ${seconds(seen.relayStuckForMs)}, and some wait`,
+        `no change of a job has reached the tickers for ${inSeconds(seen.relayStuckForMs)}, and some wait`,
     ),
     conditionOf("history", !seen.historyAnswers && "history does not answer: executions cannot be read, jobs fire"),
     conditionOf(
@@ -79,21 +79,22 @@ export function reasonNotToFire(seen: Observations): string | undefined {
 function publishingProblem({ sinceTickMs }: Observations): string | undefined {
   if (sinceTickMs === undefined) return "no ticker has told of itself yet";
   if (sinceTickMs <= mostTickAgeMs) return undefined;
-  return `no ticker has had anything stored by the broker for ${seconds(sinceTickMs)}`;
+  return `no ticker has had anything stored by the broker for ${inSeconds(sinceTickMs)}`;
 }
 
 function watermarkProblem({ watermarkAgeMs, partitionsWithoutTicker }: Observations): string | undefined {
   if (partitionsWithoutTicker > 0)
     return `${partitionsWithoutTicker} partitions have no ticker: their jobs do not fire`;
   if (watermarkAgeMs === undefined || watermarkAgeMs <= mostWatermarkAgeMs) return undefined;
-  return `occurrences are published with a delay of ${seconds(watermarkAgeMs)}`;
+  return `occurrences are published with a delay of ${inSeconds(watermarkAgeMs)}`;
 }
 
 function executorsProblem({ due }: Observations): string | undefined {
   if (!due) return "nothing is known of the executors yet";
-  if (due.sinceLookMs > mostLookAgeMs) return `the broker has told nothing of DUE for ${seconds(due.sinceLookMs)}`;
-  if (due.oldestWaitsMs > mostDueWaitMs) return `occurrences wait for an executor for ${seconds(due.oldestWaitsMs)}`;
-  if (due.nobodyAsksForMs > mostUnaskedMs) return `no executor has asked for work for ${seconds(due.nobodyAsksForMs)}`;
+  if (due.sinceLookMs > mostLookAgeMs) return `the broker has told nothing of DUE for ${inSeconds(due.sinceLookMs)}`;
+  if (due.oldestWaitsMs > mostDueWaitMs) return `occurrences wait for an executor for ${inSeconds(due.oldestWaitsMs)}`;
+  if (due.nobodyAsksForMs > mostUnaskedMs)
+    return `no executor has asked for work for ${inSeconds(due.nobodyAsksForMs)}`;
   return undefined;
 }
 
@@ -103,10 +104,6 @@ function streamsProblem({ streams }: Observations): string | undefined {
   const full = needed.filter(({ bytes, maxBytes }) => maxBytes > 0 && bytes >= maxBytes * fullFrom);
   if (full.length === 0) return undefined;
   return `the broker takes no more of ${full.map(({ name, maxBytes }) => `${name} (${mib(maxBytes)})`).join(", ")}`;
-}
-
-function seconds(ms: number): string {
-  return `${Math.round(ms / 1000)} s`;
 }
 
 function mib(bytes: number): string {

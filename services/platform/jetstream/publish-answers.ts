@@ -1,3 +1,13 @@
+/** What the broker answers to a message. */
+export interface AckBody {
+  stream?: string;
+  seq?: number;
+  duplicate?: boolean;
+  /** The id of the batch that this answer ends. */
+  batch?: string;
+  error?: { code: number; err_code?: number; description: string };
+}
+
 // What the broker cannot take now and may take later, beside what it marks so itself (`passingStatuses`).
 // All other codes of nats-server's errors.json say something about the message or the stream's definition.
 const passingCodes: ReadonlySet<number> = new Set([
