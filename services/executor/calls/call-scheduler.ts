@@ -1,9 +1,9 @@
 import type { LaneKind } from "../../wire/lane.ts";
-import { Fifo } from "./fifo.ts";
 import { type Ending, Origin, type Pace, type Standing, type Width } from "./origin.ts";
 import { Places } from "./places.ts";
 import type { Queueable } from "./queueable.ts";
 import { SpareCalls } from "./spare-calls.ts";
+import { Turn } from "./turn.ts";
 
 export interface SchedulerLimits {
   /** Calls in flight at once, over all origins. */
@@ -49,8 +49,7 @@ export class CallScheduler<T extends Queueable> {
   readonly #limits: SchedulerLimits;
   readonly #places: Places;
   readonly #origins = new Map<string, Origin<T>>();
-  // Origins that have something to send and room to send it, in turn.
-  readonly #turn = new Fifo<Origin<T>>();
+  readonly #turn = new Turn<T>();
   /** Those that fail: whoever had a call last comes last. */
   readonly #failing = new Set<Origin<T>>();
   readonly #spare = new SpareCalls();
@@ -104,7 +103,6 @@ export class CallScheduler<T extends Queueable> {
     while (this.#places.areFree()) {
       const origin = this.#turn.shift();
       if (!origin) return undefined;
-      origin.inTurn = false;
       const isProbe = origin.mayProbe && !this.#places.hasRoom(origin, this.#spare.any());
       const item = this.#hasRoom(origin) ? origin.next() : undefined;
       if (!item) continue;
@@ -253,7 +251,6 @@ export class CallScheduler<T extends Queueable> {
 
   #enrol(origin: Origin<T>): void {
     if (origin.inTurn || !origin.hasNext() || !this.#hasRoom(origin)) return;
-    origin.inTurn = true;
     this.#turn.push(origin);
   }
 

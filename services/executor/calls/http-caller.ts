@@ -6,6 +6,7 @@ import type { LaneKind } from "../../wire/lane.ts";
 import type { Attempt, Caller } from "./attempt.ts";
 import { CallScheduler, type SchedulerLimits } from "./call-scheduler.ts";
 import { ConnectionPool } from "./connection-pool.ts";
+import { SetAside } from "./set-aside.ts";
 import { endingOf, timeoutOf } from "./timeout.ts";
 import { createTraceIds } from "./trace-ids.ts";
 
@@ -63,8 +64,6 @@ const lookEveryMs = 250;
 const checkEveryMs = 10;
 const sweepEveryMs = 15_000;
 const reviewEveryMs = 2_000;
-// Most of what is due comes at the start of a second: what cannot be called lets that go out first.
-const setAsideMs = 300;
 
 const timedOut = new Error("the deadline of the attempt passed");
 const closing = new Error("the executor stops");
@@ -75,9 +74,7 @@ export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<Scheduler
   const scheduler = new CallScheduler<Attempt>(limits);
   const pool = new ConnectionPool(deps.lookup);
   const inFlight: Attempt[] = [];
-  /** Left to their lanes, and moved when the others are out. */
-  let setAside: Attempt[] = [];
-  let setAsideUntilMs = 0;
+  const setAside = new SetAside<Attempt>();
   let closed = false;
   let cancelCheck: (() => void) | undefined;
   let checkingOften = false;
@@ -88,10 +85,8 @@ export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<Scheduler
   let scheduledText = "";
 
   const moveSetAside = (now: number) => {
-    const attempts = setAside;
-    setAside = [];
-    // Its target may answer again.
-    for (const attempt of attempts) {
+    for (const attempt of setAside.takeDue(now, clock.nowMs())) {
+      // Its target may answer again.
       if (!scheduler.submit(attempt, now, deps.takesRecords())) deps.move(attempt, "all");
     }
   };
@@ -121,7 +116,7 @@ export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<Scheduler
       nextLookMs = now + lookEveryMs;
       scheduler.look(now, deps.load.utilisation(), deps.move);
     }
-    if (setAside.length > 0 && now >= setAsideUntilMs) moveSetAside(now);
+    moveSetAside(now);
     if (now >= nextReviewMs) {
       nextReviewMs = now + reviewEveryMs;
       // What waits for long may be too late meanwhile, or its job have changed.
@@ -186,8 +181,7 @@ export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<Scheduler
       attempt.reject(outcome);
       deps.onEnd(attempt, outcome);
     } else if (!scheduler.submit(attempt, now, deps.takesRecords())) {
-      if (setAside.length === 0) setAsideUntilMs = now + setAsideMs;
-      setAside.push(attempt);
+      setAside.add(attempt, now);
     }
   };
   const submit = (attempts: readonly Attempt[]) => {
@@ -226,7 +220,7 @@ export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<Scheduler
     inFlight: () => inFlight.length,
     waiting,
     wantedOfLane: (origin, kind) => scheduler.wantedOfLane(origin, kind),
-    takeWaiting: () => [...scheduler.takeAll(), ...setAside.splice(0)],
+    takeWaiting: () => [...scheduler.takeAll(), ...setAside.takeAll()],
     sent: () => inFlight,
     close() {
       closed = true;

@@ -40,16 +40,17 @@ const retry: RetryEntry = {
 const manualId = `${jobId}-m7`;
 const manual = { ...retry, entry: writeDueEntry({ ...due, executionId: manualId }), executionId: manualId };
 
-const clock = { ...systemClock, nowMs: () => 59_000, after: () => () => undefined };
+const clock = { ...systemClock, nowMs: () => 59_000, monotonicMs: () => 0, after: () => () => undefined };
 
 /** What becomes of a message with these entries. */
-async function intakeOf(entries: RetryEntry[]): Promise<{ held: number; settled: string }> {
+async function intakeOf(entries: RetryEntry[]): Promise<{ held: number; settled: string; room: number }> {
   const log = createLog("test", "silent");
   const deps = {
     clock,
     log,
     calls: createCallCache(),
     states: { completeSinceMs: () => 0 },
+    caller: { submit: () => undefined },
     settlements: createSettlements({ clock, log }),
   };
   const intake = createRetryIntake(deps as unknown as IntakeDeps);
@@ -57,6 +58,7 @@ async function intakeOf(entries: RetryEntry[]): Promise<{ held: number; settled:
   const settle = (how: string) => () => {
     settled = how;
   };
+  intake.room();
   intake.onMessage({
     data: writeRetryBatch(entries),
     seq: 1,
@@ -69,12 +71,21 @@ async function intakeOf(entries: RetryEntry[]): Promise<{ held: number; settled:
   } as unknown as WorkMessage);
   // Nobody is asked anything; it takes its turn all the same.
   await new Promise(setImmediate);
-  return { held: intake.held(), settled };
+  return { held: intake.held(), settled, room: intake.room().messages };
 }
 
 describe("a message of retries", () => {
   it("keeps its occurrences and manual runs until their time", async () => {
-    expect(await intakeOf([retry, manual])).toEqual({ held: 2, settled: "" });
+    expect(await intakeOf([retry, manual])).toMatchObject({ held: 2, settled: "" });
+  });
+
+  it("makes those behind it wait when it is large and comes late, and not when it comes on time", async () => {
+    // The clock stands at 59 s, at the start of a second.
+    const late = Array.from({ length: 200 }, () => ({ ...retry, notBeforeMs: 57_999 }));
+    expect((await intakeOf(late)).room).toBe(0);
+    expect((await intakeOf(late.slice(1))).room).toBe(16);
+    const onTime = Array.from({ length: 200 }, () => ({ ...retry, notBeforeMs: 58_000 }));
+    expect((await intakeOf(onTime)).room).toBe(16);
   });
 
   it("does not lose the others over entries that cannot be read, or contradict themselves", async () => {
@@ -86,7 +97,7 @@ describe("a message of retries", () => {
       { ...manual, executionId: `${jobId}-m8` },
       { ...retry, entry: writeDueEntry({ ...due, executionId: `${jobNamed("b")}-m7` }) },
     ];
-    expect(await intakeOf([...bad, retry, ...bad])).toEqual({ held: 1, settled: "" });
-    for (const one of bad) expect(await intakeOf([one])).toEqual({ held: 0, settled: "term" });
+    expect(await intakeOf([...bad, retry, ...bad])).toMatchObject({ held: 1, settled: "" });
+    for (const one of bad) expect(await intakeOf([one])).toMatchObject({ held: 0, settled: "term" });
   });
 });

@@ -1,6 +1,7 @@
 import type { WorkMessage } from "../../platform/jetstream/work-message.ts";
 import { Attempt } from "../calls/attempt.ts";
 import type { Settlement } from "../settling/settlements.ts";
+import { BacklogPace } from "./backlog-pace.ts";
 import { createHold } from "./hold.ts";
 import type { Intake, IntakeDeps } from "./intake.ts";
 import { createStoredAttempts, type StoredAttempt } from "./stored-attempts.ts";
@@ -15,6 +16,8 @@ const heldAheadMs = 3_000;
 const longestPostponementMs = 10 * 60_000;
 // Retries of one instant share a timer.
 const grainMs = 10;
+// One that comes later was kept waiting: by executors that were away, say.
+const lateAfterMs = 1_000;
 
 // A message may have a hundred attempts, and each may be a question to history: those of a backlog are
 // looked at a few at a time, so that they do not take this process away from what is due now.
@@ -26,6 +29,7 @@ export function createRetryIntake(deps: IntakeDeps): Intake {
   const { clock, caller, settlements } = deps;
   const stored = createStoredAttempts(deps);
   let held = 0;
+  const pace = new BacklogPace();
   /** Messages of which history is asked. */
   let checking = 0;
   let stopped = false;
@@ -54,7 +58,10 @@ export function createRetryIntake(deps: IntakeDeps): Intake {
 
   return {
     held: () => held,
-    room: () => ({ messages: mostMessages - checking, bytes: mostBytes - settlements.bytes() }),
+    room: () => ({
+      messages: pace.allows(clock.monotonicMs(), clock.nowMs()) ? mostMessages - checking : 0,
+      bytes: mostBytes - settlements.bytes(),
+    }),
     onMessage(message) {
       if (stopped) {
         settlements.postpone(message, 0);
@@ -72,6 +79,7 @@ export function createRetryIntake(deps: IntakeDeps): Intake {
         settlements.postpone(message, Math.min(waitMs - heldAheadMs / 2, longestPostponementMs));
         return;
       }
+      if (waitMs < -lateAfterMs) pace.took(retries.length);
       const settlement = settlements.take(message, retries.length);
       if (settlement) void keepOpen(retries, message, settlement);
     },

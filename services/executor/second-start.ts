@@ -1,0 +1,7 @@
+// A burst on fast targets has gone out by then.
+const startMs = 200;
+
+/** Whether the wall clock is within the start of a second, when most of what is due goes out: other work lets it pass. */
+export function isSecondStart(wallMs: number): boolean {
+  return wallMs % 1_000 < startMs;
+}
