@@ -119,19 +119,19 @@ async function measureRest(): Promise<void> {
 async function measureParts(rig: Rig): Promise<void> {
   if (wants("lateness")) {
     const rows: LatenessResult[] = [];
+    results.lateness = rows;
     for (const perSecond of [1_000, 2_000]) {
       log(`lateness at ${perSecond} a second`);
       rows.push(await measureLateness(rig, perSecond, 20));
     }
-    results.lateness = rows;
   }
   if (wants("burst")) {
-    const rows = [];
+    const rows: BurstResult[] = [];
+    results.burst = rows;
     for (const occurrences of [10_000, 50_000]) {
       log(`${occurrences} on one second`);
       rows.push(await measureBurst(rig, occurrences));
     }
-    results.burst = rows;
   }
   if (wants("sustained")) {
     log("the highest sustained rate");

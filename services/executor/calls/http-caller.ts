@@ -1,16 +1,17 @@
 import type { LookupFunction } from "node:net";
-import { failure, type Outcome } from "../../domain/delivery/outcome.ts";
+import { failure } from "../../domain/delivery/outcome.ts";
 import type { Clock, Random } from "../../platform/process/clock.ts";
 import type { LoadMeter } from "../../platform/process/load-meter.ts";
 import type { LaneKind } from "../../wire/lane.ts";
-import type { Attempt, Caller } from "./attempt.ts";
+import type { Attempt, Ended } from "./attempt.ts";
 import { CallScheduler, type SchedulerLimits } from "./call-scheduler.ts";
 import { ConnectionPool } from "./connection-pool.ts";
+import { type Caller, Exchange } from "./exchange.ts";
+import { createPreparation } from "./preparation.ts";
 import { SetAside } from "./set-aside.ts";
 import { endingOf, timeoutOf } from "./timeout.ts";
-import { createTraceIds } from "./trace-ids.ts";
 
-export interface HttpCaller extends Caller {
+export interface HttpCaller {
   /**
    * Each is sent when its origin and the whole have room; until then it waits in the origin's queue. Of those that come
    * together, the origins have one sent in turn: a few calls do not stand behind the thousands of another origin.
@@ -24,7 +25,7 @@ export interface HttpCaller extends Caller {
   /** Takes back all that was not sent yet. */
   takeWaiting(): Attempt[];
   /** Those on the wire. */
-  sent(): readonly Attempt[];
+  sent(): Attempt[];
   /** Cuts off what is in flight, without an outcome, and closes all connections. */
   close(): void;
 }
@@ -34,8 +35,8 @@ export interface HttpCallerDeps {
   random: Random;
   /** Asked at the last moment; false when the attempt is not to be made, and somebody sees to its occurrence. */
   admit: (attempt: Attempt) => boolean;
-  /** The attempt has its outcome. */
-  onEnd: (attempt: Attempt, outcome: Outcome) => void;
+  /** The attempt was made, or can never be. */
+  onEnd: (attempt: Attempt, end: Ended) => void;
   /** The attempt was not made: it has to wait for its target, and is to do so in a lane. */
   move: (attempt: Attempt, kind: LaneKind) => void;
   /** The attempt is in flight, and takes so long that its message should not wait for it. */
@@ -65,6 +66,7 @@ const checkEveryMs = 10;
 const sweepEveryMs = 15_000;
 const reviewEveryMs = 2_000;
 
+const invalidUrl = failure("NETWORK_ERROR", "the URL of the job is not valid");
 const timedOut = new Error("the deadline of the attempt passed");
 const closing = new Error("the executor stops");
 
@@ -73,7 +75,7 @@ export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<Scheduler
   const { clock } = deps;
   const scheduler = new CallScheduler<Attempt>(limits);
   const pool = new ConnectionPool(deps.lookup);
-  const inFlight: Attempt[] = [];
+  const inFlight: Exchange[] = [];
   const setAside = new SetAside<Attempt>();
   let closed = false;
   let cancelCheck: (() => void) | undefined;
@@ -81,8 +83,6 @@ export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<Scheduler
   let nextSweepMs = 0;
   let nextLookMs = 0;
   let nextReviewMs = 0;
-  let scheduledSecond = Number.NaN;
-  let scheduledText = "";
 
   const moveSetAside = (now: number) => {
     for (const attempt of setAside.takeDue(now, clock.nowMs())) {
@@ -91,25 +91,26 @@ export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<Scheduler
     }
   };
 
-  const lookAtSlow = (attempt: Attempt) => {
-    if (attempt.checks === slowAfterChecks) {
-      attempt.pace = "slow";
+  const lookAtSlow = (exchange: Exchange) => {
+    const { attempt, checks } = exchange;
+    if (checks === slowAfterChecks) {
+      exchange.pace = "slow";
       scheduler.foundSlow(attempt);
-    } else if (attempt.checks === longAfterChecks) {
-      attempt.pace = "long";
+    } else if (checks === longAfterChecks) {
+      exchange.pace = "long";
       scheduler.foundLong(attempt);
-    } else if (attempt.checks === outlivesAfterChecks) deps.outlive(attempt);
+    } else if (checks === outlivesAfterChecks) deps.outlive(attempt);
   };
 
   const check = () => {
     const now = clock.monotonicMs();
     // Backwards: ending one moves the last into its place.
     for (let i = inFlight.length - 1; i >= 0; i--) {
-      const attempt = inFlight[i];
-      if (!attempt) continue;
-      attempt.checks++;
-      if (attempt.deadlineMs <= now) attempt.end(timeoutOf(attempt), timedOut);
-      else if (attempt.checks >= slowAfterChecks) lookAtSlow(attempt);
+      const exchange = inFlight[i];
+      if (!exchange) continue;
+      exchange.checks++;
+      if (exchange.deadlineMs <= now) exchange.end(timeoutOf(exchange), timedOut);
+      else if (exchange.checks >= slowAfterChecks) lookAtSlow(exchange);
     }
     scheduler.check(now, clock.nowMs());
     if (now >= nextLookMs) {
@@ -156,8 +157,9 @@ export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<Scheduler
       attempt.lane = undefined;
       return submit([attempt]);
     }
-    attempt.slot = inFlight.push(attempt) - 1;
-    attempt.start(pool.take(origin));
+    const exchange = new Exchange(caller, attempt, pool.take(origin));
+    exchange.slot = inFlight.push(exchange) - 1;
+    exchange.start();
   };
 
   let serving = false;
@@ -177,9 +179,9 @@ export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<Scheduler
   const enqueue = (attempt: Attempt, now: number) => {
     if (attempt.call.origin === "") {
       if (!deps.admit(attempt)) return;
-      const outcome = failure("NETWORK_ERROR", "the URL of the job is not valid");
-      attempt.reject(outcome);
-      deps.onEnd(attempt, outcome);
+      const ended: Ended = { kind: "ended", outcome: invalidUrl, sentAtMs: clock.nowMs(), durationMs: 0 };
+      attempt.state = ended;
+      deps.onEnd(attempt, ended);
     } else if (!scheduler.submit(attempt, now, deps.takesRecords())) {
       setAside.add(attempt, now);
     }
@@ -191,42 +193,37 @@ export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<Scheduler
     serve();
   };
 
-  return {
+  const caller: Caller = {
     clock,
-    traceParent: createTraceIds(deps.random),
-    scheduledTime(second) {
-      // All of one second ask one after the other.
-      if (second !== scheduledSecond) {
-        scheduledSecond = second;
-        scheduledText = new Date(second * 1000).toISOString().replace(".000Z", "Z");
-      }
-      return scheduledText;
-    },
-    submit,
-    released(attempt) {
+    preparation: createPreparation(deps.random),
+    released(exchange, ended) {
       const last = inFlight.pop();
-      if (last && last !== attempt) {
-        inFlight[attempt.slot] = last;
-        last.slot = attempt.slot;
+      if (last && last !== exchange) {
+        inFlight[exchange.slot] = last;
+        last.slot = exchange.slot;
       }
-      const { origin } = attempt.call;
-      if (attempt.connection) pool.give(origin, attempt.connection);
-      scheduler.ended(attempt, origin, { pace: attempt.pace, ending: endingOf(attempt.outcome) });
+      const { attempt, call, connection, pace } = exchange;
+      pool.give(call.origin, connection);
+      scheduler.ended(attempt, call.origin, { pace, ending: endingOf(exchange, ended.outcome) });
       // What was cut off is no failure of the target: it comes again.
       if (closed) return;
-      if (attempt.outcome) deps.onEnd(attempt, attempt.outcome);
+      deps.onEnd(attempt, ended);
       serve();
     },
+  };
+
+  return {
+    submit,
     inFlight: () => inFlight.length,
     waiting,
     wantedOfLane: (origin, kind) => scheduler.wantedOfLane(origin, kind),
     takeWaiting: () => [...scheduler.takeAll(), ...setAside.takeAll()],
-    sent: () => inFlight,
+    sent: () => inFlight.map(({ attempt }) => attempt),
     close() {
       closed = true;
       cancelCheck?.();
       cancelCheck = undefined;
-      for (const attempt of [...inFlight]) attempt.end(failure("NETWORK_ERROR", closing.message), closing);
+      for (const exchange of [...inFlight]) exchange.end(failure("NETWORK_ERROR", closing.message), closing);
       pool.close();
     },
   };

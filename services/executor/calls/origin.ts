@@ -17,7 +17,8 @@ export interface Width {
  * What an origin has shown of itself:
  * - unproven: it has not answered since it was first seen;
  * - answering: it has answered lately, or has nothing to answer;
- * - failing: of its last calls each failed: its machine refuses them, say, or it answers with 503;
+ * - failing: of its last calls each failed, or had an answer that had to be cut off: its machine refuses them, say, it answers
+ *   with 503, or without an end;
  * - silent: it answered, and lets calls wait without any answer for a second;
  * - hanging: for five seconds, or by letting several calls in a row run into their end. Only an answer changes that.
  */

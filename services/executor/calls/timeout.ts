@@ -1,19 +1,22 @@
 import { failure, type Outcome } from "../../domain/delivery/outcome.ts";
-import type { Attempt } from "./attempt.ts";
+import type { Exchange } from "./exchange.ts";
 import type { Ending } from "./origin.ts";
 
-/** What an outcome says of its target. What ends for want of an answer took its time; undefined was cut off. */
-export function endingOf(outcome: Outcome | undefined): Ending {
-  if (!outcome) return "unanswered";
+/**
+ * What the end of a call says of its target. What ends for want of an answer took its time; an answer that had to be cut
+ * off costs its connection, as a failure does, whatever its status.
+ */
+export function endingOf({ overlong }: Exchange, outcome: Outcome): Ending {
+  if (overlong) return "failed";
   if (outcome.kind === "success") return "succeeded";
   if (outcome.reason === "TIMEOUT" || outcome.reason === "DNS_ERROR") return "unanswered";
   return outcome.httpStatus === 0 ? "refused" : "failed";
 }
 
-/** The outcome of an attempt whose deadline has passed. */
-export function timeoutOf(attempt: Attempt): Outcome {
-  const { timeoutMs } = attempt.call;
-  const status = attempt.answeredStatus();
+/** The outcome of a call whose deadline has passed. */
+export function timeoutOf(exchange: Exchange): Outcome {
+  const { timeoutMs } = exchange.call;
+  const status = exchange.answeredStatus();
   return failure(
     "TIMEOUT",
     status === 0

@@ -28,7 +28,7 @@ export function createDueIntake(deps: IntakeDeps): Intake {
     const attempts: Attempt[] = [];
     for (const { second, settlement, calls } of batches) {
       heldOccurrences -= calls.length;
-      for (const call of calls) attempts.push(new Attempt(caller, call, idOf(call, second), second, 1, settlement));
+      for (const call of calls) attempts.push(new Attempt(call, idOf(call, second), second, 1, settlement));
     }
     if (!stopped) caller.submit(attempts);
   };

@@ -73,7 +73,7 @@ export function createLaneIntake(deps: IntakeDeps): LaneIntake {
       for (const { entry, call } of open) {
         const { executionId, second, attempt, redrive } = entry;
         const lane = kindOf(call.origin);
-        const waiting = new Attempt(caller, call, executionId, second, attempt, settlement, lane, redrive);
+        const waiting = new Attempt(call, executionId, second, attempt, settlement, lane, redrive);
         waiting.moved = true;
         waiting.knownAtMs = takenAtMs;
         submit(waiting);

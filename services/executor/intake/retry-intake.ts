@@ -40,7 +40,7 @@ export function createRetryIntake(deps: IntakeDeps): Intake {
     caller.submit(
       retries.map(({ entry, call, settlement }) => {
         const { executionId, second, attempt, redrive } = entry;
-        return new Attempt(caller, call, executionId, second, attempt, settlement, undefined, redrive);
+        return new Attempt(call, executionId, second, attempt, settlement, undefined, redrive);
       }),
     );
   });

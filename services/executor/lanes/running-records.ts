@@ -69,7 +69,7 @@ export function createRunningRecords(
     };
     for (const attempt of attempts) {
       // It ended meanwhile, and settles its message itself.
-      if (attempt.outcome) {
+      if (attempt.state.kind === "ended") {
         close();
         continue;
       }
@@ -82,7 +82,7 @@ export function createRunningRecords(
   const flush = () => {
     cancelFlush?.();
     cancelFlush = undefined;
-    const attempts = gathered.filter(({ outcome }) => outcome === undefined);
+    const attempts = gathered.filter(({ state }) => state.kind !== "ended");
     gathered = [];
     bytes = 0;
     if (attempts.length === 0 || publisher.pending() >= mostUnstored) return;

@@ -1,11 +1,10 @@
 import { ExecutionStatus } from "../../../gen/carillon/v1/execution_pb.ts";
 import { retryWaitMs } from "../../domain/delivery/backoff.ts";
-import type { Outcome } from "../../domain/delivery/outcome.ts";
 import type { SkipReason } from "../../domain/delivery/skip-reason.ts";
 import type { Clock, Random } from "../../platform/process/clock.ts";
 import type { AttemptResult } from "../../wire/attempt-result.ts";
 import type { LaneKind } from "../../wire/lane.ts";
-import type { Attempt } from "../calls/attempt.ts";
+import type { Attempt, Ended } from "../calls/attempt.ts";
 import type { ExecutorMetrics } from "../executor-metrics.ts";
 import type { LanePublisher } from "../lanes/lane-publisher.ts";
 import type { RunningRecords } from "../lanes/running-records.ts";
@@ -19,7 +18,7 @@ import type { RetryRoom } from "./retry-room.ts";
 export interface AttemptRules {
   /** False when the job's newest state forbids the call: its skip is recorded then. */
   admit(attempt: Attempt): boolean;
-  ended(attempt: Attempt, outcome: Outcome): void;
+  ended(attempt: Attempt, end: Ended): void;
   /** Whether it is too late to make it, or its job has changed, or may have: a review decides. */
   isDoubtful(attempt: Attempt): boolean;
   /** Whether changes of its job may have been forgotten since it was read. */
@@ -91,7 +90,7 @@ export function createAttemptRules(deps: {
       else settlement.refused();
     };
 
-  const resultOf = (attempt: Attempt, outcome: Outcome, final: boolean): AttemptResult => {
+  const resultOf = (attempt: Attempt, { outcome, sentAtMs, durationMs }: Ended, final: boolean): AttemptResult => {
     const failed = outcome.kind === "failure";
     return {
       jobId: attempt.call.jobId,
@@ -100,8 +99,8 @@ export function createAttemptRules(deps: {
       attempt: attempt.number,
       status: failed ? ExecutionStatus.FAILED : ExecutionStatus.SUCCESS,
       final,
-      sentAtMs: attempt.sentAtMs,
-      durationMs: attempt.durationMs,
+      sentAtMs,
+      durationMs,
       httpStatus: outcome.httpStatus,
       reason: failed ? outcome.reason : "",
       message: failed ? outcome.message : "",
@@ -160,17 +159,18 @@ export function createAttemptRules(deps: {
       // In a lane its message is in nobody's way, and is the record of who runs it.
       if (attempt.lane === undefined) deps.running.add(attempt);
     },
-    ended(attempt, outcome) {
+    ended(attempt, end) {
       const { call, number } = attempt;
+      const { outcome, sentAtMs, durationMs } = end;
       const numberInSet = number - (attempt.redrive?.attemptsBefore ?? 0);
-      metrics.attempt(outcome, attempt.durationMs / 1000);
-      if (number === 1) metrics.lateness(Math.max(0, attempt.sentAtMs / 1000 - attempt.second));
+      metrics.attempt(outcome, durationMs / 1000);
+      if (number === 1) metrics.lateness(Math.max(0, sentAtMs / 1000 - attempt.second));
       if (outcome.kind === "success") {
-        results.add(resultOf(attempt, outcome, true), attempt.settlement);
+        results.add(resultOf(attempt, end, true), attempt.settlement);
       } else if (numberInSet < call.maxAttempts) {
         const nowMs = clock.nowMs();
         const waitMs = retryWaitMs(call, numberInSet, deps.random, outcome.retryAfterMs);
-        const result = resultOf(attempt, outcome, false);
+        const result = resultOf(attempt, end, false);
         if (!retryRoom.mayWait(call.origin, waitMs)) return dieUnretried(attempt, result);
         retryRoom.note(call.origin, call.entry.length, nowMs, nowMs + waitMs);
         // The retry first: what is recorded tells a redelivery that the retry is safe.
@@ -179,7 +179,7 @@ export function createAttemptRules(deps: {
           else settleWith(attempt, result)(answer === "stored");
         });
       } else {
-        die(attempt, resultOf(attempt, outcome, true));
+        die(attempt, resultOf(attempt, end, true));
       }
     },
   };

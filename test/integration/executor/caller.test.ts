@@ -48,7 +48,7 @@ describe("the caller", () => {
         clock: systemClock,
         random: systemRandom,
         admit: (attempt) => admitted.push(attempt.call.origin) > 0,
-        onEnd: (attempt, outcome) => ended.get(attempt)?.(outcome),
+        onEnd: (attempt, { outcome }) => ended.get(attempt)?.(outcome),
         move: (attempt) => moved.push(attempt),
         outlive: () => undefined,
         isDoubtful: () => false,
@@ -69,7 +69,7 @@ describe("the caller", () => {
         const compiled = compileCall(entry, toBinary(DueEntrySchema, entry));
         return Array.from(
           { length: count },
-          (_, i) => new Attempt(made, compiled, executionIdOf(jobNamed("job"), i), second, 1, settlement),
+          (_, i) => new Attempt(compiled, executionIdOf(jobNamed("job"), i), second, 1, settlement),
         );
       });
       const outcomes = attempts.map((attempt) => new Promise<Outcome>((resolve) => ended.set(attempt, resolve)));
@@ -165,6 +165,20 @@ describe("the caller", () => {
     const refused = call(url, 100);
     expect(admitted.length).toBeLessThanOrEqual(1);
     for (const outcome of await refused) expect(outcome).toMatchObject({ reason: "CONNECTION_REFUSED" });
+  });
+
+  it("calls a target whose answers have to be cut off after others, though it calls that a success", async () => {
+    slow.on("/", { body: Buffer.alloc(200_000) });
+    const call = start();
+    await call(quick.url("/"), 1);
+    for (const outcome of await call(slow.url("/"), 8)) expect(outcome).toEqual({ kind: "success", httpStatus: 200 });
+    admitted.length = 0;
+    await call.all([
+      [slow.url("/"), 20],
+      [quick.url("/"), 20],
+    ]);
+    const { origin } = new URL(quick.url("/"));
+    expect(admitted.slice(0, 20).filter((one) => one === origin).length).toBeGreaterThanOrEqual(15);
   });
 
   it("opens no more connections to a target when it is itself what is slow", async () => {

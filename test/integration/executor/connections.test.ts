@@ -74,7 +74,7 @@ describe("a connection to a target", () => {
       clock,
       random: systemRandom,
       admit: () => true,
-      onEnd: (attempt, outcome) => ended.get(attempt)?.(outcome),
+      onEnd: (attempt, { outcome }) => ended.get(attempt)?.(outcome),
       move: () => undefined,
       outlive: () => undefined,
       isDoubtful: () => false,
@@ -94,14 +94,7 @@ describe("a connection to a target", () => {
 
   const start = (executionId = "job-1", timeoutMs = 60_000) => {
     const entry = dueEntry({ jobId: jobNamed("job"), url: `http://127.0.0.1:${port}/`, timeoutMs });
-    const attempt = new Attempt(
-      caller,
-      compileCall(entry, toBinary(DueEntrySchema, entry)),
-      executionId,
-      1,
-      1,
-      settlement,
-    );
+    const attempt = new Attempt(compileCall(entry, toBinary(DueEntrySchema, entry)), executionId, 1, 1, settlement);
     const outcome = new Promise<Outcome>((resolve) => ended.set(attempt, resolve));
     caller.submit([attempt]);
     return { attempt, outcome };
@@ -155,8 +148,10 @@ describe("a connection to a target", () => {
       const startedAtMs = clock.nowMs();
       const { attempt, outcome } = start();
       await outcome;
-      expect(attempt.sentAtMs).toBeGreaterThanOrEqual(startedAtMs + 20_000);
-      expect(attempt.durationMs).toBeLessThan(20_000);
+      const { state } = attempt;
+      if (state.kind !== "ended") throw new Error(`it is ${state.kind}`);
+      expect(state.sentAtMs).toBeGreaterThanOrEqual(startedAtMs + 20_000);
+      expect(state.durationMs).toBeLessThan(20_000);
     });
 
     it("does not put off the deadline", async () => {

@@ -4,6 +4,7 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { isRunning } from "../../support/is-running.ts";
 import { repositoryDir } from "../../support/nats.ts";
 
 describe("npm start", () => {
@@ -40,22 +41,14 @@ describe("npm start", () => {
     const names = (await readdir(join(dataDir, "run"))).filter((name) => name.endsWith(".pid"));
     return Promise.all(names.map(async (name) => Number(await readFile(join(dataDir, "run", name), "utf8"))));
   };
-  const runs = (pid: number) => {
-    try {
-      process.kill(pid, 0);
-      return true;
-    } catch {
-      return false;
-    }
-  };
 
   it.each(["SIGINT", "SIGTERM"] as const)("ends with code 0 and leaves nothing behind on %s to npm", async (signal) => {
     const pids = await start();
     expect(pids).toHaveLength(6);
-    expect(pids.every(runs)).toBe(true);
+    expect(pids.every(isRunning)).toBe(true);
     const exited = once(npm, "exit");
     npm.kill(signal);
     expect(await exited).toEqual([0, null]);
-    expect(pids.filter(runs)).toEqual([]);
+    expect(pids.filter(isRunning)).toEqual([]);
   });
 });
