@@ -221,6 +221,21 @@ describe("the call scheduler", () => {
     expect(rig.scheduler.wantedOfLane("a", "slow")).toBe(rig.scheduler.wantedOfLane("a", "all"));
   });
 
+  it("moves what has waited for three seconds because its job is slow, though it was reviewed again and again", () => {
+    const rig = createSchedulerRig({ width: { ...width, most: width.base } });
+    for (let i = 0; i < 50; i++) rig.prove("a");
+    rig.pass(250);
+    rig.hang("a", 4);
+    rig.submit("a", 5, { job: "slow-0" });
+    let nowMs = 250;
+    for (let i = 0; i < 2; i++) {
+      rig.pass(2_000);
+      nowMs += 2_000;
+      for (const item of rig.scheduler.takeLaned(() => true)) rig.scheduler.submit(item, nowMs);
+    }
+    expect(rig.moved.map(({ kind }) => kind)).toEqual(Array.from({ length: 5 }, () => "slow"));
+  });
+
   it("tries those that hang, and has something for one that nobody knows, also when all places were taken by origins that answered", () => {
     const rig = createSchedulerRig({ maxInFlight: 128 });
     for (let i = 0; i < 20; i++) rig.prove(`a${i}`);
