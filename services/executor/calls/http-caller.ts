@@ -125,6 +125,7 @@ export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<Scheduler
     if (now >= nextSweepMs) {
       nextSweepMs = now + sweepEveryMs;
       for (const origin of scheduler.sweep(now)) pool.forget(origin);
+      pool.trim();
     }
     serve();
     schedule();
