@@ -176,6 +176,20 @@ describe("the call scheduler", () => {
     expect(rig.of("a").length).toBeGreaterThanOrEqual(width.base);
   });
 
+  it("tells how many wait that lie in lanes, those that it holds because their job is slow among them", () => {
+    const rig = createSchedulerRig();
+    rig.submit("hanging", 8, { lane: "all" });
+    rig.submit("hanging", 3);
+    rig.pass(6_000);
+    for (let i = 0; i < 50; i++) rig.prove("a");
+    rig.hang("a", 4);
+    rig.submit("a", 7, { job: "slow-0", lane: "slow" });
+    const waiting = rig.scheduler.lanedWaiting();
+    expect(waiting).toBe(rig.scheduler.takeLaned(({ lane }) => lane !== undefined).length);
+    expect(waiting).toBeGreaterThan(7);
+    expect(rig.scheduler.lanedWaiting()).toBe(0);
+  });
+
   it("wants of a lane what its origin can take, and one to try a lane of an origin that nobody knows", () => {
     const rig = createSchedulerRig();
     expect(rig.scheduler.wantedOfLane("a", "all")).toBe(1);

@@ -77,6 +77,13 @@ export class CallScheduler<T extends Queueable> {
     return this.#waiting;
   }
 
+  /** Of those, the ones that lie in a lane. */
+  lanedWaiting(): number {
+    return this.#origins
+      .values()
+      .reduce((sum, origin) => sum + origin.lanedQueued("all") + origin.lanedQueued("slow"), 0);
+  }
+
   /** Whether there are origins to look after. */
   isEmpty(): boolean {
     return this.#origins.size === 0;

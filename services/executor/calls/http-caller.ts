@@ -19,6 +19,8 @@ export interface HttpCaller extends Caller {
   inFlight(): number;
   /** Waiting for a connection. */
   waiting(): number;
+  /** Of those, the ones that lie in a lane. Costs a look at each origin. */
+  lanedWaiting(): number;
   /** How many more of an origin's lane would be of use here. */
   wantedOfLane(origin: string, kind: LaneKind): number;
   /** Takes back all that was not sent yet. */
@@ -220,6 +222,7 @@ export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<Scheduler
     },
     inFlight: () => inFlight.length,
     waiting,
+    lanedWaiting: () => scheduler.lanedWaiting(),
     wantedOfLane: (origin, kind) => scheduler.wantedOfLane(origin, kind),
     takeWaiting: () => [...scheduler.takeAll(), ...setAside.takeAll()],
     sent: () => inFlight,
