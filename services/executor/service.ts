@@ -204,6 +204,14 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
     room: retry.room,
     onMessage: retry.onMessage,
   });
+  // What is on its way takes a second at most: of both together.
+  const loops: Startable = {
+    async start() {
+      await retryLoop.start();
+      await dueLoop.start();
+    },
+    stop: async () => void (await Promise.all([retryLoop.stop(), dueLoop.stop()])),
+  };
   const ops = createOpsServer({
     address: config.opsAddress,
     metrics: registry,
@@ -243,8 +251,7 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
     draining,
     directory,
     reader,
-    retryLoop,
-    dueLoop,
+    loops,
     grpc,
   ]);
   return { ...parts, addresses: () => ({ grpc: grpc.address(), ops: ops.address() }) };
