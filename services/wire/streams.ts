@@ -46,6 +46,9 @@ const dueMaxAckPending = 8_192;
 // A retry that waits was delivered and put back, and counts as pending until it is made: with a
 // bound those that wait long would keep the others from being delivered.
 const unlimited = -1;
+// Of LANES and RUNNING, which have one for each subject. Brokers from 2.15 on let a stream that names no number have 1,000: a
+// thousand targets that hang would keep the lanes of all others from being read.
+const mostSubjectConsumers = 1_000_000;
 // What history holds in memory at most while a commit is under way; a message has up to 200 results.
 const resultsMaxAckPending = 512;
 
@@ -80,6 +83,7 @@ const definitions: readonly Definition[] = [
     share: "lanes",
     subjects: [subjectsOfStream.lanes],
     retention: RetentionPolicy.Workqueue,
+    max_consumers: mostSubjectConsumers,
     // Brokers before 2.12 leave it out of their answer, and take one message at a time.
     allow_atomic: true,
   },
@@ -88,6 +92,7 @@ const definitions: readonly Definition[] = [
     share: "running",
     subjects: [subjectsOfStream.running],
     retention: RetentionPolicy.Workqueue,
+    max_consumers: mostSubjectConsumers,
   },
   // A work queue rather than a log: at 15,000 executions a second a log of one
   // day is 140 GB, and history is the one that keeps them.
@@ -216,8 +221,14 @@ async function updateStream(
   // What is in it stays in it: it gets its share once it has come down to that.
   const inItBytes = config.discard === DiscardPolicy.Old ? 0 : state.bytes;
   const maxBytes = Math.max(config.max_bytes, inItBytes);
+  const update = (changes: Partial<StreamConfig>) =>
+    broker.jsm.streams.update(config.name, { ...config, ...changes, max_bytes: maxBytes });
   try {
-    await broker.jsm.streams.update(config.name, { ...config, max_bytes: maxBytes });
+    await update({}).catch((error: unknown) => {
+      // Older brokers do not let the number of consumers change, and have no limit where none was named.
+      if (!isApiError(error, notChangeable)) throw error;
+      return update({ max_consumers: before.max_consumers });
+    });
   } catch (error) {
     // A broker that has promised more than it has by now refuses to promise less as well: the stream keeps its limit.
     if (!isApiError(error, ...noRoom) || before.max_bytes < maxBytes) throw error;
@@ -265,6 +276,7 @@ export function allowsAtomicBatches(config: StreamConfig & NewerOptions): boolea
 /** The account's storage, the storage of each server of a cluster, the server's resources, its storage. */
 const noRoom = [10_002, 10_005, 10_023, 10_047] as const;
 const streamNotFound = 10_059;
+const notChangeable = 10_052;
 const streamNameInUse = 10_058;
 const consumerExists = 10_148;
 

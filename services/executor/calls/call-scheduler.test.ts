@@ -176,6 +176,20 @@ describe("the call scheduler", () => {
     expect(rig.of("a").length).toBeGreaterThanOrEqual(width.base);
   });
 
+  it("tells how many wait that lie in lanes, those that it holds because their job is slow among them", () => {
+    const rig = createSchedulerRig();
+    rig.submit("hanging", 8, { lane: "all" });
+    rig.submit("hanging", 3);
+    rig.pass(6_000);
+    for (let i = 0; i < 50; i++) rig.prove("a");
+    rig.hang("a", 4);
+    rig.submit("a", 7, { job: "slow-0", lane: "slow" });
+    const waiting = rig.scheduler.lanedWaiting();
+    expect(waiting).toBe(rig.scheduler.takeLaned(({ lane }) => lane !== undefined).length);
+    expect(waiting).toBeGreaterThan(7);
+    expect(rig.scheduler.lanedWaiting()).toBe(0);
+  });
+
   it("wants of a lane what its origin can take, and one to try a lane of an origin that nobody knows", () => {
     const rig = createSchedulerRig();
     expect(rig.scheduler.wantedOfLane("a", "all")).toBe(1);
@@ -219,6 +233,21 @@ describe("the call scheduler", () => {
     expect(new Set(reviewed.map(({ lane }) => lane))).toEqual(new Set(["slow", "all"]));
     expect(rig.scheduler.waiting()).toBe(0);
     expect(rig.scheduler.wantedOfLane("a", "slow")).toBe(rig.scheduler.wantedOfLane("a", "all"));
+  });
+
+  it("moves what has waited for three seconds because its job is slow, though it was reviewed again and again", () => {
+    const rig = createSchedulerRig({ width: { ...width, most: width.base } });
+    for (let i = 0; i < 50; i++) rig.prove("a");
+    rig.pass(250);
+    rig.hang("a", 4);
+    rig.submit("a", 5, { job: "slow-0" });
+    let nowMs = 250;
+    for (let i = 0; i < 2; i++) {
+      rig.pass(2_000);
+      nowMs += 2_000;
+      for (const item of rig.scheduler.takeLaned(() => true)) rig.scheduler.submit(item, nowMs);
+    }
+    expect(rig.moved.map(({ kind }) => kind)).toEqual(Array.from({ length: 5 }, () => "slow"));
   });
 
   it("tries those that hang, and has something for one that nobody knows, also when all places were taken by origins that answered", () => {

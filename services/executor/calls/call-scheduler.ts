@@ -77,6 +77,13 @@ export class CallScheduler<T extends Queueable> {
     return this.#waiting;
   }
 
+  /** Of those, the ones that lie in a lane. */
+  lanedWaiting(): number {
+    return this.#origins
+      .values()
+      .reduce((sum, origin) => sum + origin.lanedQueued("all") + origin.lanedQueued("slow"), 0);
+  }
+
   /** Whether there are origins to look after. */
   isEmpty(): boolean {
     return this.#origins.size === 0;
@@ -90,7 +97,8 @@ export class CallScheduler<T extends Queueable> {
     const origin = this.#originOf(item.call.origin, nowMs);
     if (!item.lane && !takesRecords && origin.mayTakeLong()) return false;
     if (!item.lane && origin.standing === "hanging" && (origin.queued() > 0 || !this.#hasRoom(origin))) return false;
-    item.queuedAtMs = nowMs;
+    // One that was reviewed waits on: a job that is changed again and again would keep its message here for good.
+    if (item.lane || item.queuedAtMs === 0) item.queuedAtMs = nowMs;
     origin.lastUsedMs = nowMs;
     origin.push(item);
     this.#waiting++;

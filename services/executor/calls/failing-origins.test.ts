@@ -116,4 +116,20 @@ describe("an origin whose calls all fail", () => {
     expect(rig.scheduler.submit({ ...rig.itemOf("a", "x") }, 0)).toBe(true);
     expect(rig.scheduler.wantedOfLane("a", "all")).toBeLessThanOrEqual(1);
   });
+
+  it("is none any more once it answers: what it is called then comes before the calls of those that fail", () => {
+    const rig = createSchedulerRig({ maxInFlight: 100_000, width: { least: 2, base: 50_000, most: 50_000 } });
+    fail(rig, "good");
+    rig.tick(10);
+    rig.submit("good", 1);
+    rig.end(rig.of("good")[0]);
+    fail(rig, "bad", 8, "failed");
+    rig.tick(10);
+    rig.submit("good", 5_000);
+    rig.submit("bad", 500);
+    for (const item of [...rig.of("bad")]) rig.end(item, "failed");
+    rig.tick(10);
+    expect(rig.of("good")).toHaveLength(5_000);
+    expect(rig.of("bad").length).toBeLessThanOrEqual(2);
+  });
 });

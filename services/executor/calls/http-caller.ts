@@ -20,6 +20,8 @@ export interface HttpCaller {
   inFlight(): number;
   /** Waiting for a connection. */
   waiting(): number;
+  /** Of those, the ones that lie in a lane. Costs a look at each origin. */
+  lanedWaiting(): number;
   /** How many more of an origin's lane would be of use here. */
   wantedOfLane(origin: string, kind: LaneKind): number;
   /** Takes back all that was not sent yet. */
@@ -126,6 +128,7 @@ export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<Scheduler
     if (now >= nextSweepMs) {
       nextSweepMs = now + sweepEveryMs;
       for (const origin of scheduler.sweep(now)) pool.forget(origin);
+      pool.trim();
     }
     serve();
     schedule();
@@ -216,6 +219,7 @@ export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<Scheduler
     submit,
     inFlight: () => inFlight.length,
     waiting,
+    lanedWaiting: () => scheduler.lanedWaiting(),
     wantedOfLane: (origin, kind) => scheduler.wantedOfLane(origin, kind),
     takeWaiting: () => [...scheduler.takeAll(), ...setAside.takeAll()],
     sent: () => inFlight.map(({ attempt }) => attempt),

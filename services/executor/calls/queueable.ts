@@ -6,6 +6,6 @@ export interface Queueable {
   readonly second: number;
   /** The lane that its message lies in, where it may wait for as long as it takes; undefined when it lies in none. */
   readonly lane: LaneKind | undefined;
-  /** When it began to wait; monotonic. */
+  /** When it began to wait, in its lane or for the first time; 0 before that. Monotonic. */
   queuedAtMs: number;
 }

@@ -19,12 +19,12 @@ const data = writeDueBatch({ second: 1, partition: 0, mayRepeat: false, epoch: 1
 /** An intake whose caller has so much to do already, and that tells what it asked of history. */
 function createRig() {
   const asked: string[][] = [];
-  const rig = { waiting: 0, asked };
+  const rig = { waiting: 0, laned: 0, recordsCalls: true, asked };
   const deps = {
     clock,
     log: createLog("test", "silent"),
     calls: createCallCache(),
-    caller: { waiting: () => rig.waiting },
+    caller: { waiting: () => rig.waiting, lanedWaiting: () => rig.laned },
     states: { completeSinceMs: () => 0 },
     history: {
       findRecorded: async (ids: string[]) => {
@@ -34,6 +34,7 @@ function createRig() {
     },
     settlements: createSettlements({ clock, log: createLog("test", "silent") }),
     metrics: { redelivered: () => undefined },
+    recordsCalls: () => rig.recordsCalls,
   };
   return Object.assign(rig, { intake: createDueIntake(deps as unknown as IntakeDeps) });
 }
@@ -53,6 +54,21 @@ describe("the intake of due messages", () => {
     const rig = createRig();
     expect(rig.intake.room().messages).toBeGreaterThan(0);
     rig.waiting = 400_000;
+    expect(rig.intake.room().messages).toBe(0);
+  });
+
+  it("goes on, however many wait that lie in lanes: those of thousands of targets that hang", () => {
+    const rig = createRig();
+    rig.waiting = 500_000;
+    rig.laned = 100_001;
+    expect(rig.intake.room().messages).toBeGreaterThan(0);
+    rig.laned--;
+    expect(rig.intake.room().messages).toBe(0);
+  });
+
+  it("asks for none while the broker keeps nothing of what is told of calls: they would be made again", () => {
+    const rig = createRig();
+    rig.recordsCalls = false;
     expect(rig.intake.room().messages).toBe(0);
   });
 

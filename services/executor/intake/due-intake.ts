@@ -54,6 +54,12 @@ export function createDueIntake(deps: IntakeDeps): Intake {
     for (let i = 0; i < known; i++) batch.settlement.done();
   };
 
+  /** What lies in lanes has room of its own: thousands of targets that hang must not shut this for all others. */
+  const isBehind = () => {
+    const held = heldOccurrences + caller.waiting();
+    return held >= mostHeld && held - caller.lanedWaiting() >= mostHeld;
+  };
+
   const decode = (message: WorkMessage): { batch: DueBatch; calls: Call[] } | undefined => {
     try {
       const batch = readDueBatch(message.data);
@@ -68,7 +74,7 @@ export function createDueIntake(deps: IntakeDeps): Intake {
   return {
     held: () => heldOccurrences,
     room: () => ({
-      messages: heldOccurrences + caller.waiting() < mostHeld ? mostMessages : 0,
+      messages: deps.recordsCalls() && !isBehind() ? mostMessages : 0,
       bytes: mostBytes - settlements.bytes(),
     }),
     onMessage(message) {

@@ -34,6 +34,8 @@ export interface IntakeDeps {
   history: HistoryLookup;
   settlements: Settlements;
   metrics: ExecutorMetrics;
+  /** Whether the broker keeps what is told of the calls: what it does not have is called again once this process ends. */
+  recordsCalls: () => boolean;
   /** False when the attempt is not to be made, and somebody sees to its occurrence. */
   admit: (attempt: Attempt) => boolean;
 }

@@ -43,7 +43,10 @@ const manual = { ...retry, entry: writeDueEntry({ ...due, executionId: manualId 
 const clock = { ...systemClock, nowMs: () => 59_000, monotonicMs: () => 0, after: () => () => undefined };
 
 /** What becomes of a message with these entries. */
-async function intakeOf(entries: RetryEntry[]): Promise<{ held: number; settled: string; room: number }> {
+async function intakeOf(
+  entries: RetryEntry[],
+  recordsCalls = true,
+): Promise<{ held: number; settled: string; room: number }> {
   const log = createLog("test", "silent");
   const deps = {
     clock,
@@ -51,6 +54,7 @@ async function intakeOf(entries: RetryEntry[]): Promise<{ held: number; settled:
     calls: createCallCache(),
     states: { completeSinceMs: () => 0 },
     caller: { submit: () => undefined },
+    recordsCalls: () => recordsCalls,
     settlements: createSettlements({ clock, log }),
   };
   const intake = createRetryIntake(deps as unknown as IntakeDeps);
@@ -86,6 +90,10 @@ describe("a message of retries", () => {
     expect((await intakeOf(late.slice(1))).room).toBe(16);
     const onTime = Array.from({ length: 200 }, () => ({ ...retry, notBeforeMs: 58_000 }));
     expect((await intakeOf(onTime)).room).toBe(16);
+  });
+
+  it("is not followed by others while the broker keeps nothing of what is told of calls", async () => {
+    expect((await intakeOf([retry], false)).room).toBe(0);
   });
 
   it("does not lose the others over entries that cannot be read, or contradict themselves", async () => {

@@ -59,7 +59,7 @@ export function createRetryIntake(deps: IntakeDeps): Intake {
   return {
     held: () => held,
     room: () => ({
-      messages: pace.allows(clock.monotonicMs(), clock.nowMs()) ? mostMessages - checking : 0,
+      messages: deps.recordsCalls() && pace.allows(clock.monotonicMs(), clock.nowMs()) ? mostMessages - checking : 0,
       bytes: mostBytes - settlements.bytes(),
     }),
     onMessage(message) {

@@ -129,7 +129,7 @@ export function createAttemptRules(deps: {
 
   /** While no changes are followed there is nothing better to know. */
   const isStale = ({ knownAtMs }: Attempt) =>
-    knownAtMs < states.completeSinceMs() && Number.isFinite(states.completeSinceMs());
+    knownAtMs < states.followedSinceMs() && Number.isFinite(states.followedSinceMs());
 
   return {
     isStale,

@@ -39,7 +39,7 @@ export function createJobLookup(broker: Broker, states: JobStates, deps: { clock
       const subject = lastMessageOf(streams.jobs, subjects.job(partitionOf(jobId), jobId));
       const message = await broker.nc.request(subject, undefined, { timeout: timeoutMs });
       const code = message.headers?.code ?? 0;
-      if (code === 0) states.note(jobId, message.data);
+      if (code === 0) states.noteRead(jobId, message.data);
       else if (code !== noMessage) throw new Error(`JOBS answered ${code} ${message.headers?.description}`);
       if (readAtMs.size >= maxRead) readAtMs.clear();
       readAtMs.set(jobId, askedAtMs);

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { DueEntrySchema, JobEventSchema } from "../../../gen/carillon/v1/events_pb.ts";
 import { ExecutionTrigger } from "../../../gen/carillon/v1/execution_pb.ts";
 import { JobState } from "../../../gen/carillon/v1/job_pb.ts";
-import { jobNamed } from "../../../test/support/job-ids.ts";
+import { jobNamed, jobsNamed } from "../../../test/support/job-ids.ts";
 import type { Clock } from "../../platform/process/clock.ts";
 import { createLog } from "../../platform/process/log.ts";
 import { type Call, decodeCall } from "../calls/call.ts";
@@ -180,6 +180,66 @@ describe("job states", () => {
   it("keep the newest change, in whatever order they are read", () => {
     const states = statesAfter(eventOf({ generation: 3, deleted: true }), eventOf({ generation: 2 }));
     expect(judge(states, callOf(1), false)).toEqual({ kind: "skip", reason: "JOB_DELETED" });
+  });
+
+  it("keep large changes of many jobs for seconds, and from then on no more of them than there is memory for", () => {
+    const states = createJobStates({ clock, log }, 64 * 1024);
+    states.markFollowed();
+    nowMs += minuteMs;
+    const change = (jobs: readonly string[]) => {
+      for (const jobId of jobs) {
+        const job = { jobId, generation: 2, http: { body: "x".repeat(1_000) } };
+        states.note(jobId, toBinary(JobEventSchema, create(JobEventSchema, { jobId, generation: 2, job })));
+      }
+    };
+    const known = (jobs: readonly string[]) => jobs.filter((jobId) => states.newest(jobId) === 2).length;
+    const [first, second] = [jobsNamed("f", 70), jobsNamed("g", 70)];
+    const notedMs = nowMs;
+    change(first);
+    nowMs += 4_999;
+    change(second);
+    // Each is more than there is memory for, and none is old enough.
+    expect([known(first), known(second)]).toEqual([70, 70]);
+    expect(states.completeSinceMs()).toBeLessThan(notedMs);
+    nowMs += 4_999;
+    change([a]);
+    expect([known(first), known(second)]).toEqual([0, 70]);
+    expect(states.completeSinceMs()).toBeGreaterThanOrEqual(notedMs);
+    nowMs += 1;
+    change([b]);
+    expect(known(second)).toBeGreaterThan(50);
+    expect(known(second)).toBeLessThan(65);
+  });
+
+  it("do not take what was asked for and forgotten for changes that were missed, unless they came as changes too", () => {
+    const states = createJobStates({ clock, log }, 0);
+    states.markFollowed();
+    nowMs += minuteMs;
+    const notedMs = nowMs;
+    const isMissed = () =>
+      [states.completeSinceMs(), states.followedSinceMs()].map((sinceMs) => sinceMs > nowMs - 5_001);
+    const forget = () => {
+      nowMs += 5_000;
+      states.noteRead(b, eventOf({ generation: nowMs }));
+    };
+    states.noteRead(a, eventOf({ generation: 2 }));
+    forget();
+    expect([states.newest(a), ...isMissed()]).toEqual([0, true, false]);
+    expect(states.completeSinceMs()).toBeGreaterThanOrEqual(notedMs);
+    forget();
+    for (const noted of [
+      [states.noteRead, states.note],
+      [states.note, states.noteRead],
+    ]) {
+      for (const [i, note] of noted.entries()) note(a, eventOf({ generation: 2 + i }));
+      forget();
+      expect([states.newest(a), ...isMissed()]).toEqual([0, true, true]);
+      forget();
+    }
+    states.noteRead(a, eventOf({ generation: 2 }));
+    states.note(a, eventOf({ generation: 2 }));
+    forget();
+    expect([states.newest(a), ...isMissed()]).toEqual([0, true, true]);
   });
 
   it("say how far back they reach, also when old changes are forgotten or new ones missed", () => {

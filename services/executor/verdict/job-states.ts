@@ -13,8 +13,12 @@ import { judge, type Occurrence, type Verdict } from "./verdict.ts";
 export interface JobStates {
   /** A change of a job, in the order of the stream. */
   note(jobId: string, event: Uint8Array): void;
+  /** The last state of a job, which was asked for. */
+  noteRead(jobId: string, event: Uint8Array): void;
   /** Changes before this instant may be missing. Infinity until the changes are followed. */
   completeSinceMs(): number;
+  /** The same for what was judged already: what was asked for and is forgotten since has decided about it by then. */
+  followedSinceMs(): number;
   /** From now on no change is missed. */
   markFollowed(): void;
   /** Changes may have been missed: JOBS is another stream, which is read from its beginning. What is known stays true. */
@@ -31,6 +35,11 @@ export interface JobStates {
 // Due batches are published 0.7 s before they fire; minutes cover a backlog and redeliveries.
 const keptMs = 10 * 60_000;
 const maxJobs = 100_000;
+// An event may have 128 KiB of body: a hundred thousand of those would take more memory than there is. What waits here in
+// lanes takes less, so that looking at its jobs again forgets none of them.
+const defaultMostBytes = 256 * 1024 * 1024;
+// For longer than what is here may be held until its second and wait for its target: nobody asks about it again.
+const leastKeptMs = 5_000;
 // The broker's clock and ours: a message is compared by its time of storage.
 const clockMarginMs = 500;
 
@@ -39,6 +48,8 @@ const maxTimings = 64;
 
 interface Change {
   notedAtMs: number;
+  /** Whether it was heard of as it came; otherwise it was asked for. */
+  followed: boolean;
   /** By generation, ascending. */
   timings: readonly EventTiming[];
   generation: number;
@@ -48,16 +59,26 @@ interface Change {
   call?: Call;
 }
 
-export function createJobStates({ clock, log }: { clock: Clock; log: Log }): JobStates {
+/** `mostBytes`: of the changes that it keeps, beside those of the last seconds. */
+export function createJobStates({ clock, log }: { clock: Clock; log: Log }, mostBytes = defaultMostBytes): JobStates {
   // In the order of their last change: the oldest come first.
   const changes = new Map<string, Change>();
+  let bytesKept = 0;
   let sinceMs = Number.POSITIVE_INFINITY;
+  let followedMs = Number.POSITIVE_INFINITY;
 
+  const remove = (jobId: string) => {
+    bytesKept -= changes.get(jobId)?.bytes.length ?? 0;
+    changes.delete(jobId);
+  };
+  const isToGo = (agedMs: number) =>
+    agedMs >= keptMs || changes.size > maxJobs || (bytesKept > mostBytes && agedMs >= leastKeptMs);
   const evict = (nowMs: number) => {
-    for (const [jobId, change] of changes) {
-      if (changes.size <= maxJobs && change.notedAtMs > nowMs - keptMs) break;
-      changes.delete(jobId);
-      sinceMs = Math.max(sinceMs, change.notedAtMs + clockMarginMs);
+    for (const [jobId, { notedAtMs, followed }] of changes) {
+      if (!isToGo(nowMs - notedAtMs)) break;
+      remove(jobId);
+      sinceMs = Math.max(sinceMs, notedAtMs + clockMarginMs);
+      if (followed) followedMs = Math.max(followedMs, notedAtMs + clockMarginMs);
     }
   };
 
@@ -71,29 +92,40 @@ export function createJobStates({ clock, log }: { clock: Clock; log: Log }): Job
     }
   };
 
+  const keep = (jobId: string, bytes: Uint8Array, followed: boolean) => {
+    const generation = readable(jobId, () => generationOf(bytes));
+    // No occurrence is older than a job's creation; a bulk load leaves nothing here.
+    if (generation === undefined || generation <= 1) return;
+    const noted = readable(jobId, () => timingsOf(bytes));
+    // What was published of a job that is never due again is called as it was.
+    if (!noted || noted.ended) return;
+    const known = changes.get(jobId);
+    if (known && known.generation >= generation) {
+      known.followed ||= followed;
+      return;
+    }
+    const nowMs = clock.nowMs();
+    remove(jobId);
+    // A copy: the message is a view into what the socket delivered.
+    const timings = timingsWith(known?.timings ?? [], noted.timings);
+    const change = { notedAtMs: nowMs, followed: followed || known?.followed === true, generation, timings };
+    changes.set(jobId, { ...change, bytes: bytes.slice() });
+    bytesKept += bytes.length;
+    evict(nowMs);
+  };
+
   return {
-    note(jobId, bytes) {
-      const generation = readable(jobId, () => generationOf(bytes));
-      // No occurrence is older than a job's creation; a bulk load leaves nothing here.
-      if (generation === undefined || generation <= 1) return;
-      const noted = readable(jobId, () => timingsOf(bytes));
-      // What was published of a job that is never due again is called as it was.
-      if (!noted || noted.ended) return;
-      const known = changes.get(jobId);
-      if (known && known.generation >= generation) return;
-      const nowMs = clock.nowMs();
-      changes.delete(jobId);
-      // A copy: the message is a view into what the socket delivered.
-      const timings = timingsWith(known?.timings ?? [], noted.timings);
-      changes.set(jobId, { notedAtMs: nowMs, generation, timings, bytes: bytes.slice() });
-      evict(nowMs);
-    },
+    note: (jobId, bytes) => keep(jobId, bytes, true),
+    noteRead: (jobId, bytes) => keep(jobId, bytes, false),
     completeSinceMs: () => sinceMs,
+    followedSinceMs: () => followedMs,
     markFollowed() {
       sinceMs = clock.nowMs() + clockMarginMs;
+      followedMs = sinceMs;
     },
     markLost() {
       sinceMs = Number.POSITIVE_INFINITY;
+      followedMs = sinceMs;
     },
     empty: () => changes.size === 0,
     hasNewer: ({ jobId, generation }, judged) => (changes.get(jobId)?.generation ?? 0) > Math.max(generation, judged),
@@ -105,7 +137,7 @@ export function createJobStates({ clock, log }: { clock: Clock; log: Log }): Job
       const event = change.event ?? readable(call.jobId, () => eventOf(call.jobId, change.bytes));
       if (!event) {
         // Nobody knows what changed: what was published stays owed.
-        changes.delete(call.jobId);
+        remove(call.jobId);
         return { kind: "fire", call };
       }
       change.event = event;

@@ -11,6 +11,7 @@ const well: Observations = {
   streams: [{ name: "DUE", bytes: 28 * mib, maxBytes: 30 * mib }],
   relayStuckForMs: 0,
   historyAnswers: true,
+  unrecordedForMs: 0,
   disk: { totalBytes: 64 * mib, freeBytes: 10 * mib },
 };
 const due = { sinceLookMs: 0, oldestWaitsMs: 0, nobodyAsksForMs: 0 };
@@ -73,6 +74,12 @@ const rows: [name: string, bound: Partial<Observations>, beyond: Partial<Observa
     "no change of a job has reached the tickers for 11 s, and some wait",
   ],
   ["history", {}, { historyAnswers: false }, "history does not answer: executions cannot be read, jobs fire"],
+  [
+    "history",
+    { unrecordedForMs: 30_000 },
+    { unrecordedForMs: 31_000 },
+    "history has not recorded what ended 31 s ago: executions cannot be read, jobs fire",
+  ],
   [
     "disk",
     { disk: { totalBytes: 64 * mib, freeBytes: 4 * mib } },

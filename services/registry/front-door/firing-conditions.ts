@@ -25,6 +25,8 @@ export interface Observations {
   streams: readonly { name: string; bytes: number; maxBytes: number }[];
   relayStuckForMs: number;
   historyAnswers: boolean;
+  /** How long the oldest result waits already that history has not recorded. */
+  unrecordedForMs: number;
   disk: Disk | undefined;
 }
 
@@ -35,6 +37,7 @@ const mostDueWaitMs = 30_000;
 const mostUnaskedMs = 10_000;
 const mostLookAgeMs = 10_000;
 const mostRelayStuckMs = 10_000;
+const mostUnrecordedMs = 30_000;
 const fullFrom = 0.95;
 
 /** What must hold for jobs to fire, and for that to be seen. */
@@ -50,7 +53,7 @@ export function firingConditions(seen: Observations): Condition[] {
       seen.relayStuckForMs > mostRelayStuckMs &&
         `no change of a job has reached the tickers for ${inSeconds(seen.relayStuckForMs)}, and some wait`,
     ),
-    conditionOf("history", !seen.historyAnswers && "history does not answer: executions cannot be read, jobs fire"),
+    conditionOf("history", historyProblem(seen)),
     conditionOf(
       "disk",
       seen.disk !== undefined &&
@@ -70,6 +73,7 @@ export function reasonNotToFire(seen: Observations): string | undefined {
     due: seen.due ?? { sinceLookMs: 0, oldestWaitsMs: 0, nobodyAsksForMs: 0 },
     // Executions are recorded later, and the job at hand is stored.
     historyAnswers: true,
+    unrecordedForMs: 0,
     disk: undefined,
   };
   const problems = firingConditions(known).filter(({ ok }) => !ok);
@@ -104,6 +108,13 @@ function streamsProblem({ streams }: Observations): string | undefined {
   const full = needed.filter(({ bytes, maxBytes }) => maxBytes > 0 && bytes >= maxBytes * fullFrom);
   if (full.length === 0) return undefined;
   return `the broker takes no more of ${full.map(({ name, maxBytes }) => `${name} (${mib(maxBytes)})`).join(", ")}`;
+}
+
+/** One that answers may record nothing all the same, for want of room on its disk. */
+function historyProblem({ historyAnswers, unrecordedForMs }: Observations): string | undefined {
+  if (!historyAnswers) return "history does not answer: executions cannot be read, jobs fire";
+  if (unrecordedForMs <= mostUnrecordedMs) return undefined;
+  return `history has not recorded what ended ${inSeconds(unrecordedForMs)} ago: executions cannot be read, jobs fire`;
 }
 
 function mib(bytes: number): string {

@@ -16,8 +16,10 @@ import type { Observations } from "./firing-conditions.ts";
 export interface SystemWatch extends Startable {
   seen(): Omit<Observations, "linked" | "relayStuckForMs">;
   /** Told of what a stream holds. */
-  noteStream(stream: { name: string; bytes: number; maxBytes: number }): void;
+  noteStream(stream: SeenStream & { oldestMs: number | undefined }): void;
 }
+
+type SeenStream = Observations["streams"][number];
 
 export interface SystemWatchDeps {
   broker: Broker;
@@ -33,7 +35,8 @@ const lookEveryMs = 2_000;
 export function createSystemWatch({ broker, dataDir, askHistory, clock, log }: SystemWatchDeps): SystemWatch {
   const stopping = new AbortController();
   const watermarks = new Map<number, { epoch: number; second: number }>();
-  const filled = new Map<string, { name: string; bytes: number; maxBytes: number }>();
+  const filled = new Map<string, SeenStream>();
+  let unrecordedForMs = 0;
   let tickMs: number | undefined;
   let due: { lookedMs: number; oldestMs: number | undefined; askedMs: number; place: string } | undefined;
   let historyAnswers = false;
@@ -95,7 +98,11 @@ export function createSystemWatch({ broker, dataDir, askHistory, clock, log }: S
   };
 
   return {
-    noteStream: ({ name, bytes, maxBytes }) => void filled.set(name, { name, bytes, maxBytes }),
+    noteStream({ name, bytes, maxBytes, oldestMs }) {
+      filled.set(name, { name, bytes, maxBytes });
+      // History lets go of a result once it is recorded.
+      if (name === streams.results) unrecordedForMs = oldestMs === undefined ? 0 : clock.nowMs() - oldestMs;
+    },
     seen() {
       const nowMs = clock.monotonicMs();
       const lowest = Math.min(...Array.from(watermarks.values(), ({ second }) => second));
@@ -110,6 +117,7 @@ export function createSystemWatch({ broker, dataDir, askHistory, clock, log }: S
         },
         streams: [...filled.values()],
         historyAnswers,
+        unrecordedForMs,
         disk,
       };
     },

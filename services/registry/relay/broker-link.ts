@@ -19,6 +19,8 @@ export interface StreamFill {
   bytes: number;
   /** Beyond which it refuses what is new; 0 when it never does. */
   maxBytes: number;
+  /** When the oldest of its messages was stored, unix milliseconds; undefined when it is empty. */
+  oldestMs: number | undefined;
 }
 
 const watchEveryMs = 3_000;
@@ -69,7 +71,9 @@ export function createBrokerLink(
       missing.delete(stream.name);
       if (!watched.has(stream.name)) continue;
       const maxBytes = dropsOldest(stream) ? 0 : stream.max_bytes;
-      parts.onStream({ name: stream.name, messages: state.messages, bytes: state.bytes, maxBytes });
+      const { messages, bytes } = state;
+      const oldestMs = messages > 0 ? Date.parse(state.first_ts) : undefined;
+      parts.onStream({ name: stream.name, messages, bytes, maxBytes, oldestMs });
     }
     if (missing.size > 0) throw new Error(`the broker has no stream ${[...missing].join(", ")}`);
   };

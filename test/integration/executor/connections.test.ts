@@ -117,6 +117,29 @@ describe("a connection to a target", () => {
     return Math.max(before, sockets.length - 1);
   };
 
+  it("is let go of when it was not needed for a while, for however long the target would keep it", async () => {
+    const kept = ok.replace("\r\n", "\r\nKeep-Alive: timeout=600\r\n");
+    const count = 8;
+    answer = () => {
+      if (requests.length === count) for (const socket of sockets) socket.write(kept);
+    };
+    await Promise.all(Array.from({ length: count }, (_, i) => call(`job-${i}`)));
+    expect(sockets).toHaveLength(count);
+    answer = (socket) => void setTimeout(() => socket.write(kept), 50);
+    // Time passes for the sweep, which comes while a call is on the wire, and for nothing else.
+    const sweep = async () => {
+      shiftMs += 15_000;
+      await call();
+    };
+    await sweep();
+    expect(sockets.filter(({ closed, readableEnded }) => closed || readableEnded)).toEqual([]);
+    await sweep();
+    const used = requests.at(-1)?.connection ?? 0;
+    await Promise.all(ends.filter((_, i) => i !== used - 1));
+    expect(await call()).toEqual({ kind: "success", httpStatus: 200 });
+    expect(sockets).toHaveLength(count);
+  });
+
   describe.each(deaths)("that the target %s as its second call comes", (_, die) => {
     beforeEach(() => {
       answer = (socket, { connection, place }) => {

@@ -108,3 +108,53 @@ it("tells how much is in RETRY", async () => {
   expect(Math.floor(bytes / 1_000)).toBe(500);
   expect(maxBytes).toBe(mib);
 });
+
+it("counts on what was told last for ten asks that fail, and then no more: nobody is turned away on a guess", async () => {
+  // As it is when something of the broker answers no more: each ask fails, and goes on when the test says so.
+  let broken = false;
+  let goOn = () => {};
+  const failed: number[] = [];
+  const told: [number, number][] = [];
+  const { jsm } = rig.broker;
+  const info: typeof jsm.streams.info = (...question) =>
+    broken ? Promise.reject(new Error("no answer")) : jsm.streams.info(...question);
+  const broker = Object.create(rig.broker, {
+    jsm: { value: { streams: { info } } },
+    ensure: {
+      value: () =>
+        new Promise<void>((resolve) => {
+          failed.push(failed.length + 1);
+          goOn = resolve;
+        }),
+    },
+  }) as typeof rig.broker;
+  await rig.broker.jsm.streams.purge(streams.lanes);
+  for (let i = 0; i < 10; i++)
+    await rig.publisher.publish(subjects.lane(laneOf(large, "all")), new Uint8Array(100_000));
+  const guessing = createLaneDirectory(broker, {
+    clock: { ...systemClock, after: (delayMs, callback) => systemClock.after(delayMs / 100, callback) },
+    log: createLog("test", "silent"),
+    onWaiting: () => undefined,
+    onRunningStream: () => undefined,
+    onRetryBytes: (...bytes) => void told.push(bytes),
+  });
+  await guessing.start();
+  expect(guessing.mayFill(small, "all")).toBe(false);
+  broken = true;
+  for (let asks = 1; asks <= 10; asks++) {
+    await eventually(
+      async () => failed.length,
+      (count) => count === asks,
+    );
+    expect(guessing.mayFill(small, "all")).toBe(false);
+    expect(told.at(-1)).not.toEqual([0, 0]);
+    goOn();
+  }
+  await eventually(
+    async () => guessing.mayFill(small, "all"),
+    (may) => may,
+  );
+  expect(told.at(-1)).toEqual([0, 0]);
+  await guessing.stop();
+  goOn();
+});

@@ -122,6 +122,22 @@ describe("a publisher", () => {
     expect(stored.slice(0, 3)).toEqual(["stream.1", "stream.2", "stream.3"]);
   });
 
+  it("tells all that waited for another reason that their stream is full, where they are not to wait for room", async () => {
+    const asked: string[] = [];
+    answer(({ subject }, before) => {
+      asked.push(subject);
+      // Its store fails at first, and has reached its limit then.
+      const description = before === 0 ? "no space left on device" : "maximum bytes exceeded";
+      return { stream: "S", error: { code: 503, err_code: 10_077, description } };
+    });
+    // Nothing is sent again for want of an answer: one by one they would take minutes.
+    await start({ ackTimeoutMs: 600_000 });
+    const names = Array.from({ length: 200 }, (_, i) => `stream.${i}`);
+    const reports = await Promise.all(names.map((name) => publisher.publish(name, payload, { unlessFull: true })));
+    expect(new Set(reports.map((report) => report.kind === "refused" && report.code))).toEqual(new Set([10_077]));
+    expect([...asked].sort()).toEqual([...names, ...names].sort());
+  });
+
   it("says once in a while that a stream takes nothing, and nothing of a repeat that is on its way", async () => {
     const said: [event: string, code: number][] = [];
     const write = (line: string) => {

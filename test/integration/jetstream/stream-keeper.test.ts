@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Broker, createBroker } from "../../../services/platform/jetstream/broker.ts";
 import { type Clock, systemClock } from "../../../services/platform/process/clock.ts";
 import { createStreamKeeper, type StreamKeeper } from "../../../services/wire/stream-keeper.ts";
-import { consumers, streams } from "../../../services/wire/streams.ts";
+import { consumers, ensureSubjectConsumer, streams } from "../../../services/wire/streams.ts";
 import { subjects } from "../../../services/wire/subjects.ts";
 import { type Nats, startNats } from "../../support/nats.ts";
 import { eventually } from "../../support/rest.ts";
@@ -64,6 +64,19 @@ describe("a stream keeper", () => {
     expect(await names()).toEqual(everyStream);
     expect((await broker.jsm.consumers.info(streams.due, consumers.due)).config.durable_name).toBe(consumers.due);
     expect(events).toEqual([]);
+  });
+
+  it("lets each of more than a thousand lanes have its consumer, also where the stream stood without a number of them", async () => {
+    await connect();
+    const retention = RetentionPolicy.Workqueue;
+    await broker.jsm.streams.add({ name: streams.lanes, subjects: ["carillon.lanes.*"], retention });
+    await keeper.start();
+    const count = 1_001;
+    for (let i = 0; i < count; i++) {
+      const lane = `l${i}`;
+      await ensureSubjectConsumer(broker, { stream: streams.lanes, durable: lane, subject: subjects.lane(lane) });
+    }
+    expect((await broker.jsm.streams.info(streams.lanes)).state.consumer_count).toBe(count);
   });
 
   it("makes them anew by itself when the broker comes back without its disk", async () => {
