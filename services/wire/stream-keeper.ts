@@ -1,4 +1,5 @@
 import type { Broker } from "../platform/jetstream/broker.ts";
+import { createPatience } from "../platform/jetstream/patience.ts";
 import { type Clock, sleep } from "../platform/process/clock.ts";
 import type { Startable } from "../platform/process/lifecycle.ts";
 import type { Log } from "../platform/process/log.ts";
@@ -17,6 +18,8 @@ export interface StreamKeeper extends Startable {
 }
 
 const retryDelayMs = 500;
+// A pass makes many requests, and the first one has nine streams made.
+const firstPassMs = 4_000;
 
 export function createStreamKeeper(
   broker: Broker,
@@ -25,6 +28,7 @@ export function createStreamKeeper(
 ): StreamKeeper {
   const { clock, log } = deps;
   const stopping = new AbortController();
+  const patience = createPatience(clock, firstPassMs);
   let ensuring: Promise<void> | undefined;
   let endReconnect: (() => void) | undefined;
   /** What the broker had room for the last time. */
@@ -46,7 +50,7 @@ export function createStreamKeeper(
     let said: string | undefined;
     while (!stopping.signal.aborted) {
       try {
-        await pass();
+        await patience.within(pass());
         if (said !== undefined) log.info({ event: "streams_ready" });
         return;
       } catch (error) {

@@ -7,6 +7,10 @@ export interface HeldConnection {
   readonly port: number;
   /** Answers do not go on any more once a request has this in it. */
   holdAfter(request: string): void;
+  /** What has this in it does not arrive from now on; undefined: all does. */
+  lose(request: string | undefined): void;
+  /** How often something did not arrive. */
+  lost(): number;
   /** Bytes that are held back. */
   heldBytes(): number;
   /** Lets all of them go, and those that come. */
@@ -18,6 +22,8 @@ export async function holdConnection(host: string, port: number): Promise<HeldCo
   const sockets = new Set<Socket>();
   let held: { client: Socket; bytes: Buffer }[] | undefined;
   let holding: string | undefined;
+  let losing: string | undefined;
+  let lost = 0;
   const server = createServer((client) => {
     const upstream = connect(port, host);
     for (const socket of [client, upstream]) {
@@ -27,7 +33,8 @@ export async function holdConnection(host: string, port: number): Promise<HeldCo
     }
     client.on("data", (bytes) => {
       if (holding !== undefined && bytes.includes(holding)) held ??= [];
-      upstream.write(bytes);
+      if (losing !== undefined && bytes.includes(losing)) lost++;
+      else upstream.write(bytes);
     });
     upstream.on("data", (bytes) => {
       if (held) held.push({ client, bytes });
@@ -43,6 +50,10 @@ export async function holdConnection(host: string, port: number): Promise<HeldCo
     holdAfter(request) {
       holding = request;
     },
+    lose(request) {
+      losing = request;
+    },
+    lost: () => lost,
     heldBytes: () => held?.reduce((sum, { bytes }) => sum + bytes.length, 0) ?? 0,
     release() {
       holding = undefined;

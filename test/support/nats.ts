@@ -12,6 +12,11 @@ export const repositoryDir = resolve(import.meta.dirname, "../..");
 /** One nats-server for all tests, fetched once a clone. */
 export const natsBinDir = join(repositoryDir, ".carillon/bin");
 
+const leaderlessArgs = [
+  ...["--name", "lone", "--cluster_name", "test"],
+  ...["--cluster", "nats://127.0.0.1:-1", "--routes", "nats://127.0.0.1:1"],
+];
+
 export interface NatsOptions {
   /** Kept at the end when it is given; a temporary folder otherwise. */
   storeDir?: string;
@@ -20,6 +25,8 @@ export interface NatsOptions {
   sync?: "always" | "default";
   /** Default: true. Without JetStream it takes clients and keeps nothing. */
   jetStream?: boolean;
+  /** One of a cluster whose others are away: it takes clients, and answers after a while that JetStream is not available. */
+  leaderless?: boolean;
   /** What its streams may take. Default: three quarters of the free disk. */
   maxStoreBytes?: number;
 }
@@ -65,6 +72,7 @@ export async function startNats(options: NatsOptions = {}): Promise<Nats> {
 
   const launch = async () => {
     const args = options.jetStream === false ? ["-a", host, "-p", String(port)] : ["-c", configFile];
+    if (options.leaderless) args.push(...leaderlessArgs);
     const started = spawn(binary, args, { stdio: ["ignore", "ignore", "pipe"] });
     child = started;
     stderr = "";

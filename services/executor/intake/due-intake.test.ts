@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { DueEntrySchema } from "../../../gen/carillon/v1/events_pb.ts";
 import { jobNamed } from "../../../test/support/job-ids.ts";
 import type { WorkMessage } from "../../platform/jetstream/work-message.ts";
-import { systemClock } from "../../platform/process/clock.ts";
+import { type Clock, systemClock } from "../../platform/process/clock.ts";
 import { createLog } from "../../platform/process/log.ts";
 import { writeDueBatch } from "../../wire/due-batch.ts";
 import { createCallCache } from "../calls/call-cache.ts";
@@ -12,19 +12,25 @@ import { createDueIntake } from "./due-intake.ts";
 import type { IntakeDeps } from "./intake.ts";
 
 const jobId = jobNamed("job");
-const clock = { ...systemClock, nowMs: () => 0 };
+const atRest = { ...systemClock, nowMs: () => 0 };
 const entry = toBinary(DueEntrySchema, create(DueEntrySchema, { jobId, url: "http://127.0.0.1:9/" }));
 const data = writeDueBatch({ second: 1, partition: 0, mayRepeat: false, epoch: 1, entries: [entry] });
 
 /** An intake whose caller has so much to do already, and that tells what it asked of history. */
-function createRig() {
+function createRig(clock: Clock = atRest) {
   const asked: string[][] = [];
-  const rig = { waiting: 0, laned: 0, recordsCalls: true, asked };
+  const rig = { waiting: 0, laned: 0, recordsCalls: true, asked, submitted: 0 };
   const deps = {
     clock,
     log: createLog("test", "silent"),
     calls: createCallCache(),
-    caller: { waiting: () => rig.waiting, lanedWaiting: () => rig.laned },
+    caller: {
+      waiting: () => rig.waiting,
+        lanedWaiting: () => rig.laned,
+      submit: (attempts: unknown[]) => {
+        rig.submitted += attempts.length;
+      },
+    },
     states: { completeSinceMs: () => 0 },
     history: {
       findRecorded: async (ids: string[]) => {
@@ -86,5 +92,28 @@ describe("the intake of due messages", () => {
     const other = createRig();
     other.intake.onMessage(delivery(2));
     expect(other.asked).toEqual([[`${jobId}-1`]]);
+  });
+
+  it.each([
+    ["asks history once about what it holds when it was held up, since others may have been given it", 6_000, 1],
+    ["asks nobody about what it holds when its second comes in time", 1_000, 0],
+  ])("%s", async (_promise, laterMs, questions) => {
+    let passedMs = 0;
+    let wake = () => {};
+    const rig = createRig({
+      ...systemClock,
+      nowMs: () => passedMs,
+      monotonicMs: () => passedMs,
+      after(_delayMs, callback) {
+        wake = callback;
+        return () => undefined;
+      },
+    });
+    rig.intake.onMessage(delivery(1));
+    passedMs = laterMs;
+    wake();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(rig.asked).toEqual(Array.from({ length: questions }, () => [`${jobId}-1`]));
+    expect(rig.submitted).toBe(1);
   });
 });

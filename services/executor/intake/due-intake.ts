@@ -10,6 +10,8 @@ interface HeldBatch {
   second: number;
   calls: Call[];
   settlement: Settlement;
+  /** Since when it is held, and known not to be recorded if it was asked; monotonic. */
+  sinceMs: number;
 }
 
 // What due batches may take in memory. Past it nothing is asked for: this process does not keep up, and
@@ -26,8 +28,13 @@ export function createDueIntake(deps: IntakeDeps): Intake {
 
   const fire = (batches: readonly HeldBatch[]) => {
     const attempts: Attempt[] = [];
-    for (const { second, settlement, calls } of batches) {
+    for (const batch of batches) {
+      const { second, settlement, calls } = batch;
       heldOccurrences -= calls.length;
+      if (settlements.heldUpSince(batch.sinceMs)) {
+        void keepChecked({ ...batch, sinceMs: clock.monotonicMs() }, true, false);
+        continue;
+      }
       for (const call of calls) attempts.push(new Attempt(call, idOf(call, second), second, 1, settlement));
     }
     if (!stopped) caller.submit(attempts);
@@ -92,7 +99,7 @@ export function createDueIntake(deps: IntakeDeps): Intake {
       const { batch, calls } = decoded;
       const settlement = settlements.take(message, calls.length);
       if (!settlement) return;
-      const kept: HeldBatch = { second: batch.second, calls, settlement };
+      const kept: HeldBatch = { second: batch.second, calls, settlement, sinceMs: clock.monotonicMs() };
       const repeated = redelivered || batch.mayRepeat;
       const olderThanStates = message.storedAtNanos / 1e6 < states.completeSinceMs();
       if (repeated || olderThanStates) void keepChecked(kept, repeated, olderThanStates);

@@ -1,6 +1,7 @@
 import type { StreamInfo } from "nats";
 import { askBroker } from "../../platform/jetstream/ask-broker.ts";
 import type { Broker } from "../../platform/jetstream/broker.ts";
+import { createPatience } from "../../platform/jetstream/patience.ts";
 import { type Clock, sleep } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
@@ -59,6 +60,7 @@ export function createLaneDirectory(
 ): LaneDirectory {
   const { clock, log } = deps;
   const stopping = new AbortController();
+  const patience = createPatience(clock);
   let atomic = false;
   let started = false;
   /** What is in each lane, and in all of them, as far as is known: what was put there since the broker told is counted too. */
@@ -81,11 +83,13 @@ export function createLaneDirectory(
   const ask = async () => {
     const options = { subjects_filter: ">" };
     const [lanes, running, retry] = await askBroker(broker, () =>
-      Promise.all([
-        broker.jsm.streams.info(streams.lanes, options),
-        broker.jsm.streams.info(streams.running, options),
-        broker.jsm.streams.info(streams.retry),
-      ]),
+      patience.within(
+        Promise.all([
+          broker.jsm.streams.info(streams.lanes, options),
+          broker.jsm.streams.info(streams.running, options),
+          broker.jsm.streams.info(streams.retry),
+        ]),
+      ),
     );
     deps.onRunningStream(running.created);
     deps.onRetryBytes(retry.state.bytes, retry.config.max_bytes);

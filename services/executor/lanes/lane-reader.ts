@@ -1,5 +1,6 @@
 import { askBroker } from "../../platform/jetstream/ask-broker.ts";
 import type { Broker } from "../../platform/jetstream/broker.ts";
+import { createPatience } from "../../platform/jetstream/patience.ts";
 import { WorkMessage } from "../../platform/jetstream/work-message.ts";
 import type { Clock } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
@@ -77,6 +78,7 @@ interface Lane {
 export function createLaneReader(broker: Broker, deps: LaneReaderDeps): LaneReader {
   const { clock, log } = deps;
   const lanes = new Map<string, Lane>();
+  const patience = createPatience(clock);
   let pulls = 0;
   let stopped = false;
   /** Where the next look begins, so that each lane comes first now and then. */
@@ -116,7 +118,7 @@ export function createLaneReader(broker: Broker, deps: LaneReaderDeps): LaneRead
   };
 
   const read = async (lane: Lane, account: LaneAccount) => {
-    if (!lane.made) await askBroker(broker, () => ensureSubjectConsumer(broker, lane));
+    if (!lane.made) await askBroker(broker, () => patience.within(ensureSubjectConsumer(broker, lane)));
     lane.made = true;
     const request = JSON.stringify({ batch: 1, no_wait: true });
     const subject = `$JS.API.CONSUMER.MSG.NEXT.${lane.stream}.${lane.durable}`;

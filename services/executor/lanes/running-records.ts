@@ -46,13 +46,15 @@ export function createRunningRecords(
   let bytes = 0;
   let standing = 0;
   let stream: string | undefined;
+  /** How often RUNNING was made anew. What was recorded before it was first heard of is in that one. */
+  let replaced = 0;
   let stopped = false;
   let cancelFlush: (() => void) | undefined;
 
-  /** `madeIn`: the stream that has the record. Places in one that replaced it are those of others. */
-  const remove = (sequence: number, madeIn: string | undefined) =>
+  /** `madeIn`: which of the streams has the record. Places in one that replaced it are those of others. */
+  const remove = (sequence: number, madeIn: number) =>
     void limit(async () => {
-      if (stopped || stream !== madeIn) return;
+      if (stopped || replaced !== madeIn) return;
       // One that is not there was read by others, who took this run for dead.
       const answer = await removeStored(broker, streams.running, sequence).catch(() => "no answer" as const);
       if (answer === "no answer") clock.after(retryDelayMs, () => remove(sequence, madeIn));
@@ -60,7 +62,7 @@ export function createRunningRecords(
 
   const record = (attempts: readonly Attempt[], sequence: number) => {
     let open = attempts.length;
-    const madeIn = stream;
+    const madeIn = replaced;
     standing++;
     const close = () => {
       if (--open > 0) return;
@@ -110,6 +112,7 @@ export function createRunningRecords(
       else cancelFlush ??= clock.after(gatherMs, flush);
     },
     noteStream(created) {
+      if (stream !== undefined && stream !== created) replaced++;
       stream = created;
     },
     pending: () => standing,

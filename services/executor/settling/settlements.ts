@@ -29,6 +29,11 @@ export interface Settlements extends Startable {
   postpone(message: WorkMessage, delayMs: number): void;
   /** Never again: it cannot be read. */
   reject(message: WorkMessage): void;
+  /**
+   * Whether this process was held up since then, for so long that what it had in work may have been delivered to
+   * others as well. By the monotonic clock.
+   */
+  heldUpSince(monotonicMs: number): boolean;
   /** Messages in work. */
   pending(): number;
   /** What they take in memory: those of an account, or all. */
@@ -39,6 +44,8 @@ export interface Settlements extends Startable {
 
 // A third of the consumers' ack wait, so that one lost message does no harm.
 const workingEveryMs = 1_500;
+// What was taken shortly before the last time that messages were prolonged was not among them: the ack wait without that.
+const heldUpAfterMs = 3_500;
 // Enough for every message that was acknowledged shortly before a broker died.
 const acknowledgedRemembered = 16_384;
 // After a refusal of the broker: its reason will not have gone at once.
@@ -59,6 +66,9 @@ export function createSettlements(deps: { clock: Clock; log: Log }): Settlements
   const bytes: number[] = [];
   let cancelTimer: (() => void) | undefined;
   let stopped = false;
+  let lookedMs = clock.monotonicMs();
+  /** When it was found the last time that this process had been held up. */
+  let heldUpMs = Number.NEGATIVE_INFINITY;
 
   const count = ({ account }: Work, more: number) => {
     bytes[account] = (bytes[account] ?? 0) + more;
@@ -119,7 +129,14 @@ export function createSettlements(deps: { clock: Clock; log: Log }): Settlements
     };
   };
 
+  const lookAtClock = () => {
+    const nowMs = clock.monotonicMs();
+    if (nowMs - lookedMs > heldUpAfterMs) heldUpMs = nowMs;
+    lookedMs = nowMs;
+  };
+
   const keepWorking = () => {
+    lookAtClock();
     cancelTimer = clock.after(workingEveryMs, keepWorking);
     const before = clock.monotonicMs() - workingEveryMs;
     for (const work of inWork.values()) if (work.takenAtMs <= before) work.message.working();
@@ -154,6 +171,11 @@ export function createSettlements(deps: { clock: Clock; log: Log }): Settlements
       add(work);
       return work;
     },
+    heldUpSince(monotonicMs) {
+      // What is due by then fires before the messages are prolonged.
+      lookAtClock();
+      return monotonicMs < heldUpMs;
+    },
     postpone: (message, delayMs) => message.nak(delayMs),
     reject: (message) => message.term("malformed"),
     pending: () => inWork.size,
@@ -166,6 +188,7 @@ export function createSettlements(deps: { clock: Clock; log: Log }): Settlements
       return given;
     },
     async start() {
+      lookedMs = clock.monotonicMs();
       cancelTimer ??= clock.after(workingEveryMs, keepWorking);
     },
     /** What is delivered from now on goes back at once. */

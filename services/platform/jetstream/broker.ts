@@ -32,6 +32,9 @@ export interface BrokerOptions {
 const reconnectWaitMs = 100;
 // A dead peer that keeps the connection open is noticed after two of these.
 const pingIntervalMs = 2_000;
+// For the greeting of a broker that may be dead as well: the client comes back to the one that it has lost first, and
+// would wait for it for 20 s while the others of its cluster do the work.
+const connectTimeoutMs = 2_000;
 // How long a request to the JetStream API may take: stream creation with replicas is the slowest.
 const apiTimeoutMs = 10_000;
 const farewellMs = 1_000;
@@ -93,6 +96,7 @@ export function createBroker(options: BrokerOptions, deps: { clock: Clock; log: 
         maxReconnectAttempts: -1,
         reconnectTimeWait: reconnectWaitMs,
         waitOnFirstConnect: true,
+        timeout: connectTimeoutMs,
         // The client would give up for ever when it is refused twice in a row.
         ignoreAuthErrorAbort: true,
         pingInterval: pingIntervalMs,

@@ -75,7 +75,7 @@ export function createConsumerLoop(
 
   /** Asks for more once half of what there is room for is no longer asked for. */
   const ask = () => {
-    if (stopping || ensuring || !subscription || !broker.connected() || clock.monotonicMs() < notBeforeMs) return;
+    if (stopping || !subscription || !broker.connected() || clock.monotonicMs() < notBeforeMs) return;
     const room = options.room();
     const messages = room.messages - open.messages;
     const bytes = room.bytes - open.bytes;
@@ -108,10 +108,11 @@ export function createConsumerLoop(
 
   const lost = (reason: string) => {
     forgetAll();
+    notBeforeMs = clock.monotonicMs() + retryDelayMs;
+    // It is asked on meanwhile: in a cluster it may be back long before somebody answers for the streams.
     if (ensuring || stopping) return;
     log.warn({ event: "consumer_lost", stream, durable, reason });
     ensuring = true;
-    notBeforeMs = clock.monotonicMs() + retryDelayMs;
     void broker.ensure().finally(() => {
       ensuring = false;
       ask();

@@ -13,6 +13,7 @@ import type { Startable } from "../process/lifecycle.ts";
 import type { Log } from "../process/log.ts";
 import { askBroker } from "./ask-broker.ts";
 import type { Broker } from "./broker.ts";
+import { createPatience } from "./patience.ts";
 
 /** How far somebody has read: up to a sequence of one certain stream. */
 export interface FollowerPlace {
@@ -63,6 +64,7 @@ const consumerNotFound = 10_014;
 export function createFollower(broker: Broker, deps: { clock: Clock; log: Log }, options: FollowerOptions): Startable {
   const { clock, log } = deps;
   const stopping = new AbortController();
+  const patience = createPatience(clock);
   /** The sequence up to which everything was handed over; 0 before the first. */
   let seen = options.place?.sequence ?? 0;
   let created = options.place?.stream;
@@ -105,15 +107,18 @@ export function createFollower(broker: Broker, deps: { clock: Clock; log: Log },
   };
 
   const addConsumer = () =>
-    broker.jsm.consumers.add(options.stream, {
-      ...startingPlace(),
-      filter_subjects: options.subjects,
-      ack_policy: AckPolicy.None,
-      replay_policy: ReplayPolicy.Instant,
-      inactive_threshold: nanos(inactiveThresholdMs),
-      mem_storage: true,
-      num_replicas: 1,
-    });
+    patience.within(
+      broker.jsm.consumers.add(options.stream, {
+        ...startingPlace(),
+        filter_subjects: options.subjects,
+        ack_policy: AckPolicy.None,
+        replay_policy: ReplayPolicy.Instant,
+        inactive_threshold: nanos(inactiveThresholdMs),
+        mem_storage: true,
+        num_replicas: 1,
+      }),
+    );
+  const lookAtStream = () => patience.within(broker.jsm.streams.info(options.stream));
 
   const removeConsumer = async (name: string) => {
     if (!broker.nc.isClosed()) await broker.jsm.consumers.delete(options.stream, name).catch(() => undefined);
@@ -121,10 +126,10 @@ export function createFollower(broker: Broker, deps: { clock: Clock; log: Log },
 
   /** Makes a consumer, then looks at the stream: only after that is it certain which stream the consumer reads. */
   const attach = async () => {
-    if (created === undefined) recognise(await broker.jsm.streams.info(options.stream));
+    if (created === undefined) recognise(await lookAtStream());
     for (;;) {
       const consumer = await addConsumer();
-      const stream = await broker.jsm.streams.info(options.stream);
+      const stream = await lookAtStream();
       if (recognise(stream)) return { consumer, stream };
       await removeConsumer(consumer.name);
     }
@@ -142,7 +147,7 @@ export function createFollower(broker: Broker, deps: { clock: Clock; log: Log },
       placed = true;
       markCaughtUp();
     }
-    const consumer = await askBroker(broker, () => broker.js.consumers.get(options.stream, info.name));
+    const consumer = await askBroker(broker, () => patience.within(broker.js.consumers.get(options.stream, info.name)));
     let delivered = 0;
     let broken = false;
     const lost = (reason: string) => {

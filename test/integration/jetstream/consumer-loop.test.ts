@@ -38,6 +38,33 @@ describe("a consumer loop", () => {
     await nats.stop();
   });
 
+  it("goes on once its consumer is there again, also while nobody answers for the streams", async () => {
+    const way = await holdConnection("127.0.0.1", nats.port);
+    const far = createBroker({ url: `nats://127.0.0.1:${way.port}`, name: "far" }, deps);
+    await far.start();
+    const keeper = createStreamKeeper(far, deps, { replicas: 1 });
+    way.lose("$JS.API.INFO");
+    await broker.jsm.consumers.delete(streams.due, consumers.due);
+    const handedOver = Promise.withResolvers<void>();
+    const loop = createConsumerLoop(far, deps, {
+      stream: streams.due,
+      durable: consumers.due,
+      room: () => ({ messages: maxMessages, bytes: 16 * 1024 * 1024 }),
+      onMessage: () => handedOver.resolve(),
+    });
+    await loop.start();
+    await eventually(
+      async () => way.lost(),
+      (lost) => lost > 0,
+    );
+    await createStreamKeeper(broker, deps, { replicas: 1 }).ensure();
+    await handedOver.promise;
+    await loop.stop();
+    await keeper.stop();
+    await far.stop();
+    await way.stop();
+  });
+
   it("hands over all that the broker has sent it before it stops, so that none of it waits for the ack wait", async () => {
     const line = await holdConnection("127.0.0.1", nats.port);
     const far = createBroker({ url: `nats://127.0.0.1:${line.port}`, name: "far" }, deps);
