@@ -26,7 +26,7 @@ function createRig(clock: Clock = atRest) {
     calls: createCallCache(),
     caller: {
       waiting: () => rig.waiting,
-        lanedWaiting: () => rig.laned,
+      lanedWaiting: () => rig.laned,
       submit: (attempts: unknown[]) => {
         rig.submitted += attempts.length;
       },

@@ -38,7 +38,14 @@ describe("records of what runs long", () => {
     const released = Promise.withResolvers<void>();
     const settlement = { done: released.resolve, refused: () => undefined, giveBack: () => undefined };
     const call = { entry: new Uint8Array(1) };
-    const attempt = { call, executionId: `${jobNamed("job")}-1`, second: 1, number: 1, settlement };
+    const attempt = {
+      call,
+      executionId: `${jobNamed("job")}-1`,
+      second: 1,
+      number: 1,
+      settlement,
+      state: { kind: "onWire" },
+    };
     records.add(attempt as unknown as Attempt);
     await released.promise;
     records.noteStream(created);
