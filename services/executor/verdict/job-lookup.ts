@@ -1,6 +1,8 @@
 import pLimit from "p-limit";
 import { partitionOf } from "../../domain/identity/partition.ts";
 import type { Broker } from "../../platform/jetstream/broker.ts";
+import { lastMessage } from "../../platform/jetstream/last-message.ts";
+import { createPatience } from "../../platform/jetstream/patience.ts";
 import type { Clock } from "../../platform/process/clock.ts";
 import type { Log } from "../../platform/process/log.ts";
 import { streams } from "../../wire/streams.ts";
@@ -19,13 +21,14 @@ export interface JobLookup {
 const maxReads = 32;
 // Enough for the jobs of a backlog; they are read again when they are forgotten.
 const maxRead = 200_000;
-// That of a held batch; as long as history gets.
+// That of a held batch; as long as history gets. Twice, where the first one that is asked does not answer.
 const timeoutMs = 1_000;
 const noMessage = 404;
 
 export function createJobLookup(broker: Broker, states: JobStates, deps: { clock: Clock; log: Log }): JobLookup {
   const { clock, log } = deps;
   const limit = pLimit(maxReads);
+  const patience = createPatience(clock, timeoutMs);
   /** By job, when its last state was read. */
   const readAtMs = new Map<string, number>();
   const underWay = new Map<string, Promise<boolean>>();
@@ -33,14 +36,22 @@ export function createJobLookup(broker: Broker, states: JobStates, deps: { clock
   /** What was read need not be read again as long as no change that came since is forgotten. */
   const isKnown = (jobId: string) => (readAtMs.get(jobId) ?? Number.NEGATIVE_INFINITY) >= states.completeSinceMs();
 
+  const askAny = async (subject: string): Promise<Uint8Array | undefined> => {
+    const message = await broker.nc.request(lastMessageOf(streams.jobs, subject), undefined, { timeout: timeoutMs });
+    const code = message.headers?.code ?? 0;
+    if (code !== 0 && code !== noMessage) throw new Error(`JOBS answered ${code} ${message.headers?.description}`);
+    return code === 0 ? message.data : undefined;
+  };
+  const askLeader = async (subject: string) =>
+    (await patience.within(lastMessage(broker, streams.jobs, subject)))?.data;
+
   const read = async (jobId: string) => {
     const askedAtMs = clock.nowMs();
     try {
-      const subject = lastMessageOf(streams.jobs, subjects.job(partitionOf(jobId), jobId));
-      const message = await broker.nc.request(subject, undefined, { timeout: timeoutMs });
-      const code = message.headers?.code ?? 0;
-      if (code === 0) states.noteRead(jobId, message.data);
-      else if (code !== noMessage) throw new Error(`JOBS answered ${code} ${message.headers?.description}`);
+      const subject = subjects.job(partitionOf(jobId), jobId);
+      // Any broker that has a copy may be asked, also one that hangs: then the one that leads.
+      const data = await askAny(subject).catch(() => askLeader(subject));
+      if (data) states.noteRead(jobId, data);
       if (readAtMs.size >= maxRead) readAtMs.clear();
       readAtMs.set(jobId, askedAtMs);
       return true;

@@ -51,7 +51,9 @@ export function createBroker(options: BrokerOptions, deps: { clock: Clock; log: 
   let ensure = () => Promise.resolve();
 
   const follow = async (nc: NatsConnection) => {
+    const endAbandoned = abandonedDials(nc);
     for await (const status of nc.status()) {
+      endAbandoned();
       if (status.type === "disconnect") {
         up = false;
         if (!stopped) log.warn({ event: "broker_disconnected" });
@@ -125,5 +127,25 @@ export function createBroker(options: BrokerOptions, deps: { clock: Clock; log: 
     ensuredBy(keeper) {
       ensure = keeper;
     },
+  };
+}
+
+/** What the client dials with, and does not show. */
+interface Dialling {
+  protocol?: { transport?: { socket?: { destroy(): void } } };
+}
+
+/**
+ * Ends the connections that the client has given up before they were greeted, each time that its status changes: it tells
+ * of each dial. It leaves them open itself. Greeted late, such a one counts as its connection; when that ends the client
+ * dials anew, and what two connections bring is read as if it were one.
+ */
+function abandonedDials(nc: NatsConnection): () => void {
+  let dialled = (nc as Dialling).protocol?.transport;
+  return () => {
+    const current = (nc as Dialling).protocol?.transport;
+    if (current === dialled) return;
+    dialled?.socket?.destroy();
+    dialled = current;
   };
 }

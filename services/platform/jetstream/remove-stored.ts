@@ -12,7 +12,7 @@ export async function removeStored(broker: Broker, stream: string, sequence: num
     return await askBroker(broker, () => broker.jsm.streams.deleteMessage(stream, sequence, false));
   } catch (error) {
     const refusal = error instanceof NatsError ? error.api_error : undefined;
-    if (refusal && !isPassing(refusal.err_code ?? 0, refusal.code)) return false;
+    if (refusal && !isPassing(refusal.err_code ?? refusal.code, refusal.code)) return false;
     throw error;
   }
 }

@@ -2,6 +2,7 @@ import { askBroker } from "../../platform/jetstream/ask-broker.ts";
 import type { Broker } from "../../platform/jetstream/broker.ts";
 import { createFollower } from "../../platform/jetstream/follower.ts";
 import { lastMessage } from "../../platform/jetstream/last-message.ts";
+import { createPatience } from "../../platform/jetstream/patience.ts";
 import { type Clock, sleep } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
@@ -77,10 +78,11 @@ export function createCoordination(
     onReset: options.onTicksReset,
   });
 
+  const patience = createPatience(clock);
   const untilAnswered = async <T>(ask: () => Promise<T>): Promise<T | undefined> => {
     while (!stopping.signal.aborted) {
       try {
-        return await askBroker(broker, ask);
+        return await askBroker(broker, () => patience.within(ask()));
       } catch (error) {
         if (!stopping.signal.aborted) log.warn({ event: "coordination_read_failed", err: error });
         await sleep(clock, retryMs, stopping.signal);

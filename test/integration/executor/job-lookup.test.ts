@@ -4,9 +4,11 @@ import { DueEntrySchema, JobEventSchema } from "../../../gen/carillon/v1/events_
 import { decodeCall } from "../../../services/executor/calls/call.ts";
 import { createJobLookup } from "../../../services/executor/verdict/job-lookup.ts";
 import { createJobStates } from "../../../services/executor/verdict/job-states.ts";
+import { createBroker } from "../../../services/platform/jetstream/broker.ts";
 import { systemClock } from "../../../services/platform/process/clock.ts";
 import { createLog } from "../../../services/platform/process/log.ts";
 import { type ExecutorRig, startExecutorRig } from "../../support/executor-rig.ts";
+import { holdConnection } from "../../support/held-connection.ts";
 import { jobNamed } from "../../support/job-ids.ts";
 
 const log = createLog("test", "silent");
@@ -71,6 +73,22 @@ describe("the look-up of jobs", () => {
     await lookup.learn(jobIds);
     // Its changes are followed: this one would have been heard of.
     expect(verdict(jobIds[0] ?? "")).toBe("fire");
+  });
+
+  it("asks the broker that leads when another one that has a copy does not answer", async () => {
+    const way = await holdConnection("127.0.0.1", rig.nats.port);
+    const far = createBroker({ url: `nats://127.0.0.1:${way.port}`, name: "far" }, { clock: systemClock, log });
+    await far.start();
+    const { states } = setUp();
+    const jobId = jobNamed("l");
+    await rig.change(jobId, { generation: 1 });
+    // The first request of a connection comes with the subscription for its answer.
+    await far.jsm.getAccountInfo();
+    way.lose("$JS.API.DIRECT.GET.");
+    expect(await createJobLookup(far, states, { clock: systemClock, log }).learn([jobId])).toBe(true);
+    expect(way.lost()).toBe(1);
+    await far.stop();
+    await way.stop();
   });
 
   it("asks again as long as changes may have been missed", async () => {

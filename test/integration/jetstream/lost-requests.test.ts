@@ -4,6 +4,7 @@ import { createFollower } from "../../../services/platform/jetstream/follower.ts
 import { createPublisher } from "../../../services/platform/jetstream/publisher.ts";
 import { systemClock } from "../../../services/platform/process/clock.ts";
 import { createLog } from "../../../services/platform/process/log.ts";
+import { createCoordination } from "../../../services/ticker/io/coordination.ts";
 import { createStreamKeeper, type StreamKeeper } from "../../../services/wire/stream-keeper.ts";
 import { streams } from "../../../services/wire/streams.ts";
 import { subjects } from "../../../services/wire/subjects.ts";
@@ -66,6 +67,20 @@ describe("a request that gets lost on a connection that stands", () => {
     await follower.start();
     expect(await firstOf(followed.promise)).toBe("went on");
     await follower.stop();
+  });
+
+  it("does not hold up a ticker that reads claims until it times out", async () => {
+    const coordination = createCoordination(broker, deps, {
+      onClaim: () => {},
+      onClaimsReset: () => {},
+      onClaimsComplete: () => {},
+      onTick: () => {},
+      onTicksReset: () => {},
+      onTicksComplete: () => {},
+    });
+    way.lose("$JS.API.STREAM.");
+    expect(await firstOf(coordination.readClaims([1]))).toBe("went on");
+    await coordination.stop();
   });
 
   it("does not hold up who makes sure of the streams until it times out", async () => {

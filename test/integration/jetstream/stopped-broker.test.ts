@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { natsReady } from "../../../services/launcher/nats/nats-server.ts";
 import { type Broker, createBroker } from "../../../services/platform/jetstream/broker.ts";
 import { systemClock } from "../../../services/platform/process/clock.ts";
 import { createLog } from "../../../services/platform/process/log.ts";
@@ -30,5 +31,19 @@ describe("one of several brokers that takes connections and says nothing on them
     process.kill(stopped.pid, "SIGSTOP");
     await reconnected;
     expect(isCurrent(stopped)).toBe(false);
+  });
+
+  it("does not take the connection to the other one away when it goes on, and ends", async () => {
+    let losses = 0;
+    broker.onDisconnect(() => losses++);
+    const stopped = brokers.find(({ port }) => !broker.nc.getServer().endsWith(`:${port}`));
+    if (!stopped) throw new Error("it is not left");
+    process.kill(stopped.pid, "SIGCONT");
+    // It has greeted who came before as well.
+    await natsReady("127.0.0.1", stopped.port, systemClock, new AbortController().signal);
+    await broker.nc.flush();
+    await stopped.kill();
+    for (let i = 0; i < 10; i++) await broker.nc.flush();
+    expect(losses).toBe(0);
   });
 });
