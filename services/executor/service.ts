@@ -171,6 +171,14 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
       beats.saw(0);
     },
   });
+  // Stopped before all others.
+  let toldMs: number | undefined;
+  const told: Startable = {
+    start: async () => undefined,
+    async stop() {
+      toldMs = clock.monotonicMs();
+    },
+  };
   const draining: Startable = {
     start: async () => undefined,
     stop: () =>
@@ -180,10 +188,8 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
         caller,
         intakes: [due, retry, laned, left],
         settlements,
-        results,
-        retries,
-        lanes,
-        dead,
+        stored: [retries, results, lanes, dead],
+        toldMs: toldMs ?? clock.monotonicMs(),
       }),
   };
   const dueLoop = createConsumerLoop(broker, deps, {
@@ -240,6 +246,7 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
     retryLoop,
     dueLoop,
     grpc,
+    told,
   ]);
   return { ...parts, addresses: () => ({ grpc: grpc.address(), ops: ops.address() }) };
 }
