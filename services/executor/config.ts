@@ -1,17 +1,12 @@
 import { hostname } from "node:os";
-import { isNameServer } from "../platform/net/resolv-conf.ts";
 import {
   type CommonSettings,
   type HistoryAccess,
   readCommonSettings,
   readHistoryAccess,
+  readNameServers,
 } from "../platform/process/common-settings.ts";
-import {
-  type Address,
-  type Environment,
-  type EnvironmentReader,
-  readEnvironment,
-} from "../platform/process/environment.ts";
+import { type Address, type Environment, readEnvironment } from "../platform/process/environment.ts";
 
 export interface ExecutorConfig extends CommonSettings, HistoryAccess {
   /** Names this executor in the broker, in the log and in message ids. */
@@ -40,13 +35,4 @@ export function readExecutorConfig(env: Environment): ExecutorConfig {
   };
   read.done();
   return config;
-}
-
-function readNameServers(read: EnvironmentReader): string[] {
-  const servers = read.list("CARILLON_NAME_SERVERS");
-  for (const server of servers) {
-    if (!isNameServer(server))
-      read.problem(`CARILLON_NAME_SERVERS: ${JSON.stringify(server)} is no IP address, as 10.0.0.2 or 10.0.0.2:53`);
-  }
-  return servers;
 }

@@ -1,15 +1,11 @@
 import { type Clock, sleep } from "../platform/process/clock.ts";
 import type { Log } from "../platform/process/log.ts";
 import type { HttpCaller } from "./calls/http-caller.ts";
-import type { LanePublisher } from "./lanes/lane-publisher.ts";
-import type { DeadLetters } from "./results/dead-letters.ts";
-import type { ResultPublisher } from "./results/result-publisher.ts";
-import type { RetryPublisher } from "./results/retry-publisher.ts";
 import type { Settlements } from "./settling/settlements.ts";
 
-// Calls on the wire may end. With the second before, in which what was asked for still comes, these are 5 s: the launcher
-// gives the whole stop 6.5 s, those of the ticker before it included.
-const inFlightMs = 4_000;
+// Calls on the wire may end. Counted from the begin of the stop: the readers before may take a second, and the launcher
+// kills what has not stopped after 6.5 s.
+const inFlightMs = 5_000;
 const flushMs = 1_000;
 const pollMs = 10;
 
@@ -25,30 +21,26 @@ const pollMs = 10;
 export async function drain(deps: {
   clock: Clock;
   log: Log;
-  caller: HttpCaller;
+  caller: Pick<HttpCaller, "takeWaiting" | "inFlight" | "sent" | "close">;
   intakes: readonly { stop(): void }[];
-  settlements: readonly Settlements[];
-  results: ResultPublisher;
-  retries: RetryPublisher;
-  lanes: LanePublisher;
-  dead: DeadLetters;
+  settlements: readonly Pick<Settlements, "giveBack">[];
+  /** What comes of calls, on its way to the broker. */
+  stored: readonly { flush(): void; pending(): number }[];
+  /** When the stop began, monotonic. */
+  toldMs: number;
 }): Promise<void> {
-  const { clock, log, caller, results, retries, lanes, dead } = deps;
-  const until = async (done: () => boolean, spanMs: number) => {
-    const deadlineMs = clock.monotonicMs() + spanMs;
+  const { clock, log, caller, stored, toldMs } = deps;
+  const until = async (done: () => boolean, deadlineMs: number) => {
     while (!done() && clock.monotonicMs() < deadlineMs) await sleep(clock, pollMs);
   };
   for (const intake of deps.intakes) intake.stop();
   const unsent = caller.takeWaiting().length;
-  await until(() => caller.inFlight() === 0, inFlightMs);
+  await until(() => caller.inFlight() === 0, toldMs + inFlightMs);
   const abandoned = caller.sent().map(({ executionId, number }) => ({ executionId, attempt: number }));
   await until(() => {
-    retries.flush();
-    results.flush();
-    lanes.flush();
-    dead.flush();
-    return retries.pending() + results.pending() + lanes.pending() + dead.pending() === 0;
-  }, flushMs);
+    for (const one of stored) one.flush();
+    return stored.every((one) => one.pending() === 0);
+  }, clock.monotonicMs() + flushMs);
   let given = 0;
   for (const settlements of deps.settlements) given += settlements.giveBack();
   if (given + unsent + abandoned.length > 0) {

@@ -177,6 +177,14 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
       beats.saw(0);
     },
   });
+  // Stopped before all others.
+  let toldMs: number | undefined;
+  const told: Startable = {
+    start: async () => undefined,
+    async stop() {
+      toldMs = clock.monotonicMs();
+    },
+  };
   const draining: Startable = {
     start: async () => undefined,
     stop: () =>
@@ -186,10 +194,8 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
         caller,
         intakes: [due, retry, laned, left],
         settlements,
-        results,
-        retries,
-        lanes,
-        dead,
+        stored: [retries, results, lanes, dead],
+        toldMs: toldMs ?? clock.monotonicMs(),
       }),
   };
   const dueLoop = createConsumerLoop(broker, deps, {
@@ -253,6 +259,7 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
     reader,
     loops,
     grpc,
+    told,
   ]);
   return { ...parts, addresses: () => ({ grpc: grpc.address(), ops: ops.address() }) };
 }

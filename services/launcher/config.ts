@@ -3,7 +3,9 @@ import {
   readBrokerMaxBytes,
   readDataDir,
   readFrontDoor,
+  readHistoryBounds,
   readInternalToken,
+  readNameServers,
   readReplicas,
 } from "../platform/process/common-settings.ts";
 import {
@@ -82,6 +84,9 @@ export function readLauncherConfig(env: Environment, cwd: string): LauncherConfi
   if (replicas > 1 && config.natsUrl === undefined) {
     read.problem(`CARILLON_REPLICAS: ${replicas} copies need a NATS cluster; name it in NATS_URL`);
   }
+  // Services read these; here they are looked at for the sake of telling all that is wrong before anything is started.
+  readHistoryBounds(read);
+  readNameServers(read);
   read.done();
   return config;
 }

@@ -306,6 +306,7 @@ export const DeadExecutionService: GenService<{
    * time, an execution may be called twice under its id; none is lost.
    *
    * INVALID_ARGUMENT: as in ListDeadExecutions, or a filter stands beside execution_ids.
+   * RESOURCE_EXHAUSTED (STORAGE_FULL): the broker has no room for more retries. Fewer may fit, by max_count.
    *
    * @generated from rpc carillon.v1.DeadExecutionService.RedriveExecutions
    */

@@ -1,3 +1,5 @@
+import { NatsError } from "nats";
+
 /** What the broker answers to a message. */
 export interface AckBody {
   stream?: string;
@@ -34,6 +36,12 @@ export function isPassing(code: number, status: number): boolean {
 }
 
 /** Whether the stream itself has reached what it may take. */
-export function isFull(code: number, description: string): boolean {
+export function isFull(code: number | undefined, description: string): boolean {
   return code === streamFull && limitReached.test(description);
+}
+
+/** Whether the broker's own client rejected a message since the stream has reached what it may take. */
+export function isFullError(error: unknown): boolean {
+  const refusal = error instanceof NatsError ? error.api_error : undefined;
+  return refusal !== undefined && isFull(refusal.err_code, refusal.description);
 }

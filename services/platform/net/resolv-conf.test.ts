@@ -32,6 +32,11 @@ describe("resolv.conf", () => {
     expect(parseResolvConf(servers.map((server) => `nameserver ${server}`).join("\n")).servers).toEqual(servers);
   });
 
+  it("leaves out a server with a port that there is not", () => {
+    const servers = ["10.0.0.1:0", "10.0.0.1:65536", "[2001:db8::1]:99999"];
+    expect(parseResolvConf(servers.map((server) => `nameserver ${server}`).join("\n")).servers).toEqual([]);
+  });
+
   it("lets the last of several search lines count", () => {
     expect(parseResolvConf("search a.example\ndomain b.example").search).toEqual(["b.example"]);
   });

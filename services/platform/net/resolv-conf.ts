@@ -15,6 +15,7 @@ const defaultNdots = 1;
 const mostNdots = 15;
 const mostServers = 3;
 const mostDomains = 32;
+const mostPort = 65_535;
 
 export function parseResolvConf(text: string): ResolverConfig {
   const servers: string[] = [];
@@ -42,8 +43,10 @@ export function parseResolvConf(text: string): ResolverConfig {
 
 /** An address, of a link-local server with its interface; with a port, as c-ares reads it: 10.0.0.1:53, [::1]:53. */
 export function isNameServer(text: string): boolean {
-  const address = /^\[(.+)\](:\d+)?$/.exec(text)?.[1] ?? /^([\d.]+):\d+$/.exec(text)?.[1] ?? text;
-  return isIP(address.replace(/%.+$/, "")) !== 0;
+  const [, address = text, port] = /^\[(.+)\](?::(\d+))?$/.exec(text) ?? /^([\d.]+):(\d+)$/.exec(text) ?? [];
+  // c-ares takes any number, and each look-up fails.
+  const portStands = port === undefined || (Number(port) >= 1 && Number(port) <= mostPort);
+  return portStands && isIP(address.replace(/%.+$/, "")) !== 0;
 }
 
 /** The full names that may be meant by a name, in the order in which they are asked for. */

@@ -1,3 +1,4 @@
+import { isNameServer } from "../net/resolv-conf.ts";
 import type { Address, EnvironmentReader } from "./environment.ts";
 import { formatAddress, isLoopback } from "./environment.ts";
 import type { LogLevel } from "./log.ts";
@@ -60,6 +61,35 @@ export function readHistoryAccess(read: EnvironmentReader): HistoryAccess {
     historyAddress: read.address("CARILLON_HISTORY_ADDR", "127.0.0.1:9093"),
     internalToken: readInternalToken(read),
   };
+}
+
+/** How much history keeps. */
+export interface HistoryBounds {
+  /** What is older is forgotten. */
+  retentionSeconds: number;
+  /** What history may take of its disk; undefined: as much as there is. */
+  maxBytes: number | undefined;
+}
+
+const leastRetention = "1m";
+// Below this a commit or two fill the write-ahead log.
+const leastHistoryBytes = "16MB";
+
+export function readHistoryBounds(read: EnvironmentReader): HistoryBounds {
+  return {
+    retentionSeconds: read.durationSeconds("CARILLON_HISTORY_RETENTION", "30d", leastRetention),
+    maxBytes: read.bytes("CARILLON_HISTORY_MAX_BYTES", leastHistoryBytes),
+  };
+}
+
+/** Asked for the names of targets, instead of those in resolv.conf; empty: those. */
+export function readNameServers(read: EnvironmentReader): string[] {
+  const servers = read.list("CARILLON_NAME_SERVERS");
+  for (const server of servers) {
+    if (!isNameServer(server))
+      read.problem(`CARILLON_NAME_SERVERS: ${JSON.stringify(server)} is no IP address, as 10.0.0.2 or 10.0.0.2:53`);
+  }
+  return servers;
 }
 
 /** Where users come in. */

@@ -6,8 +6,10 @@ import {
   DeadExecutionSchema,
   type DeadExecutionService,
 } from "../../../gen/carillon/v1/dead_execution_pb.ts";
+import { isFullError } from "../../platform/jetstream/publish-answers.ts";
 import type { ServiceHandlers } from "../../platform/rpc/call-context.ts";
 import { invalidField, RpcError } from "../../platform/rpc/errors/rpc-error.ts";
+import { streams } from "../../wire/streams.ts";
 import { jobNotFound } from "../jobs/refusals.ts";
 import type { RegistryStore } from "../store/contract.ts";
 import type { Letter } from "./letter.ts";
@@ -20,6 +22,8 @@ import type { Redrive } from "./redriver.ts";
 const defaultPageSize = 50;
 const defaultMaxCount = 1_000;
 const retryDelayMs = 1_000;
+// Other retries have to be called first.
+const fullRetryDelayMs = 10_000;
 // One after the other: what one has taken the next one does not find any more.
 const redrivesAtOnce = 1;
 
@@ -67,6 +71,7 @@ export function createDeadExecutionService(deps: {
         if (signal.aborted) throw signal.reason;
         const { letters, next } = await read(rpc, request, request.maxCount || defaultMaxCount);
         const { redriven, skippedPaused, skippedDeleted } = await deps.redrive(letters).catch((error: unknown) => {
+          if (isFullError(error)) throw retriesFull(error);
           throw brokerUnavailable("the broker does not take what is to be called again; repeat the call", error);
         });
         return {
@@ -103,6 +108,19 @@ function brokerUnavailable(why: string, cause?: unknown): RpcError {
   return new RpcError("UNAVAILABLE", why, {
     reason: "BROKER_UNAVAILABLE",
     retryDelayMs,
+    cause,
+  });
+}
+
+function retriesFull(cause: unknown): RpcError {
+  const full = streams.retry;
+  const why =
+    `${full}, in which what is called again waits, has no room for all of these beside the retries that wait already: ` +
+    "what it has taken is called, the others are dead as before";
+  return new RpcError("RESOURCE_EXHAUSTED", why, {
+    reason: "STORAGE_FULL",
+    metadata: { full },
+    retryDelayMs: fullRetryDelayMs,
     cause,
   });
 }

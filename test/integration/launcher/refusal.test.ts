@@ -31,7 +31,13 @@ const launch = (name: "launcher" | "demo", env: Record<string, string>) => {
 
 describe.each(["launcher", "demo"] as const)("the %s", (name) => {
   it("prints all problems of its configuration together, ends with 2, and starts nothing", async () => {
-    const env = { CARILLON_REPLICAS: "x", CARILLON_HTTP_ADR: "127.0.0.1:1" };
+    const env = {
+      CARILLON_REPLICAS: "x",
+      CARILLON_HISTORY_RETENTION: "30",
+      CARILLON_HISTORY_MAX_BYTES: "1MB",
+      CARILLON_NAME_SERVERS: "10.0.0.2, dns.example",
+      CARILLON_HTTP_ADR: "127.0.0.1:1",
+    };
     expect(await launch(name, env).ended).toEqual({
       code: 2,
       signal: null,
@@ -39,6 +45,9 @@ describe.each(["launcher", "demo"] as const)("the %s", (name) => {
       stderr: [
         `${name}: the configuration is not valid:`,
         '  CARILLON_REPLICAS: expected a whole number from 1 to 5, got "x"',
+        '  CARILLON_HISTORY_RETENTION: expected a number and s, m, h or d, as in 30d, and at least 1m; got "30"',
+        '  CARILLON_HISTORY_MAX_BYTES: expected a number and MB, GB or TB, as in 10GB, and at least 16MB; got "1MB"',
+        '  CARILLON_NAME_SERVERS: "dns.example" is no IP address, as 10.0.0.2 or 10.0.0.2:53',
         "  CARILLON_HTTP_ADR: unknown variable; did you mean CARILLON_HTTP_ADDR?",
         "",
       ].join("\n"),

@@ -181,7 +181,11 @@ describe("dead executions that are redriven", () => {
     const { config } = await graveyard.broker.jsm.streams.info(streams.retry);
     await graveyard.broker.jsm.streams.update(streams.retry, { ...config, max_msgs: 1 });
     const refusal = registry.dead.redriveExecutions({});
-    await expect(refusal).rejects.toMatchObject({ code: "UNAVAILABLE", reason: "BROKER_UNAVAILABLE" });
+    await expect(refusal).rejects.toMatchObject({
+      code: "RESOURCE_EXHAUSTED",
+      reason: "STORAGE_FULL",
+      metadata: { full: "RETRY" },
+    });
     expect(await retried()).toHaveLength(100);
     expect(await graveyard.dead()).toEqual(seconds(50, 1_100).map((second) => `${jobId}-${second}`));
     await graveyard.broker.jsm.streams.update(streams.retry, config);
