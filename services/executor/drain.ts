@@ -4,7 +4,7 @@ import type { HttpCaller } from "./calls/http-caller.ts";
 import type { Settlements } from "./settling/settlements.ts";
 
 // Calls on the wire may end. Counted from the begin of the stop: the readers before may take a second, and the launcher
-// kills what has not stopped after 6.5 s.
+// kills what has not stopped after 8 s, those of the ticker before it included.
 const inFlightMs = 5_000;
 const flushMs = 1_000;
 const pollMs = 10;

@@ -46,7 +46,7 @@ export interface Launcher {
 }
 
 /** When each step of a stop must be over, since its begin: ten seconds in all. */
-const stopUntilMs = { ticker: 2_000, executor: 6_500, history: 8_000, registry: 9_000, "nats-server": 9_800 } as const;
+const stopUntilMs = { ticker: 2_000, executor: 8_000, history: 9_000, registry: 9_500, "nats-server": 9_900 } as const;
 /** A service that dies this often before it was ready once will not get better by itself. */
 const mostTries = 3;
 const remindEveryMs = 5_000;

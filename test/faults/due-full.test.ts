@@ -20,11 +20,18 @@ describe("with the executor away until DUE is full", () => {
   const start = (command: string) => {
     executor = spawn("sh", ["-c", `exec ${command.replace(" --inspect ", " ")}`], { stdio: "ignore" });
   };
+  const stopExecutor = async () => {
+    if (!executor) throw new Error("no executor was started");
+    const gone = once(executor, "exit");
+    executor.kill("SIGTERM");
+    await gone;
+  };
   const commandIn = (text: string) => /^ {2}(env .* \S*executor\/main\.ts)$/m.exec(text)?.[1];
+  const timesSaid = (event: string) => output.split(`"event":"${event}"`).length - 1;
   const said = (event: string, count: number) =>
     new Promise<void>((resolve) => {
       const check = () => {
-        if (output.split(`"event":"${event}"`).length - 1 < count) return;
+        if (timesSaid(event) < count) return;
         heard.delete(check);
         resolve();
       };
@@ -65,11 +72,7 @@ describe("with the executor away until DUE is full", () => {
         (jobs) => jobs === jobCount,
       );
     await firedSince(first);
-    const away = executor;
-    if (!away) throw new Error("no executor was started");
-    const gone = once(away, "exit");
-    away.kill("SIGTERM");
-    await gone;
+    await stopExecutor();
     // Told again after ten seconds: for as long the ticker has been held back.
     await said("publish_deferred", 2);
     start(commandIn(output) ?? "");
@@ -80,5 +83,12 @@ describe("with the executor away until DUE is full", () => {
     expect(await eventually(lost, (left) => left.length === 0)).toEqual([]);
     expect(called().length - new Set(called()).size).toBe(0);
     expect(output).not.toContain("due_publish_refused");
+  });
+
+  it("a stop ends in order all the same: nobody has to be killed", async () => {
+    await stopExecutor();
+    await said("publish_deferred", timesSaid("publish_deferred") + 1);
+    expect(await system.stop()).toBe(0);
+    expect(output).not.toContain("child_killed");
   });
 });

@@ -36,9 +36,9 @@ export interface Driver extends Startable {
 
 // The core looks at its fence and at silent tickers at least this often.
 const longestWaitMs = 250;
-// A stop waits so long for acknowledgements. What has none by then the next owner publishes again.
-const drainMs = 4_000;
-const giveBackMs = 2_000;
+// A stop waits so long for acknowledgements, and the launcher 2 s for the stop. What has none by then the next owner publishes again.
+const drainMs = 1_200;
+const giveBackMs = 600;
 const stopPollMs = 20;
 
 /** Runs the core: turns the clock and the streams into its inputs, and its effects into messages. */
