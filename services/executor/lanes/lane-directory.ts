@@ -8,6 +8,7 @@ import type { Log } from "../../platform/process/log.ts";
 import { type LaneKind, laneOf } from "../../wire/lane.ts";
 import { allowsAtomicBatches, streams } from "../../wire/streams.ts";
 import { lastTokenOfSubject } from "../../wire/subjects.ts";
+import { untilSecondMiddleMs } from "../second-start.ts";
 import { crowdedOf, nearlyFull } from "./shares.ts";
 
 /** Where attempts wait, as the broker last told: messages by lane, and by run of an executor. */
@@ -38,7 +39,6 @@ export interface LaneDirectory extends Startable {
   takesRecords(): boolean;
 }
 
-const everyMs = 1_000;
 const allButFull = 0.95;
 // Beyond it targets are tried with what lies in a lane, which needs no record.
 const recordsUpTo = 0.5;
@@ -154,7 +154,8 @@ export function createLaneDirectory(
             if (failures === guessesUpTo) forget();
           }
           asked.resolve();
-          await sleep(clock, everyMs, stopping.signal);
+          // The answer is long where there are many lanes.
+          await sleep(clock, untilSecondMiddleMs(clock.nowMs()), stopping.signal);
         }
         asked.resolve();
       })();
