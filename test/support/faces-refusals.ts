@@ -58,12 +58,10 @@ export const refusals: Refusal[] = [
   },
   {
     name: "a number out of bounds",
-    call: ({ jobs }) => jobs.listJobs({ pageSize: 1001 }),
+    call: ({ jobs }) => jobs.listJobs({ pageSize: -1 }),
     code: "INVALID_ARGUMENT",
     reason: "INVALID_FIELD",
-    violations: [
-      { field: "page_size", description: "must be greater than or equal to 0 and less than or equal to 1000" },
-    ],
+    violations: [{ field: "page_size", description: "must be greater than or equal to 0" }],
   },
   {
     name: "a word that is none of those",

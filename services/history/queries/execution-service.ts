@@ -1,6 +1,7 @@
 import type { Execution, ExecutionService } from "../../../gen/carillon/v1/execution_pb.ts";
 import type { ServiceHandlers } from "../../platform/rpc/call-context.ts";
 import { invalidField, RpcError } from "../../platform/rpc/errors/rpc-error.ts";
+import { pageSizeOf } from "../../platform/rpc/page-size.ts";
 import type { HistoryStore } from "../store/contract.ts";
 import { mostBytesOf, toExecution } from "./execution-message.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
@@ -27,7 +28,7 @@ export function createExecutionHandlers(deps: {
       if (pageToken !== "" && !after) {
         throw invalidField("page_token", "is not a next_page_token of this job", "PAGE_TOKEN_INVALID");
       }
-      const limit = pageSize || defaultPageSize;
+      const limit = pageSizeOf(pageSize, defaultPageSize);
       // One more tells whether there is a next page.
       const records = await store.list(jobId, limit + 1, after);
       const executions: Execution[] = [];

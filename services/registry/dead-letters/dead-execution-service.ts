@@ -9,6 +9,7 @@ import {
 import { isFullError } from "../../platform/jetstream/publish-answers.ts";
 import type { ServiceHandlers } from "../../platform/rpc/call-context.ts";
 import { invalidField, RpcError } from "../../platform/rpc/errors/rpc-error.ts";
+import { pageSizeOf } from "../../platform/rpc/page-size.ts";
 import { streams } from "../../wire/streams.ts";
 import { jobNotFound } from "../jobs/refusals.ts";
 import type { RegistryStore } from "../store/contract.ts";
@@ -61,7 +62,7 @@ export function createDeadExecutionService(deps: {
   return {
     async listDeadExecutions(request) {
       const rpc = "ListDeadExecutions";
-      const { letters, next } = await read(rpc, request, request.pageSize || defaultPageSize);
+      const { letters, next } = await read(rpc, request, pageSizeOf(request.pageSize, defaultPageSize));
       return { deadExecutions: letters.map(deadExecutionOf), nextPageToken: tokenOf(rpc, request, next) };
     },
     async redriveExecutions(request, { signal }) {

@@ -44,18 +44,27 @@ export function createExecutionProxy(deps: {
     void look();
     return () => ended.abort();
   };
-  const optionsOf = (context: CallContext) => ({
-    timeoutMs: Math.min(historyTimeoutMs, context.remainingMs() ?? historyTimeoutMs),
-    signal: context.signal,
-  });
+  /** Asks history within what the caller leaves it. */
+  const ask = async <T>(
+    context: CallContext,
+    call: (options: { timeoutMs: number; signal: AbortSignal }) => Promise<T>,
+  ) => {
+    const remainingMs = context.remainingMs() ?? Number.POSITIVE_INFINITY;
+    try {
+      return await call({ timeoutMs: Math.min(historyTimeoutMs, remainingMs), signal: context.signal });
+    } catch (error) {
+      const isCallers =
+        remainingMs <= historyTimeoutMs && error instanceof RpcError && error.code === "DEADLINE_EXCEEDED";
+      if (!isCallers) rethrow(error, context);
+      throw new RpcError("DEADLINE_EXCEEDED", "the deadline passed", { reason: "DEADLINE_EXCEEDED" });
+    }
+  };
   return {
     async listExecutions(request, context) {
       await requireJob(request.jobId);
-      return history.listExecutions(request, optionsOf(context)).catch((error) => rethrow(error, context));
+      return ask(context, (options) => history.listExecutions(request, options));
     },
-    async getExecution(request, context) {
-      return history.getExecution(request, optionsOf(context)).catch((error) => rethrow(error, context));
-    },
+    getExecution: (request, context) => ask(context, (options) => history.getExecution(request, options)),
     async *watchExecutions(request, context) {
       await requireJob(request.jobId);
       // Nothing more can come of a job that is gone: its watchers hear the end, as of any list.

@@ -25,8 +25,8 @@ export interface JobChanges {
   update(request: UpdateJobRequest): Promise<Job>;
   /** `etag` "" asks for none in particular. */
   remove(jobId: string, etag: string): Promise<void>;
-  pause(jobId: string): Promise<Job>;
-  resume(jobId: string): Promise<Job>;
+  pause(jobId: string, etag: string): Promise<Job>;
+  resume(jobId: string, etag: string): Promise<Job>;
 }
 
 /**
@@ -79,8 +79,8 @@ export function createJobChanges(deps: {
     return stored;
   };
 
-  const setState = async (jobId: string, state: StoredState) => {
-    const stored = await change(jobId, "", (current, nowMs) =>
+  const setState = (state: StoredState) => async (jobId: string, etag: string) => {
+    const stored = await change(jobId, etag, (current, nowMs) =>
       accept(current.state === state ? undefined : { state, retimed: true, nowMs }),
     );
     return viewOf(stored, clock.nowMs());
@@ -104,8 +104,8 @@ export function createJobChanges(deps: {
     async remove(jobId, etag) {
       await change(jobId, etag, (_, nowMs) => accept({ state: storedState.deleted, retimed: true, nowMs }));
     },
-    pause: (jobId) => setState(jobId, storedState.paused),
-    resume: (jobId) => setState(jobId, storedState.active),
+    pause: setState(storedState.paused),
+    resume: setState(storedState.active),
   };
 }
 

@@ -10,6 +10,7 @@ import { createJobIds } from "../../domain/identity/job-id.ts";
 import type { Clock, Random } from "../../platform/process/clock.ts";
 import type { ServiceHandlers } from "../../platform/rpc/call-context.ts";
 import { invalidField } from "../../platform/rpc/errors/rpc-error.ts";
+import { pageSizeOf } from "../../platform/rpc/page-size.ts";
 import { type RegistryStore, StoreFull } from "../store/contract.ts";
 import { type AfterPublication, createJobChanges } from "./job-changes.ts";
 import { answerBytes, createJobCreation } from "./job-creation.ts";
@@ -41,7 +42,7 @@ export function createJobService(deps: {
     if (afterId === undefined) throw invalidField("page_token", "is not a token of this list", "PAGE_TOKEN_INVALID");
     const { rows, goesOn } = await store.listJobs({
       afterId,
-      limit: pageSize || defaultPageSize,
+      limit: pageSizeOf(pageSize, defaultPageSize),
       maxBytes: answerBytes,
     });
     const nowMs = clock.nowMs();
@@ -72,8 +73,8 @@ export function createJobService(deps: {
       await written(changes.remove(jobId, etag));
       return create(EmptySchema);
     },
-    pauseJob: ({ jobId }) => written(changes.pause(jobId)),
-    resumeJob: ({ jobId }) => written(changes.resume(jobId)),
+    pauseJob: ({ jobId, etag }) => written(changes.pause(jobId, etag)),
+    resumeJob: ({ jobId, etag }) => written(changes.resume(jobId, etag)),
     runJob: async (request) => warned(await written(run(request))),
     backfillJob() {
       throw rpcNotImplemented("BackfillJob");

@@ -49,10 +49,10 @@ describe.each([{ decidesTwice: false }, { decidesTwice: true }])("over a store t
     expect(named).toMatchObject({ displayName: "new", generation: 2 });
     expect(await update({ jobId, displayName: "new" })).toEqual(named);
     await expect(update({ jobId, etag: "stale", displayName: "x" })).rejects.toMatchObject({ reason: "ETAG_MISMATCH" });
-    expect(await parts.changes.pause(jobId)).toMatchObject({ state: JobState.PAUSED, generation: 3 });
-    expect(await parts.changes.resume(jobId)).toMatchObject({ state: JobState.ACTIVE, generation: 4 });
+    expect(await parts.changes.pause(jobId, "")).toMatchObject({ state: JobState.PAUSED, generation: 3 });
+    expect(await parts.changes.resume(jobId, "")).toMatchObject({ state: JobState.ACTIVE, generation: 4 });
     await parts.changes.remove(jobId, "");
-    await expect(parts.changes.pause(jobId)).rejects.toMatchObject({ reason: "JOB_NOT_FOUND" });
+    await expect(parts.changes.pause(jobId, "")).rejects.toMatchObject({ reason: "JOB_NOT_FOUND" });
     expect(await store.findStates([jobId])).toMatchObject([{ generation: 5, timingGeneration: 5 }]);
     expect(await takeAll(store)).toHaveLength(4);
   });

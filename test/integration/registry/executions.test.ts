@@ -15,6 +15,7 @@ import { everyHour, type Registry, removeDir, startRegistry, tempDir } from "../
 
 const log = createLog("test", "silent");
 const internalToken = "between-us";
+const neverAnswered = "never-answered";
 
 interface Watch {
   events: EventTarget;
@@ -35,7 +36,8 @@ async function startHistory(address: Address, watch: Watch): Promise<GrpcServer>
         executions: [{ executionId: `${jobId}-${pageSize}-${pageToken}`, jobId, status: ExecutionStatus.SUCCESS }],
         nextPageToken: "next",
       }),
-      getExecution({ executionId }) {
+      async getExecution({ executionId }, context) {
+        if (executionId === neverAnswered) await once(context.signal, "abort");
         throw new RpcError("NOT_FOUND", `there is no execution ${executionId}`, { reason: "EXECUTION_NOT_FOUND" });
       },
       async *watchExecutions({ jobId }, context) {
@@ -84,6 +86,23 @@ describe("ExecutionService at the front door", () => {
   it("passes history's refusals on as they are", async () => {
     const refusal = registry.executions.getExecution({ executionId: "x-1" });
     await expect(refusal).rejects.toMatchObject({ code: "NOT_FOUND", reason: "EXECUTION_NOT_FOUND" });
+  });
+
+  it("tells a caller whose own deadline has passed that, and not that history is away", async () => {
+    const { port } = registry.addresses.http;
+    const ask = async () => {
+      const answer = await fetch(`http://127.0.0.1:${port}/carillon.v1.ExecutionService/GetExecution`, {
+        method: "POST",
+        headers: { "content-type": "application/json", "connect-timeout-ms": "100" },
+        body: JSON.stringify({ execution_id: neverAnswered }),
+      });
+      return (await answer.json()) as { code: string };
+    };
+    // Two clocks run to the same instant, and either may be first.
+    const codes = await Promise.all(Array.from({ length: 50 }, async () => (await ask()).code));
+    expect(new Set(codes)).toEqual(new Set(["deadline_exceeded"]));
+    const refused = registry.executions.getExecution({ executionId: neverAnswered });
+    await expect(refused).rejects.toMatchObject({ code: "UNAVAILABLE", reason: "HISTORY_UNAVAILABLE" });
   });
 
   it("opens a watch before there is anything to tell, and ends history's when the client goes", async () => {

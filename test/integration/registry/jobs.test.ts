@@ -202,6 +202,8 @@ describe("JobService, with no broker anywhere", () => {
     expect((await listAll(173)).map((job) => job.jobId)).toEqual(all.map((job) => job.jobId));
     expect(all.map((job) => job.jobId).toSorted()).toEqual(all.map((job) => job.jobId));
     expect((await rig.jobs.listJobs({})).jobs).toHaveLength(50);
+    expect((await rig.jobs.listJobs({ pageSize: 1_001 })).jobs).toHaveLength(1_000);
+    expect((await rig.jobs.listJobs({ pageSize: 2 ** 31 - 1 })).jobs).toHaveLength(1_000);
   });
 
   it.each([

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { gzip } from "node:zlib";
 import type { JsonObject } from "@bufbuild/protobuf";
 import { detailsOf } from "../errors/error-details.ts";
 import { type RpcCode, RpcError } from "../errors/rpc-error.ts";
@@ -36,16 +37,16 @@ function httpStatusOf(error: RpcError): number {
 }
 
 /** google.rpc.Status as Google's HTTP APIs write it (AIP-193): `{"error": {...}}`. */
-export function errorBody(error: RpcError): { error: JsonObject } {
+export function errorBody(error: RpcError, status = httpStatusOf(error)): { error: JsonObject } {
   const details = detailsOf(error).map(({ desc, value }) => ({
     "@type": `type.googleapis.com/${desc.typeName}`,
     ...(writeMessage(desc, value, { emitDefaults: false }) as JsonObject),
   }));
-  return { error: { code: httpStatusOf(error), status: error.code, message: error.message, details } };
+  return { error: { code: status, status: error.code, message: error.message, details } };
 }
 
-/** Answers with an error; without effect once an answer has begun. */
-export function sendError(response: ServerResponse, error: RpcError): void {
+/** Answers with an error; without effect once an answer has begun. `status`: where it is not that of the error's code. */
+export function sendError(response: ServerResponse, error: RpcError, status = httpStatusOf(error)): void {
   if (response.headersSent || response.destroyed) return;
   if (error.code === "UNAUTHENTICATED") {
     const why = error.reason === "CREDENTIALS_INVALID" ? ', error="invalid_token"' : "";
@@ -54,19 +55,57 @@ export function sendError(response: ServerResponse, error: RpcError): void {
   if (error.retryDelayMs !== undefined) {
     response.setHeader("retry-after", Math.ceil(error.retryDelayMs / 1000));
   }
-  sendJson(response, httpStatusOf(error), errorBody(error));
+  sendJson(response, status, errorBody(error, status));
 }
+
+// Below that it saves no packet worth its time.
+const zippedFromBytes = 4_096;
 
 export function sendJson(response: ServerResponse, status: number, json: unknown): void {
   // The newline is for people with a terminal.
   const body = Buffer.from(`${JSON.stringify(json)}\n`);
-  response.writeHead(status, {
-    "content-type": "application/json",
-    "content-length": body.length,
-    "cache-control": "no-store",
-    "x-content-type-options": "nosniff",
+  response.statusCode = status;
+  response.setHeader("content-type", "application/json");
+  response.setHeader("cache-control", "no-store");
+  response.setHeader("x-content-type-options", "nosniff");
+  // An entity tag is that of one form of the answer (RFC 9110, 8.8.3.3), and is to be sent back as it is.
+  if (body.length < zippedFromBytes || response.hasHeader("etag")) return sendBytes(response, body);
+  response.setHeader("vary", "accept-encoding");
+  const { method, headers } = response.req;
+  if (method === "HEAD" || !takesGzip(headers["accept-encoding"])) return sendBytes(response, body);
+  gzip(body, (error, zipped) => {
+    if (response.destroyed) return;
+    if (error) return sendBytes(response, body);
+    response.setHeader("content-encoding", "gzip");
+    sendBytes(response, zipped);
   });
-  response.end(body);
+}
+
+function sendBytes(response: ServerResponse, bytes: Buffer): void {
+  response.setHeader("content-length", bytes.length);
+  response.end(bytes);
+}
+
+/** By Accept-Encoding (RFC 9110, 12.5.3). What says nothing of gzip does not ask for it. */
+export function takesGzip(acceptEncoding: string | string[] | undefined): boolean {
+  const codings = String(acceptEncoding ?? "")
+    .toLowerCase()
+    .split(",");
+  const weightOf = (wanted: string) => {
+    for (const coding of codings) {
+      const [name, ...parameters] = coding.split(";").map((part) => part.trim());
+      if (name !== wanted) continue;
+      const weight = parameters.find((parameter) => parameter.startsWith("q="));
+      return weight === undefined ? 1 : Number(weight.slice(2));
+    }
+    return undefined;
+  };
+  return (weightOf("gzip") ?? weightOf("*") ?? 0) > 0;
+}
+
+/** Whoever asked has it already; the ETag is set. */
+export function sendNotModified(response: ServerResponse): void {
+  response.writeHead(304, { "cache-control": "no-store" }).end();
 }
 
 export function notFound(verb: string, path: string): RpcError {
@@ -87,7 +126,8 @@ export function refuseVerb(asked: { request: IncomingMessage; response: ServerRe
 export const readOnlyVerbs = "GET, HEAD, OPTIONS";
 
 function methodNotAllowed(verb: string, path: string, allow: string): RpcError {
-  return new RpcError("UNIMPLEMENTED", `${path} does not take ${verb}; it takes ${allow}`, {
+  // Of the canonical codes none is this one. UNIMPLEMENTED says of a method that it is not built yet.
+  return new RpcError("INVALID_ARGUMENT", `${path} does not take ${verb}; it takes ${allow}`, {
     reason: "METHOD_NOT_ALLOWED",
     metadata: { allow },
   });

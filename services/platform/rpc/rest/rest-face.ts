@@ -1,10 +1,11 @@
 import type { Clock } from "../../process/clock.ts";
 import type { BoundService, BoundStream, BoundUnary, CallContext } from "../call-context.ts";
 import { RpcError, relativeTo } from "../errors/rpc-error.ts";
-import { refuseVerb, sendError, sendJson } from "../http/http-answers.ts";
+import { refuseVerb, sendError, sendJson, sendNotModified } from "../http/http-answers.ts";
 import type { BodyLimit, HttpExchange, HttpFace } from "../http/http-exchange.ts";
 import { readBody } from "../http/request-body.ts";
 import { readField, writeField, writeMessage } from "../json/json-writer.ts";
+import { checkRead, entityTagOf, guardWrite, isKnown } from "./preconditions.ts";
 import { transcodeRequest } from "./rest-request.ts";
 import { allowedVerbs, matchPath, type RestMatch, type RestRoute, routesOf } from "./rest-routes.ts";
 import { createStreamWriter } from "./rest-stream.ts";
@@ -18,13 +19,21 @@ export function createRestFace(deps: { services: readonly BoundService[]; clock:
   const routes = routesOf(deps.services);
 
   const unary = async (method: BoundUnary, match: RestMatch, exchange: HttpExchange) => {
+    const { request, response } = exchange;
+    const { "if-match": ifMatch, "if-none-match": ifNoneMatch } = request.headers;
     const context = restContext(exchange, () => undefined);
-    const json = await method.call(
+    const { json, entityTag } = await method.call(
       context,
       () => read(match, exchange),
-      (answer) => toJson(match.route, answer),
+      (answer) => ({ json: toJson(match.route, answer), entityTag: entityTagOf(answer, method.desc.output) }),
     );
-    sendJson(exchange.response, 200, json);
+    const isRead = match.route.verb === "GET";
+    if (isRead && ifMatch !== undefined) checkRead(entityTag, ifMatch);
+    if (entityTag !== undefined) response.setHeader("etag", `"${entityTag}"`);
+    if (isRead && entityTag !== undefined && ifNoneMatch !== undefined && isKnown(entityTag, ifNoneMatch)) {
+      return sendNotModified(response);
+    }
+    sendJson(response, 200, json);
   };
 
   const stream = async (method: BoundStream, match: RestMatch, exchange: HttpExchange) => {
@@ -51,7 +60,9 @@ export function createRestFace(deps: { services: readonly BoundService[]; clock:
     const { request, response, query } = exchange;
     const body = await readBody(request, response, deps.limit(match.route.method.desc));
     if (body.length > 0) checkContentType(request.headers["content-type"]);
-    return transcodeRequest(match, query, body);
+    const message = transcodeRequest(match, query, body);
+    if (match.route.verb !== "GET") guardWrite(match.route, message, request.headers);
+    return message;
   };
 
   return async (exchange) => {
@@ -72,7 +83,10 @@ export function createRestFace(deps: { services: readonly BoundService[]; clock:
     } catch (error) {
       if (!(error instanceof RpcError)) throw error;
       const isField = body !== undefined && body !== "*";
-      sendError(exchange.response, isField ? relativeTo(body.name, error) : error);
+      const { request, response } = exchange;
+      // RFC 9110, 15.5.13: what a header asked for does not hold. What the body asked for is a conflict.
+      const status = error.code === "ABORTED" && request.headers["if-match"] !== undefined ? 412 : undefined;
+      sendError(response, isField ? relativeTo(body.name, error) : error, status);
     }
     return true;
   };

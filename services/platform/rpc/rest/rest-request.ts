@@ -25,7 +25,7 @@ export function transcodeRequest(match: RestMatch, query: URLSearchParams, body:
   }
   const names = new Map<string, string>();
   for (const [name, items] of group(query)) {
-    const path = setFromQuery(route, desc, request, name, items);
+    const path = setFromQuery(route, desc, request, name, items, json);
     const other = names.get(path);
     if (other !== undefined) throw isThereTwice(path, other, name);
     names.set(path, name);
@@ -58,11 +58,22 @@ function setFromPath(desc: DescMessage, request: Message, name: string, text: st
 }
 
 /** Tells the field's path, of which a client may know two names. */
-function setFromQuery(route: RestRoute, desc: DescMessage, request: Message, name: string, items: string[]): string {
-  if (route.body === "*") throw unknownParameter(name);
+function setFromQuery(
+  route: RestRoute,
+  desc: DescMessage,
+  request: Message,
+  name: string,
+  items: string[],
+  json: unknown,
+): string {
   const { owner, field, path } = locate(desc, request, name);
   const top = path.split(".")[0];
-  if ((route.body !== undefined && route.body.name === top) || route.template.variables.includes(path)) {
+  // http.proto leaves no parameters to a method whose body is the whole request. A client that has nothing else to say
+  // puts a request_id there all the same, and there is no doubt about what it means.
+  const isInBody = route.body === "*" && Object.keys(json ?? {}).some((key) => findField(desc, key)?.name === top);
+  if (isInBody) throw invalidField(path, "is in the body and in the query", "DUPLICATE_FIELD");
+  const isBody = route.body !== undefined && route.body !== "*" && route.body.name === top;
+  if (isBody || route.template.variables.includes(path)) {
     throw unknownParameter(name);
   }
   const values = items.map((item) => readSingle(field, fromText(field, item), path));
