@@ -177,14 +177,8 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
       beats.saw(0);
     },
   });
-  // Stopped before all others.
+  /** When the stop began. */
   let toldMs: number | undefined;
-  const told: Startable = {
-    start: async () => undefined,
-    async stop() {
-      toldMs = clock.monotonicMs();
-    },
-  };
   const draining: Startable = {
     start: async () => undefined,
     stop: () =>
@@ -216,7 +210,10 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
       await retryLoop.start();
       await dueLoop.start();
     },
-    stop: async () => void (await Promise.all([retryLoop.stop(), dueLoop.stop()])),
+    async stop() {
+      toldMs = clock.monotonicMs();
+      await Promise.all([retryLoop.stop(), dueLoop.stop()]);
+    },
   };
   const ops = createOpsServer({
     address: config.opsAddress,
@@ -257,9 +254,9 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
     draining,
     directory,
     reader,
-    loops,
     grpc,
-    told,
+    // Stopped before all others.
+    loops,
   ]);
   return { ...parts, addresses: () => ({ grpc: grpc.address(), ops: ops.address() }) };
 }

@@ -16,7 +16,8 @@ interface Tags {
   weak: readonly string[];
 }
 
-const tagPattern = /\s*(?:(W\/)?"([\x21\x23-\x7e\x80-\xff]*)")?\s*(?:,|$)/gy;
+// Two runs of spaces must not meet: a long one would be divided between them in each way that there is.
+const tagPattern = /\s*(?:(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*)?(?:,|$)/gy;
 
 function tagsOf(header: string, name: string): Tags {
   if (header.trim() === "*") return { any: true, strong: [], weak: [] };
