@@ -10,8 +10,11 @@ import { HistoryService } from "../wire/history-service.ts";
 import { createStreamKeeper } from "../wire/stream-keeper.ts";
 import type { HistoryConfig } from "./config.ts";
 import { createHistoryMetrics } from "./history-metrics.ts";
+import { createCallsOnTheWire } from "./queries/calls-on-the-wire.ts";
 import { createExecutionHandlers } from "./queries/execution-service.ts";
 import { createHistoryHandlers } from "./queries/history-service.ts";
+import { createLiveExecutors } from "./queries/live-executors.ts";
+import { createUnended } from "./queries/unended.ts";
 import { createWatchers, watchersDefaults } from "./queries/watchers.ts";
 import { createBacklogPoll } from "./results/backlog-poll.ts";
 import { createRecorder } from "./results/recorder.ts";
@@ -47,18 +50,20 @@ export function createHistory(config: HistoryConfig, deps: ServiceDeps): Service
     { tokens: config.internalToken === undefined ? [] : [config.internalToken] },
     deps,
   );
+  const broker = createBroker({ url: config.natsUrl, name: "carillon-history" }, deps);
+  const executors = createLiveExecutors(broker, deps);
+  const unended = createUnended({ store, calls: createCallsOnTheWire(broker, executors, deps), clock });
   const grpc = createGrpcServer(
     { address: config.grpcAddress },
     {
       clock,
       log,
       services: [
-        bindService(ExecutionService, createExecutionHandlers({ store, watchers }), pipeline),
+        bindService(ExecutionService, createExecutionHandlers({ store, unended, watchers }), pipeline),
         bindService(HistoryService, createHistoryHandlers({ store }), pipeline),
       ],
     },
   );
-  const broker = createBroker({ url: config.natsUrl, name: "carillon-history" }, deps);
   const keeper = createStreamKeeper(broker, deps, config);
   const retention = createRetention({ retentionSeconds, maxBytes }, { store, metrics, clock, log });
   const { makeRoom } = retention;
@@ -91,6 +96,7 @@ export function createHistory(config: HistoryConfig, deps: ServiceDeps): Service
     watchers,
     broker,
     keeper,
+    executors,
     createBacklogPoll(broker, metrics.backlog, deps),
     retention,
     createDeletionFollower({ broker, store, makeRoom, clock, log }),

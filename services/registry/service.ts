@@ -21,6 +21,7 @@ import { firingConditions, reasonNotToFire } from "./front-door/firing-condition
 import { historyAnswers } from "./front-door/history-answers.ts";
 import { createMergedMetrics } from "./front-door/merged-metrics.ts";
 import { createSystemWatch } from "./front-door/system-watch.ts";
+import { createAcceptedRuns } from "./jobs/accepted-runs.ts";
 import { createJobService } from "./jobs/job-service.ts";
 import { createRequestSweeper } from "./jobs/request-sweeper.ts";
 import { createRegistryMetrics } from "./registry-metrics.ts";
@@ -47,6 +48,8 @@ export function createRegistry(config: RegistryConfig, deps: ServiceDeps): Regis
   const keeper = createStreamKeeper(broker, { clock, log }, config);
   const publisher = createPublisher(broker, { clock, log });
   const executors = createExecutorsSeen(broker, { clock });
+  const runsPublisher = createPublisher(broker, { clock, log });
+  const runs = createAcceptedRuns(runsPublisher, { clock, up: () => link.up() });
   const wait = createPublicationWait({ clock, publishing: () => link.up(), seen: executors.seen });
   const relay = createRelay(store, publisher, createJobsRange(broker), wait, { clock, log });
   const gauges = createRegistryMetrics(metrics, store);
@@ -63,7 +66,7 @@ export function createRegistry(config: RegistryConfig, deps: ServiceDeps): Regis
   };
   const link = createBrokerLink(
     broker,
-    { keeper, publisher, relay, onStream, watch: startInOrder([watch, executors]) },
+    { keeper, publisher, relay, onStream, watch: startInOrder([watch, executors, runsPublisher]) },
     { clock, log },
   );
   const seen = () => ({ ...watch.seen(), linked: link.up(), relayStuckForMs: relay.stuckForMs() });
@@ -84,10 +87,11 @@ export function createRegistry(config: RegistryConfig, deps: ServiceDeps): Regis
         random,
         afterPublication: wait.afterPublication,
         whyNotFiring: () => reasonNotToFire(seen()),
+        onRunAccepted: runs.note,
       }),
       pipeline,
     ),
-    bindService(ExecutionService, createExecutionProxy({ store, clock, history }), pipeline),
+    bindService(ExecutionService, createExecutionProxy({ store, clock, history, runs }), pipeline),
     bindService(
       DeadExecutionService,
       createDeadExecutionService({

@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file carillon/v1/execution.proto.
  */
 export const file_carillon_v1_execution: GenFile = /*@__PURE__*/
-  fileDesc("ChtjYXJpbGxvbi92MS9leGVjdXRpb24ucHJvdG8SC2NhcmlsbG9uLnYxIpEDCglFeGVjdXRpb24SFAoMZXhlY3V0aW9uX2lkGAEgASgJEg4KBmpvYl9pZBgCIAEoCRItCgl0aW1lc3RhbXAYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKBnN0YXR1cxgEIAEoDjIcLmNhcmlsbG9uLnYxLkV4ZWN1dGlvblN0YXR1cxIYCgtodHRwX3N0YXR1cxgFIAEoBUgAiAEBEhMKC2R1cmF0aW9uX21zGAYgASgFEjIKDnNjaGVkdWxlZF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIVCg1hdHRlbXB0X2NvdW50GAggASgFEiYKCGF0dGVtcHRzGAkgAygLMhQuY2FyaWxsb24udjEuQXR0ZW1wdBIOCgZyZWFzb24YCiABKAkSDwoHbWVzc2FnZRgLIAEoCRIuCgd0cmlnZ2VyGAwgASgOMh0uY2FyaWxsb24udjEuRXhlY3V0aW9uVHJpZ2dlckIOCgxfaHR0cF9zdGF0dXMi1wEKB0F0dGVtcHQSDwoHYXR0ZW1wdBgBIAEoBRItCgl0aW1lc3RhbXAYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKBnN0YXR1cxgDIAEoDjIcLmNhcmlsbG9uLnYxLkV4ZWN1dGlvblN0YXR1cxIYCgtodHRwX3N0YXR1cxgEIAEoBUgAiAEBEhMKC2R1cmF0aW9uX21zGAUgASgFEg4KBnJlYXNvbhgGIAEoCRIPCgdtZXNzYWdlGAcgASgJQg4KDF9odHRwX3N0YXR1cyJwChVMaXN0RXhlY3V0aW9uc1JlcXVlc3QSHQoGam9iX2lkGAEgASgJQg3gQQK6SAfIAQFyAhhAEhoKCXBhZ2Vfc2l6ZRgCIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxiACCJdChZMaXN0RXhlY3V0aW9uc1Jlc3BvbnNlEioKCmV4ZWN1dGlvbnMYASADKAsyFi5jYXJpbGxvbi52MS5FeGVjdXRpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjsKE0dldEV4ZWN1dGlvblJlcXVlc3QSJAoMZXhlY3V0aW9uX2lkGAEgASgJQg7gQQK6SAjIAQFyAxiAASI3ChZXYXRjaEV4ZWN1dGlvbnNSZXF1ZXN0Eh0KBmpvYl9pZBgBIAEoCUIN4EECukgHyAEBcgIYQCKOAQoPQXVkaXRKb2JSZXF1ZXN0Eh0KBmpvYl9pZBgBIAEoCUIN4EECukgHyAEBcgIYQBIuCgpzdGFydF90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiXQoQQXVkaXRKb2JSZXNwb25zZRIWCg5leHBlY3RlZF9jb3VudBgBIAEoBRIWCg5yZWNvcmRlZF9jb3VudBgCIAEoBRIZChF1bmFjY291bnRlZF9jb3VudBgDIAEoBSrNAgoPRXhlY3V0aW9uU3RhdHVzEiAKHEVYRUNVVElPTl9TVEFUVVNfVU5TUEVDSUZJRUQQABIcChhFWEVDVVRJT05fU1RBVFVTX1NVQ0NFU1MQARIbChdFWEVDVVRJT05fU1RBVFVTX0ZBSUxFRBACEiQKIEVYRUNVVElPTl9TVEFUVVNfU0tJUFBFRF9PVkVSTEFQEAMSJAogRVhFQ1VUSU9OX1NUQVRVU19TS0lQUEVEX01JU0ZJUkUQBBIjCh9FWEVDVVRJT05fU1RBVFVTX1NLSVBQRURfUEFVU0VEEAUSJAogRVhFQ1VUSU9OX1NUQVRVU19TS0lQUEVEX0VYUElSRUQQBhInCiNFWEVDVVRJT05fU1RBVFVTX1NLSVBQRURfU1VQRVJTRURFRBAHEh0KGUVYRUNVVElPTl9TVEFUVVNfUkVUUllJTkcQCCpzChBFeGVjdXRpb25UcmlnZ2VyEiEKHUVYRUNVVElPTl9UUklHR0VSX1VOU1BFQ0lGSUVEEAASHgoaRVhFQ1VUSU9OX1RSSUdHRVJfU0NIRURVTEUQARIcChhFWEVDVVRJT05fVFJJR0dFUl9NQU5VQUwQAjL5AwoQRXhlY3V0aW9uU2VydmljZRKFAQoOTGlzdEV4ZWN1dGlvbnMSIi5jYXJpbGxvbi52MS5MaXN0RXhlY3V0aW9uc1JlcXVlc3QaIy5jYXJpbGxvbi52MS5MaXN0RXhlY3V0aW9uc1Jlc3BvbnNlIiraQQZqb2JfaWSC0+STAhsSGS9qb2JzL3tqb2JfaWR9L2V4ZWN1dGlvbnMSewoMR2V0RXhlY3V0aW9uEiAuY2FyaWxsb24udjEuR2V0RXhlY3V0aW9uUmVxdWVzdBoWLmNhcmlsbG9uLnYxLkV4ZWN1dGlvbiIx2kEMZXhlY3V0aW9uX2lkgtPkkwIcEhovZXhlY3V0aW9ucy97ZXhlY3V0aW9uX2lkfRJ5Cg9XYXRjaEV4ZWN1dGlvbnMSIy5jYXJpbGxvbi52MS5XYXRjaEV4ZWN1dGlvbnNSZXF1ZXN0GhYuY2FyaWxsb24udjEuRXhlY3V0aW9uIieC0+STAiESHy9qb2JzL3tqb2JfaWR9L2V4ZWN1dGlvbnM6d2F0Y2gwARJlCghBdWRpdEpvYhIcLmNhcmlsbG9uLnYxLkF1ZGl0Sm9iUmVxdWVzdBodLmNhcmlsbG9uLnYxLkF1ZGl0Sm9iUmVzcG9uc2UiHILT5JMCFhIUL2pvYnMve2pvYl9pZH06YXVkaXRiBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_api_client, file_google_api_field_behavior, file_google_protobuf_timestamp]);
+  fileDesc("ChtjYXJpbGxvbi92MS9leGVjdXRpb24ucHJvdG8SC2NhcmlsbG9uLnYxIsgDCglFeGVjdXRpb24SFAoMZXhlY3V0aW9uX2lkGAEgASgJEg4KBmpvYl9pZBgCIAEoCRItCgl0aW1lc3RhbXAYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKBnN0YXR1cxgEIAEoDjIcLmNhcmlsbG9uLnYxLkV4ZWN1dGlvblN0YXR1cxIYCgtodHRwX3N0YXR1cxgFIAEoBUgAiAEBEhMKC2R1cmF0aW9uX21zGAYgASgFEjIKDnNjaGVkdWxlZF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIVCg1hdHRlbXB0X2NvdW50GAggASgFEiYKCGF0dGVtcHRzGAkgAygLMhQuY2FyaWxsb24udjEuQXR0ZW1wdBIOCgZyZWFzb24YCiABKAkSDwoHbWVzc2FnZRgLIAEoCRIuCgd0cmlnZ2VyGAwgASgOMh0uY2FyaWxsb24udjEuRXhlY3V0aW9uVHJpZ2dlchI1ChFuZXh0X2F0dGVtcHRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCDgoMX2h0dHBfc3RhdHVzItcBCgdBdHRlbXB0Eg8KB2F0dGVtcHQYASABKAUSLQoJdGltZXN0YW1wGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCgZzdGF0dXMYAyABKA4yHC5jYXJpbGxvbi52MS5FeGVjdXRpb25TdGF0dXMSGAoLaHR0cF9zdGF0dXMYBCABKAVIAIgBARITCgtkdXJhdGlvbl9tcxgFIAEoBRIOCgZyZWFzb24YBiABKAkSDwoHbWVzc2FnZRgHIAEoCUIOCgxfaHR0cF9zdGF0dXMiiQEKFUxpc3RFeGVjdXRpb25zUmVxdWVzdBIdCgZqb2JfaWQYASABKAlCDeBBArpIB8gBAXICGEASGgoJcGFnZV9zaXplGAIgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YAyABKAlCCLpIBXIDGIAIEhcKD2luY2x1ZGVfcnVubmluZxgEIAEoCCJdChZMaXN0RXhlY3V0aW9uc1Jlc3BvbnNlEioKCmV4ZWN1dGlvbnMYASADKAsyFi5jYXJpbGxvbi52MS5FeGVjdXRpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjsKE0dldEV4ZWN1dGlvblJlcXVlc3QSJAoMZXhlY3V0aW9uX2lkGAEgASgJQg7gQQK6SAjIAQFyAxiAASI3ChZXYXRjaEV4ZWN1dGlvbnNSZXF1ZXN0Eh0KBmpvYl9pZBgBIAEoCUIN4EECukgHyAEBcgIYQCKOAQoPQXVkaXRKb2JSZXF1ZXN0Eh0KBmpvYl9pZBgBIAEoCUIN4EECukgHyAEBcgIYQBIuCgpzdGFydF90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiXQoQQXVkaXRKb2JSZXNwb25zZRIWCg5leHBlY3RlZF9jb3VudBgBIAEoBRIWCg5yZWNvcmRlZF9jb3VudBgCIAEoBRIZChF1bmFjY291bnRlZF9jb3VudBgDIAEoBSrrAgoPRXhlY3V0aW9uU3RhdHVzEiAKHEVYRUNVVElPTl9TVEFUVVNfVU5TUEVDSUZJRUQQABIcChhFWEVDVVRJT05fU1RBVFVTX1NVQ0NFU1MQARIbChdFWEVDVVRJT05fU1RBVFVTX0ZBSUxFRBACEiQKIEVYRUNVVElPTl9TVEFUVVNfU0tJUFBFRF9PVkVSTEFQEAMSJAogRVhFQ1VUSU9OX1NUQVRVU19TS0lQUEVEX01JU0ZJUkUQBBIjCh9FWEVDVVRJT05fU1RBVFVTX1NLSVBQRURfUEFVU0VEEAUSJAogRVhFQ1VUSU9OX1NUQVRVU19TS0lQUEVEX0VYUElSRUQQBhInCiNFWEVDVVRJT05fU1RBVFVTX1NLSVBQRURfU1VQRVJTRURFRBAHEh0KGUVYRUNVVElPTl9TVEFUVVNfUkVUUllJTkcQCBIcChhFWEVDVVRJT05fU1RBVFVTX1JVTk5JTkcQCSpzChBFeGVjdXRpb25UcmlnZ2VyEiEKHUVYRUNVVElPTl9UUklHR0VSX1VOU1BFQ0lGSUVEEAASHgoaRVhFQ1VUSU9OX1RSSUdHRVJfU0NIRURVTEUQARIcChhFWEVDVVRJT05fVFJJR0dFUl9NQU5VQUwQAjL5AwoQRXhlY3V0aW9uU2VydmljZRKFAQoOTGlzdEV4ZWN1dGlvbnMSIi5jYXJpbGxvbi52MS5MaXN0RXhlY3V0aW9uc1JlcXVlc3QaIy5jYXJpbGxvbi52MS5MaXN0RXhlY3V0aW9uc1Jlc3BvbnNlIiraQQZqb2JfaWSC0+STAhsSGS9qb2JzL3tqb2JfaWR9L2V4ZWN1dGlvbnMSewoMR2V0RXhlY3V0aW9uEiAuY2FyaWxsb24udjEuR2V0RXhlY3V0aW9uUmVxdWVzdBoWLmNhcmlsbG9uLnYxLkV4ZWN1dGlvbiIx2kEMZXhlY3V0aW9uX2lkgtPkkwIcEhovZXhlY3V0aW9ucy97ZXhlY3V0aW9uX2lkfRJ5Cg9XYXRjaEV4ZWN1dGlvbnMSIy5jYXJpbGxvbi52MS5XYXRjaEV4ZWN1dGlvbnNSZXF1ZXN0GhYuY2FyaWxsb24udjEuRXhlY3V0aW9uIieC0+STAiESHy9qb2JzL3tqb2JfaWR9L2V4ZWN1dGlvbnM6d2F0Y2gwARJlCghBdWRpdEpvYhIcLmNhcmlsbG9uLnYxLkF1ZGl0Sm9iUmVxdWVzdBodLmNhcmlsbG9uLnYxLkF1ZGl0Sm9iUmVzcG9uc2UiHILT5JMCFhIUL2pvYnMve2pvYl9pZH06YXVkaXRiBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_api_client, file_google_api_field_behavior, file_google_protobuf_timestamp]);
 
 /**
  * The record of one occurrence. timestamp, http_status, duration_ms, reason
@@ -24,6 +24,8 @@ export const file_carillon_v1_execution: GenFile = /*@__PURE__*/
  * one that was recorded, or of the skip that did; until then those of the last
  * attempt so far. One that has FAILED and is redriven (RedriveExecutions) is
  * decided once more, by the last attempt of its new set or the first that succeeds.
+ * While it is RUNNING they are those of the attempt on the wire; before its
+ * first one timestamp tells since when it waits, and message for what.
  *
  * @generated from message carillon.v1.Execution
  */
@@ -60,7 +62,8 @@ export type Execution = Message<"carillon.v1.Execution"> & {
   httpStatus?: number | undefined;
 
   /**
-   * From sending the request to the end of the answer, in milliseconds.
+   * From sending the request to the end of the answer, in milliseconds; so far,
+   * while it is on the wire.
    *
    * @generated from field: int32 duration_ms = 6;
    */
@@ -74,7 +77,7 @@ export type Execution = Message<"carillon.v1.Execution"> & {
   scheduledTime?: Timestamp | undefined;
 
   /**
-   * How many attempts were made.
+   * How many attempts were made, the one on the wire included.
    *
    * @generated from field: int32 attempt_count = 8;
    */
@@ -110,6 +113,13 @@ export type Execution = Message<"carillon.v1.Execution"> & {
    * @generated from field: carillon.v1.ExecutionTrigger trigger = 12;
    */
   trigger: ExecutionTrigger;
+
+  /**
+   * Of one that is RETRYING: the next attempt is not made before this instant.
+   *
+   * @generated from field: google.protobuf.Timestamp next_attempt_time = 13;
+   */
+  nextAttemptTime?: Timestamp | undefined;
 };
 
 /**
@@ -140,7 +150,7 @@ export type Attempt = Message<"carillon.v1.Attempt"> & {
   timestamp?: Timestamp | undefined;
 
   /**
-   * SUCCESS or FAILED.
+   * SUCCESS or FAILED; RUNNING while it is on the wire.
    *
    * @generated from field: carillon.v1.ExecutionStatus status = 3;
    */
@@ -154,7 +164,8 @@ export type Attempt = Message<"carillon.v1.Attempt"> & {
   httpStatus?: number | undefined;
 
   /**
-   * From sending the request to the end of the answer, in milliseconds.
+   * From sending the request to the end of the answer, in milliseconds; so far,
+   * while it is on the wire.
    *
    * @generated from field: int32 duration_ms = 5;
    */
@@ -204,6 +215,13 @@ export type ListExecutionsRequest = Message<"carillon.v1.ListExecutionsRequest">
    * @generated from field: string page_token = 3;
    */
   pageToken: string;
+
+  /**
+   * Also those that have not ended: RUNNING and RETRYING, in the same order.
+   *
+   * @generated from field: bool include_running = 4;
+   */
+  includeRunning: boolean;
 };
 
 /**
@@ -404,6 +422,13 @@ export const ExecutionStatus = {
    * @generated from enum value: EXECUTION_STATUS_RETRYING = 8;
    */
   RETRYING: 8,
+
+  /**
+   * Not ended: an attempt is on the wire, or the first one waits for its turn.
+   *
+   * @generated from enum value: EXECUTION_STATUS_RUNNING = 9;
+   */
+  RUNNING: 9,
 } as const;
 
 /**
@@ -462,7 +487,8 @@ export const ExecutionTriggerSchema: GenEnum<ExecutionTrigger> = /*@__PURE__*/
 export const ExecutionService: GenService<{
   /**
    * Lists the executions of a job that have ended, newest first: the last 5
-   * unless page_size asks for more. NOT_FOUND: there is no such job.
+   * unless page_size asks for more. With include_running those as well that
+   * have not. NOT_FOUND: there is no such job.
    *
    * @generated from rpc carillon.v1.ExecutionService.ListExecutions
    */
@@ -472,8 +498,9 @@ export const ExecutionService: GenService<{
     output: typeof ListExecutionsResponseSchema;
   },
   /**
-   * Returns one execution with all its attempts, also while it waits for a
-   * retry. NOT_FOUND: no attempt of it has been recorded.
+   * Returns one execution with all its attempts, also while it has not ended:
+   * a manual run from the moment that RunJob has answered, an occurrence from
+   * its first call on. NOT_FOUND: nobody knows of it.
    *
    * @generated from rpc carillon.v1.ExecutionService.GetExecution
    */

@@ -644,7 +644,7 @@ export const RunJobRequestSchema: GenMessage<RunJobRequest> = /*@__PURE__*/
  */
 export type RunJobResponse = Message<"carillon.v1.RunJobResponse"> & {
   /**
-   * The execution; GetExecution finds it once its first attempt has ended.
+   * The execution; GetExecution finds it from now on.
    *
    * @generated from field: string execution_id = 1;
    */

@@ -16,6 +16,7 @@ const recordOf = (jobId: string, second: number): ExecutionRecord =>
     httpStatus: 200,
     reason: "",
     message: "",
+    retryAtMs: 0,
     trigger: ExecutionTrigger.SCHEDULE,
   });
 

@@ -90,7 +90,13 @@ export interface HistoryStore extends Startable {
    */
   list(jobId: string, limit: number, before?: Position): Promise<ExecutionRecord[]>;
 
-  /** The record of an execution, also of one that waits for its retry, with all its attempts. */
+  /**
+   * The executions of a job that have not ended, as far as records tell: they wait for a retry, or for their first
+   * attempt. In the order of `list`, and paged as there.
+   */
+  listWaiting(jobId: string, limit: number, before?: Position): Promise<ExecutionRecord[]>;
+
+  /** The record of an execution, also of one that waits, with all its attempts. */
   find(execution: ExecutionIdParts): Promise<ExecutionRecord | undefined>;
 
   /**
@@ -101,7 +107,7 @@ export interface HistoryStore extends Startable {
 
   /**
    * Forgets executions that are older than a second, manual runs included, the oldest first. It never
-   * forgets one of that second or later, one that waits for a retry, or one of the last 5 of its job that have ended,
+   * forgets one of that second or later, one that waits for an attempt, or one of the last 5 of its job that have ended,
    * unless the job is deleted. A call is one short transaction: it is called again until it is done, and even then some
    * that were among the last 5 lately may go another day. A result that comes for a forgotten execution begins a new
    * record.

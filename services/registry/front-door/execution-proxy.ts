@@ -1,8 +1,19 @@
-import type { ExecutionService } from "../../../gen/carillon/v1/execution_pb.ts";
-import { type Clock, sleep } from "../../platform/process/clock.ts";
+import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import {
+  type Execution,
+  ExecutionSchema,
+  type ExecutionService,
+  ExecutionStatus,
+  ExecutionTrigger,
+  type ListExecutionsRequest,
+  type ListExecutionsResponse,
+} from "../../../gen/carillon/v1/execution_pb.ts";
+import { type Clock, secondOf, sleep } from "../../platform/process/clock.ts";
 import type { CallContext, ServiceHandlers } from "../../platform/rpc/call-context.ts";
 import { RpcError } from "../../platform/rpc/errors/rpc-error.ts";
 import type { GrpcClient } from "../../platform/rpc/grpc/grpc-client.ts";
+import { type AcceptedRun, type AcceptedRuns, waitsForExecutor } from "../jobs/accepted-runs.ts";
 import { jobNotFound, rpcNotImplemented } from "../jobs/refusals.ts";
 import type { RegistryStore } from "../store/contract.ts";
 
@@ -16,13 +27,17 @@ const retryDelayMs = 1_000;
 const lookMs = 1_000;
 const looksAfterwards = 2;
 
+const looksForRuns = 20;
+const lookForRunsMs = 25;
+
 /** ExecutionService at the front door: history is asked, about jobs that exist. */
 export function createExecutionProxy(deps: {
   store: Pick<RegistryStore, "findJob">;
   clock: Clock;
   history: Pick<GrpcClient<typeof ExecutionService>, "listExecutions" | "getExecution" | "watchExecutions">;
+  runs: Pick<AcceptedRuns, "find" | "latestOf" | "forget">;
 }): ServiceHandlers<typeof ExecutionService> {
-  const { store, clock, history } = deps;
+  const { store, clock, history, runs } = deps;
   const requireJob = async (jobId: string) => {
     if (!(await store.findJob(jobId))) throw jobNotFound(jobId);
   };
@@ -59,12 +74,32 @@ export function createExecutionProxy(deps: {
       throw new RpcError("DEADLINE_EXCEEDED", "the deadline passed", { reason: "DEADLINE_EXCEEDED" });
     }
   };
+  const list = (request: ListExecutionsRequest, context: CallContext) =>
+    ask(context, (options) => history.listExecutions(request, options));
   return {
     async listExecutions(request, context) {
       await requireJob(request.jobId);
-      return ask(context, (options) => history.listExecutions(request, options));
+      let answer = await list(request, context);
+      if (!request.includeRunning || request.pageToken !== "") return answer;
+      // Who has run a job sees the run: history hears of it within some milliseconds.
+      for (let looks = 0; looks < looksForRuns && lacks(answer, runs.latestOf(request.jobId)); looks++) {
+        await sleep(clock, lookForRunsMs, context.signal);
+        answer = await list(request, context);
+      }
+      return answer;
     },
-    getExecution: (request, context) => ask(context, (options) => history.getExecution(request, options)),
+    async getExecution(request, context) {
+      const { executionId } = request;
+      try {
+        const execution = await ask(context, (options) => history.getExecution(request, options));
+        runs.forget(executionId);
+        return execution;
+      } catch (error) {
+        const run = runs.find(executionId);
+        if (run && error instanceof RpcError && error.code === "NOT_FOUND") return waitingRun(run);
+        throw error;
+      }
+    },
     async *watchExecutions(request, context) {
       await requireJob(request.jobId);
       // Nothing more can come of a job that is gone: its watchers hear the end, as of any list.
@@ -85,6 +120,25 @@ export function createExecutionProxy(deps: {
       throw rpcNotImplemented("AuditJob");
     },
   };
+}
+
+/** Whether a run is missing that would stand in this first page. */
+function lacks({ executions, nextPageToken }: ListExecutionsResponse, latest: readonly AcceptedRun[]): boolean {
+  const ids = new Set(executions.map(({ executionId }) => executionId));
+  const last = nextPageToken === "" ? 0n : (executions.at(-1)?.scheduledTime?.seconds ?? 0n);
+  return latest.some(({ executionId, acceptedMs }) => !ids.has(executionId) && secondOf(acceptedMs) > last);
+}
+
+function waitingRun({ jobId, executionId, acceptedMs }: AcceptedRun): Execution {
+  return create(ExecutionSchema, {
+    executionId,
+    jobId,
+    timestamp: timestampFromMs(acceptedMs),
+    status: ExecutionStatus.RUNNING,
+    scheduledTime: timestampFromMs(secondOf(acceptedMs) * 1000),
+    message: waitsForExecutor,
+    trigger: ExecutionTrigger.MANUAL,
+  });
 }
 
 /** History's own refusals pass as they are; that it cannot be reached is ours to explain. */

@@ -12,6 +12,7 @@ import type { ServiceHandlers } from "../../platform/rpc/call-context.ts";
 import { invalidField } from "../../platform/rpc/errors/rpc-error.ts";
 import { pageSizeOf } from "../../platform/rpc/page-size.ts";
 import { type RegistryStore, StoreFull } from "../store/contract.ts";
+import type { AcceptedRun } from "./accepted-runs.ts";
 import { type AfterPublication, createJobChanges } from "./job-changes.ts";
 import { answerBytes, createJobCreation } from "./job-creation.ts";
 import { createManualRuns } from "./manual-runs.ts";
@@ -30,12 +31,13 @@ export function createJobService(deps: {
   afterPublication: AfterPublication;
   /** Why nothing fires at this moment, in words; undefined when all is well. What is stored meanwhile waits, and is not lost. */
   whyNotFiring: () => string | undefined;
+  onRunAccepted: (run: AcceptedRun) => void;
 }): ServiceHandlers<typeof JobService> {
   const { store, clock, random, afterPublication, whyNotFiring } = deps;
   const nextJobId = createJobIds({ nowMs: clock.nowMs, random });
   const creation = createJobCreation({ store, clock, nextJobId });
   const changes = createJobChanges({ store, clock, afterPublication });
-  const run = createManualRuns({ store, clock, random });
+  const run = createManualRuns({ store, clock, random, onAccepted: deps.onRunAccepted });
 
   const list = async ({ pageSize, pageToken }: ListJobsRequest) => {
     const afterId = decodePageToken(pageToken);

@@ -6,6 +6,7 @@ import { type Clock, type Random, secondOf } from "../../platform/process/clock.
 import { writeDueBatch } from "../../wire/due-batch.ts";
 import { dueEntryOf, writeDueEntry } from "../../wire/due-entry.ts";
 import type { JobRow, RegistryStore } from "../store/contract.ts";
+import type { AcceptedRun } from "./accepted-runs.ts";
 import { jobNotFound, requestIdReused } from "./refusals.ts";
 import { requestMemoryMs } from "./request-sweeper.ts";
 import { decodeRow } from "./stored-job.ts";
@@ -15,6 +16,8 @@ export function createManualRuns(deps: {
   store: Pick<RegistryStore, "addRun">;
   clock: Clock;
   random: Random;
+  /** Told of each run once it is stored. */
+  onAccepted: (run: AcceptedRun) => void;
 }): (request: RunJobRequest) => Promise<RunJobResponse> {
   const { store, clock, random } = deps;
   return async ({ jobId, requestId }) => {
@@ -44,6 +47,7 @@ export function createManualRuns(deps: {
     );
     switch (added.kind) {
       case "added":
+        deps.onAccepted({ jobId, executionId, acceptedMs: nowMs });
         return answer;
       case "earlier":
         return fromBinary(RunJobResponseSchema, added.answer);

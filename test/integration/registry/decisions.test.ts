@@ -25,7 +25,7 @@ describe.each([{ decidesTwice: false }, { decidesTwice: true }])("over a store t
     return {
       creation: createJobCreation({ ...deps, nextJobId: () => idOf(1) }),
       changes: createJobChanges({ ...deps, afterPublication: (_, call) => call() }),
-      run: createManualRuns(deps),
+      run: createManualRuns({ ...deps, onAccepted: () => undefined }),
     };
   };
   beforeEach(async () => {

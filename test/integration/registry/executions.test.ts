@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { ExecutionService, ExecutionStatus } from "../../../gen/carillon/v1/execution_pb.ts";
+import { ExecutionService, ExecutionStatus, ExecutionTrigger } from "../../../gen/carillon/v1/execution_pb.ts";
 import { systemClock } from "../../../services/platform/process/clock.ts";
 import type { Address } from "../../../services/platform/process/environment.ts";
 import { createLog } from "../../../services/platform/process/log.ts";
@@ -19,6 +19,8 @@ const neverAnswered = "never-answered";
 
 interface Watch {
   events: EventTarget;
+  /** What history lists of those that have not ended. */
+  unended?: () => { executionId: string }[];
   opened?: () => void;
   ended?: () => void;
 }
@@ -32,10 +34,11 @@ async function startHistory(address: Address, watch: Watch): Promise<GrpcServer>
   const executions = bindService(
     ExecutionService,
     {
-      listExecutions: ({ jobId, pageSize, pageToken }) => ({
-        executions: [{ executionId: `${jobId}-${pageSize}-${pageToken}`, jobId, status: ExecutionStatus.SUCCESS }],
-        nextPageToken: "next",
-      }),
+      listExecutions: ({ jobId, pageSize, pageToken, includeRunning }) => {
+        if (includeRunning) return { executions: watch.unended?.() ?? [] };
+        const executionId = `${jobId}-${pageSize}-${pageToken}`;
+        return { executions: [{ executionId, jobId, status: ExecutionStatus.SUCCESS }], nextPageToken: "next" };
+      },
       async getExecution({ executionId }, context) {
         if (executionId === neverAnswered) await once(context.signal, "abort");
         throw new RpcError("NOT_FOUND", `there is no execution ${executionId}`, { reason: "EXECUTION_NOT_FOUND" });
@@ -86,6 +89,37 @@ describe("ExecutionService at the front door", () => {
   it("passes history's refusals on as they are", async () => {
     const refusal = registry.executions.getExecution({ executionId: "x-1" });
     await expect(refusal).rejects.toMatchObject({ code: "NOT_FOUND", reason: "EXECUTION_NOT_FOUND" });
+  });
+
+  it("shows a manual run that history has not heard of yet, and lists it once history has", async () => {
+    const { executionId } = await registry.jobs.runJob({ jobId });
+    const run = { executionId, jobId, status: ExecutionStatus.RUNNING, trigger: ExecutionTrigger.MANUAL };
+    expect(await registry.executions.getExecution({ executionId })).toMatchObject(run);
+    let asked = 0;
+    watch.unended = () => (++asked < 3 ? [] : [{ executionId }]);
+    expect(await registry.executions.listExecutions({ jobId, includeRunning: true })).toMatchObject({
+      executions: [{ executionId }],
+    });
+    expect(asked).toBe(3);
+    // Nobody knows of others.
+    const other = `${executionId.slice(0, -1)}${executionId.endsWith("0") ? "1" : "0"}`;
+    await expect(registry.executions.getExecution({ executionId: other })).rejects.toMatchObject({ code: "NOT_FOUND" });
+  });
+
+  it("does not wait for ever for history to hear of a run, nor for that of another job", async () => {
+    const other = (await registry.jobs.createJob({ job: everyHour })).jobId;
+    await registry.jobs.runJob({ jobId });
+    let asked = 0;
+    watch.unended = () => {
+      asked++;
+      return [];
+    };
+    expect(await registry.executions.listExecutions({ jobId: other, includeRunning: true })).toMatchObject({
+      executions: [],
+    });
+    expect(asked).toBe(1);
+    expect(await registry.executions.listExecutions({ jobId, includeRunning: true })).toMatchObject({ executions: [] });
+    expect(asked).toBeGreaterThan(2);
   });
 
   it("tells a caller whose own deadline has passed that, and not that history is away", async () => {

@@ -109,6 +109,12 @@ const deletions = `
   alter table state add column jobs_sequence integer not null default 0;
 `;
 
+/** What the fourth version adds. */
+const retryInstants = `
+  -- When the attempt behind this one was due; 0 where there was to be none, or a version before this one wrote it.
+  alter table attempts add column retry_at_ms integer not null default 0;
+`;
+
 /** Every file is brought to the newest version when it is opened. */
 export const migrations: readonly Migration[] = [
   `
@@ -173,6 +179,7 @@ export const migrations: readonly Migration[] = [
     `);
   },
   deletions,
+  retryInstants,
 ];
 
 /** Puts what a segment has in tables of its own, as the first version kept it, to the rest. */

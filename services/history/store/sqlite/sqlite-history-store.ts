@@ -100,6 +100,11 @@ export function createSqliteHistoryStore(config: SqliteHistoryStoreConfig): Hist
       const jobKey = keys.find(jobId);
       return jobKey === undefined ? [] : readers.list({ jobKey, jobId, limit, before });
     },
+    async listWaiting(jobId, limit, before) {
+      const { keys, rows } = use();
+      const jobKey = keys.find(jobId);
+      return jobKey === undefined ? [] : rows.waiting(jobKey, jobId, limit, before);
+    },
     async find(execution) {
       const store = use();
       const place = locate(store, execution);
