@@ -10,7 +10,7 @@ import { HistoryService } from "../wire/history-service.ts";
 import { createStreamKeeper } from "../wire/stream-keeper.ts";
 import type { HistoryConfig } from "./config.ts";
 import { createHistoryMetrics } from "./history-metrics.ts";
-import { createCallsOnTheWire } from "./queries/calls-on-the-wire.ts";
+import { askOverBroker, createCallsOnTheWire } from "./queries/calls-on-the-wire.ts";
 import { createExecutionHandlers } from "./queries/execution-service.ts";
 import { createHistoryHandlers } from "./queries/history-service.ts";
 import { createLiveExecutors } from "./queries/live-executors.ts";
@@ -52,7 +52,11 @@ export function createHistory(config: HistoryConfig, deps: ServiceDeps): Service
   );
   const broker = createBroker({ url: config.natsUrl, name: "carillon-history" }, deps);
   const executors = createLiveExecutors(broker, deps);
-  const unended = createUnended({ store, calls: createCallsOnTheWire(broker, executors, deps), clock });
+  const unended = createUnended({
+    store,
+    calls: createCallsOnTheWire(askOverBroker(broker, deps), executors, deps),
+    clock,
+  });
   const grpc = createGrpcServer(
     { address: config.grpcAddress },
     {

@@ -23,8 +23,21 @@ export interface CallsOnTheWire {
   ofExecution(executionId: string): Promise<RunningCall[]>;
 }
 
+/** Asks all executors, and gathers their answers until there are enough, or somebody is held up. It does not throw. */
+export type AskExecutors = (
+  question: Uint8Array,
+  enough: (answers: readonly Uint8Array[]) => boolean,
+) => Promise<unknown>;
+
 // One that is held up is not waited for longer: what it has on the wire is shown the next time.
 const timeoutMs = 500;
+
+/** By way of the broker. */
+export function askOverBroker(broker: Broker, deps: { clock: Clock }): AskExecutors {
+  const { callsQuestion: subject } = subjects;
+  return (data, enough) => askAll(broker, { subject, data, timeoutMs, enough }, deps);
+}
+
 // Half of what a message may hold.
 const mostIds = 5_000;
 // History may be behind by that much before something that was shown vanishes for a while.
@@ -39,7 +52,7 @@ interface Gathered {
 
 /** One question is under way at a time; what is asked meanwhile gathers for the next, however many ask. */
 export function createCallsOnTheWire(
-  broker: Broker,
+  ask: AskExecutors,
   executors: Pick<LiveExecutors, "haveAll">,
   deps: { clock: Clock; log: Log },
 ): CallsOnTheWire {
@@ -56,7 +69,7 @@ export function createCallsOnTheWire(
       return undefined;
     }
   };
-  const ask = async (question: Pick<Gathered, "jobIds" | "executionIds">): Promise<RunningCall[]> => {
+  const gatherAnswers = async (question: Pick<Gathered, "jobIds" | "executionIds">): Promise<RunningCall[]> => {
     const answered = new Map<string, RunningCall[]>();
     let looked = 0;
     const data = writeRunningCallsQuestion({
@@ -71,7 +84,7 @@ export function createCallsOnTheWire(
       looked = answers.length;
       return executors.haveAll(answered);
     };
-    await askAll(broker, { subject: subjects.callsQuestion, data, timeoutMs, enough }, deps);
+    await ask(data, enough);
     const calls = [...answered.values()].flat();
     const nowMs = deps.clock.monotonicMs();
     for (const call of calls) told.set(executionIdAt(call.jobId, call), { call, atMs: nowMs });
@@ -89,7 +102,7 @@ export function createCallsOnTheWire(
       executionIds: new Set(),
       answer: underWay.then(() => {
         if (gathered === next) gathered = undefined;
-        return ask(next);
+        return gatherAnswers(next);
       }),
     };
     gathered = next;
