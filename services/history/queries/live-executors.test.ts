@@ -9,7 +9,7 @@ import { createLiveExecutors } from "./live-executors.ts";
 async function setUp() {
   let nowMs = 0;
   let hear: (error: null, message: Msg) => void = () => undefined;
-  let reconnect = () => undefined as void;
+  let reconnect: () => void = () => undefined;
   const nc = {
     subscribe(_: string, options: { callback: typeof hear }) {
       hear = options.callback;
