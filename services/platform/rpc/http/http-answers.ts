@@ -30,6 +30,7 @@ const statusOfReason: Readonly<Record<string, number>> = {
   REQUEST_TOO_LARGE: 413,
   UNSUPPORTED_MEDIA_TYPE: 415,
   METHOD_NOT_ALLOWED: 405,
+  RESUME_TOKEN_TOO_OLD: 410,
 };
 
 function httpStatusOf(error: RpcError): number {
