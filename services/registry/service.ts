@@ -103,6 +103,7 @@ export function createRegistry(config: RegistryConfig, deps: ServiceDeps): Regis
   const http = createHttpServer(
     {
       address: config.httpAddress,
+      corsOrigins: config.corsOrigins,
       maxBodyBytesOf: { "carillon.v1.JobService.BatchCreateJobs": maxBatchRequestBytes },
     },
     {

@@ -23,7 +23,7 @@ export interface Answer {
 
 /** The HTTP front door over the backend of the contract suite, with a small limit for bodies. */
 export async function startFrontDoor(
-  options: { tokens?: string[]; ready?: () => boolean | Promise<boolean>; clock?: Clock } = {},
+  options: { tokens?: string[]; ready?: () => boolean | Promise<boolean>; clock?: Clock; corsOrigins?: string[] } = {},
 ): Promise<FrontDoor> {
   const backend = createFakeBackend(options);
   const { services, pipeline } = backend;
@@ -34,7 +34,7 @@ export async function startFrontDoor(
     metrics,
   };
   const server = createHttpServer(
-    { address: { host: "127.0.0.1", port: 0 }, maxBodyBytes: 300_000 },
+    { address: { host: "127.0.0.1", port: 0 }, maxBodyBytes: 300_000, corsOrigins: options.corsOrigins ?? [] },
     { services, pipeline, probes, log: pino({ level: "silent" }), clock: options.clock ?? systemClock },
   );
   await server.start();

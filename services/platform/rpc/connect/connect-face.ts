@@ -20,9 +20,10 @@ import type {
 } from "../call-context.ts";
 import { toConnectError } from "../errors/error-details.ts";
 import { RpcError } from "../errors/rpc-error.ts";
-import { notFound, refuseVerb, sendError, sendJson } from "../http/http-answers.ts";
+import { notFound, refuseVerb } from "../http/http-answers.ts";
 import type { BodyLimit, HttpExchange, HttpFace } from "../http/http-exchange.ts";
 import { bodyHeaders, connectRequest } from "./connect-request.ts";
+import { isRpcPath, sendRpcError } from "./rpc-refusal.ts";
 
 /** How the request is read, when it is not connect's to read. */
 const readKey = createContextKey<ReadRequest | undefined>(undefined);
@@ -40,30 +41,25 @@ export function createConnectFace(deps: { services: readonly BoundService[]; lim
     for (const method of methods) register(router, method, deps.limit(method.desc));
   }
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
-  const servicePrefixes = deps.services.map(({ desc }) => `/${desc.typeName}/`);
-
   return async (exchange) => {
     const handler = handlers.get(exchange.path);
     if (handler) {
       await serve(handler, exchange, deps.limit(handler.method));
       return true;
     }
-    if (!servicePrefixes.some((prefix) => exchange.path.startsWith(prefix))) return false;
-    // Connect's own error shape: its clients read the code from the body.
-    sendJson(exchange.response, 404, { code: "unimplemented", message: notFound("POST", exchange.path).message });
+    if (!isRpcPath(exchange.path)) return false;
+    const { message } = notFound("POST", exchange.path);
+    sendRpcError(
+      exchange.request,
+      exchange.response,
+      new RpcError("UNIMPLEMENTED", message, { reason: "UNKNOWN_RPC" }),
+    );
     return true;
   };
 }
 
 async function serve(handler: UniversalHandler, exchange: HttpExchange, maxBytes: number): Promise<void> {
   const { request, response } = exchange;
-  if (request.headers.host === undefined) {
-    sendError(
-      response,
-      new RpcError("INVALID_ARGUMENT", "the Host header is missing", { reason: "MALFORMED_REQUEST" }),
-    );
-    return;
-  }
   const values = createContextValues();
   const universal = universalRequestFromNodeRequest(request, response, undefined, values);
   const { read, ...replacement } = connectRequest(handler.method, exchange, maxBytes);
@@ -79,10 +75,13 @@ async function serve(handler: UniversalHandler, exchange: HttpExchange, maxBytes
   const answer = await handler(answered);
   if (answer.status === 415) {
     const message = "send application/json, application/proto, or the content type of connect streaming or gRPC-Web";
-    sendError(response, new RpcError("INVALID_ARGUMENT", message, { reason: "UNSUPPORTED_MEDIA_TYPE" }));
-    return;
+    const refusal = new RpcError("INVALID_ARGUMENT", message, { reason: "UNSUPPORTED_MEDIA_TYPE" });
+    return sendRpcError(request, response, refusal);
   }
-  if (answer.status === 405) return refuseVerb(exchange, [...handler.allowedMethods, "OPTIONS"].sort().join(", "));
+  if (answer.status === 405) {
+    const allow = [...handler.allowedMethods, "OPTIONS"].sort().join(", ");
+    return refuseVerb(exchange, allow, (refusal) => sendRpcError(request, response, refusal));
+  }
   if (answer.status === 401) response.setHeader("www-authenticate", 'Bearer realm="carillon"');
   // It throws when the client is gone; there is nobody left to tell.
   await universalResponseToNodeResponse(answer, response).catch(() => response.destroy());
