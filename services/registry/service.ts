@@ -110,7 +110,7 @@ export function createRegistry(config: RegistryConfig, deps: ServiceDeps): Regis
       services,
       pipeline,
       probes: { conditions, metrics: merged.metrics },
-      faces: [createApiDocs(services)],
+      faces: [createApiDocs(services, { guarded: config.apiTokens.length > 0 })],
       log,
       clock,
     },

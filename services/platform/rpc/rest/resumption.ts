@@ -7,8 +7,8 @@ import { readField } from "../json/json-writer.ts";
  * stream whose messages have a field `resume_token` takes part in it: that is the id, and the request's field of that
  * name is what comes back. One without has no ids, since it could not go on from them.
  */
-const tokenName = "resume_token";
-const bookmarksName = "bookmarks";
+export const tokenName = "resume_token";
+export const bookmarksName = "bookmarks";
 
 /** What makes a request go on where the client was cut off. That is later than where its URL says that it began. */
 export function resumeFrom(desc: DescMessage, request: Message, lastEventId: string | string[] | undefined): void {
