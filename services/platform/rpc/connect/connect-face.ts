@@ -23,6 +23,7 @@ import { RpcError } from "../errors/rpc-error.ts";
 import { notFound, refuseVerb } from "../http/http-answers.ts";
 import type { BodyLimit, HttpExchange, HttpFace } from "../http/http-exchange.ts";
 import { bodyHeaders, connectRequest } from "./connect-request.ts";
+import { addReflection } from "./reflection.ts";
 import { isRpcPath, sendRpcError } from "./rpc-refusal.ts";
 
 /** How the request is read, when it is not connect's to read. */
@@ -30,21 +31,24 @@ const readKey = createContextKey<ReadRequest | undefined>(undefined);
 
 const jsonOptions = { alwaysEmitImplicit: true, ignoreUnknownFields: false };
 
-/** Connect (JSON and binary) and gRPC-Web at `/<package.Service>/<Method>`. */
+/** Connect (JSON and binary), gRPC-Web and, over HTTP/2, gRPC at `/<package.Service>/<Method>`. */
 export function createConnectFace(deps: { services: readonly BoundService[]; limit: BodyLimit }): HttpFace {
-  // Native gRPC needs HTTP/2 and has a port of its own.
-  const router = createConnectRouter({
-    grpc: false,
-    jsonOptions,
-  });
+  const router = createConnectRouter({ jsonOptions });
   for (const { methods } of deps.services) {
     for (const method of methods) register(router, method, deps.limit(method.desc));
   }
+  const bound = new Set(router.handlers.map(({ requestPath }) => requestPath));
+  addReflection(
+    router,
+    deps.services.map(({ desc }) => desc),
+  );
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
   return async (exchange) => {
     const handler = handlers.get(exchange.path);
     if (handler) {
-      await serve(handler, exchange, deps.limit(handler.method));
+      const refusal = refusalOf(handler, exchange);
+      if (refusal) sendRpcError(exchange.request, exchange.response, refusal);
+      else await serve(handler, exchange, bound.has(exchange.path) ? deps.limit(handler.method) : undefined);
       return true;
     }
     if (!isRpcPath(exchange.path)) return false;
@@ -58,11 +62,24 @@ export function createConnectFace(deps: { services: readonly BoundService[]; lim
   };
 }
 
-async function serve(handler: UniversalHandler, exchange: HttpExchange, maxBytes: number): Promise<void> {
+const grpcType = /^application\/grpc(\+|;|$)/i;
+
+/** What a protocol cannot do over HTTP/1.1, told by us rather than by a client that waits. */
+function refusalOf(handler: UniversalHandler, { request }: HttpExchange): RpcError | undefined {
+  if (request.httpVersionMajor >= 2) return undefined;
+  const what = grpcType.test(request.headers["content-type"] ?? "")
+    ? "gRPC"
+    : handler.method.methodKind === "bidi_streaming" && "a stream in both directions";
+  if (!what) return undefined;
+  return new RpcError("UNIMPLEMENTED", `${what} needs HTTP/2`, { reason: "HTTP2_REQUIRED" });
+}
+
+/** `maxBytes`: of a request that we read ourselves; undefined: connect reads it. */
+async function serve(handler: UniversalHandler, exchange: HttpExchange, maxBytes: number | undefined): Promise<void> {
   const { request, response } = exchange;
   const values = createContextValues();
   const universal = universalRequestFromNodeRequest(request, response, undefined, values);
-  const { read, ...replacement } = connectRequest(handler.method, exchange, maxBytes);
+  const { read, ...replacement } = maxBytes === undefined ? {} : connectRequest(handler.method, exchange, maxBytes);
   values.set(readKey, read);
   if (replacement.contentType !== undefined) universal.header.set("content-type", replacement.contentType);
   // The stand-in for a body that we read ourselves is neither compressed nor as long.
@@ -131,9 +148,11 @@ function writable({ output }: DescMethod, context: HandlerContext): WriteRespons
   };
 }
 
+const faceOf: Readonly<Record<string, CallContext["face"]>> = { grpc: "grpc", "grpc-web": "grpc-web" };
+
 function contextOf(context: HandlerContext): CallContext {
   return {
-    face: context.protocolName === "grpc-web" ? "grpc-web" : "connect",
+    face: faceOf[context.protocolName] ?? "connect",
     header: (name) => context.requestHeader.get(name) ?? undefined,
     signal: context.signal,
     remainingMs: context.timeoutMs,

@@ -47,8 +47,11 @@ export function connectRequest(method: DescMethod, exchange: HttpExchange, maxBy
         read: async () => decodeMessage(method.input, await envelope(connectEncoding)),
         body: once(emptyEnvelope),
       };
+    case "application/grpc+json":
     case "application/grpc-web+json":
       return { read: async () => readJson(await envelope(grpcEncoding)), body: once(emptyJsonEnvelope) };
+    case "application/grpc":
+    case "application/grpc+proto":
     case "application/grpc-web":
     case "application/grpc-web+proto":
       return { read: async () => decodeMessage(method.input, await envelope(grpcEncoding)), body: once(emptyEnvelope) };

@@ -9,7 +9,17 @@ const authority = /^(\[[0-9a-f:.]+\]|[\w.~!$&'()*+,;=%@-]+)(:\d*)?$/i;
  * the checks against pages of other sites rely on it, so that HTTP/1.0 is asked for it as well.
  */
 export function hostFault(request: IncomingMessage): RpcError | undefined {
-  const names = request.rawHeaders;
+  // RFC 9113, 8.3.1: it has another name there.
+  const asked = request.headers[":authority"];
+  if (request.httpVersionMajor >= 2 && asked !== undefined) request.headers.host ??= String(asked);
+  else {
+    const missing = countFault(request.rawHeaders);
+    if (missing) return missing;
+  }
+  return authority.test(request.headers.host ?? "") ? undefined : fault("the Host header names no host");
+}
+
+function countFault(names: readonly string[]): RpcError | undefined {
   let count = 0;
   for (let i = 0; i < names.length; i += 2) {
     const name = names[i];
@@ -18,8 +28,7 @@ export function hostFault(request: IncomingMessage): RpcError | undefined {
     if (names[i + 1]?.trim() === "") return fault("the Host header is empty");
   }
   if (count === 0) return fault("the Host header is missing");
-  if (count > 1) return fault("the Host header is there more than once");
-  return authority.test(request.headers.host ?? "") ? undefined : fault("the Host header names no host");
+  return count > 1 ? fault("the Host header is there more than once") : undefined;
 }
 
 function fault(what: string): RpcError {

@@ -17,6 +17,7 @@ import { type Cors, type CorsOrigins, createCors } from "./cors.ts";
 import { isCrossSite, isLocalHost } from "./cross-site.ts";
 import { hostFault } from "./host-header.ts";
 import { createHttpDrain } from "./http-drain.ts";
+import { openHttp2Door } from "./http2-door.ts";
 import { refuse, refuseUnreadable } from "./refusal.ts";
 
 export interface HttpServerConfig {
@@ -57,7 +58,7 @@ const requestTimeoutMs = 60_000;
 const keepAliveTimeoutMs = 65_000;
 
 /**
- * The front door over HTTP/1.1: Connect, gRPC-Web, REST, probes and whatever
+ * The front door over HTTP/1.1, and HTTP/2 without TLS: Connect, gRPC-Web, REST, probes and whatever
  * faces are passed in, for bound services.
  */
 export function createHttpServer(config: HttpServerConfig, deps: HttpServerDeps): HttpServer {
@@ -78,6 +79,9 @@ export function createHttpServer(config: HttpServerConfig, deps: HttpServerDeps)
   const handle = (request: IncomingMessage, response: ServerResponse) => {
     connections.track(request, response);
     if (shutdown.signal.aborted) response.setHeader("connection", "close");
+    serve(request, response);
+  };
+  const serve = (request: IncomingMessage, response: ServerResponse) => {
     // Listens to the response: a face that streams may not notice the end.
     response.once("finish", () => discardRest(request));
     const exchange = createExchange(request, response, shutdown.signal);
@@ -97,10 +101,21 @@ export function createHttpServer(config: HttpServerConfig, deps: HttpServerDeps)
     },
     handle,
   );
-  const connections = createHttpDrain(server);
+  const refuseSocket = (error: Error & { code?: string }, socket: Socket) => refuseUnreadable(error, socket);
+  const http2 = openHttp2Door(
+    server,
+    { prefaceTimeoutMs: headersTimeoutMs, requestTimeoutMs, keepAliveTimeoutMs },
+    {
+      clock,
+      handle: serve,
+      onHttp1: (socket) => connections.add(socket),
+      onSilence: (socket) => refuseSocket(Object.assign(new Error(), { code: "ERR_HTTP_REQUEST_TIMEOUT" }), socket),
+    },
+  );
+  const connections = createHttpDrain(server, http2);
   // readBody answers an Expect: 100-continue once it wants the body.
   server.on("checkContinue", handle);
-  server.on("clientError", (error, socket) => refuseUnreadable(error, socket as Socket));
+  server.on("clientError", (error, socket) => refuseSocket(error, socket as Socket));
 
   let bound = config.address;
   let starting: Promise<void> | undefined;
