@@ -25,6 +25,9 @@ import { createSqliteHistoryStore } from "./store/sqlite/sqlite-history-store.ts
 // The larger the write-ahead log, the less of it is written twice. Where room is scarce it takes a small part.
 const mostLogBytes = 200 * 1024 * 1024;
 const logShare = 1 / 16;
+// What watches go on by.
+const mostEndingsBytes = 64 * 1024 * 1024;
+const endingsShare = 1 / 64;
 
 /**
  * Starts from the inside out, so that what is recorded already can be read
@@ -43,9 +46,12 @@ export function createHistory(config: HistoryConfig, deps: ServiceDeps): Service
   const { retentionSeconds, maxBytes } = config;
   const store = createSqliteHistoryStore({
     folder: config.folder,
-    ...(maxBytes !== undefined && { logBytes: Math.min(mostLogBytes, maxBytes * logShare) }),
+    ...(maxBytes !== undefined && {
+      logBytes: Math.min(mostLogBytes, maxBytes * logShare),
+      endingsBytes: Math.min(mostEndingsBytes, maxBytes * endingsShare),
+    }),
   });
-  const watchers = createWatchers(watchersDefaults, { onCount: (count) => metrics.watchers.set(count) });
+  const watchers = createWatchers(watchersDefaults, { clock, onCount: (count) => metrics.watchers.set(count) });
   const pipeline = createCallPipeline(
     { tokens: config.internalToken === undefined ? [] : [config.internalToken] },
     deps,

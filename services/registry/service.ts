@@ -107,13 +107,14 @@ export function createRegistry(config: RegistryConfig, deps: ServiceDeps): Regis
   const http = createHttpServer(
     {
       address: config.httpAddress,
+      corsOrigins: config.corsOrigins,
       maxBodyBytesOf: { "carillon.v1.JobService.BatchCreateJobs": maxBatchRequestBytes },
     },
     {
       services,
       pipeline,
       probes: { conditions, metrics: merged.metrics },
-      faces: [createApiDocs(services)],
+      faces: [createApiDocs(services, { guarded: config.apiTokens.length > 0 })],
       log,
       clock,
     },

@@ -21,6 +21,8 @@ export interface FakeBackend {
   readonly metrics: Registry;
   /** The last UpdateJob request's mask, as a face made it. */
   lastMask(): string[] | undefined;
+  /** The resume_token of each watch, as a face handed it on. */
+  readonly resumedFrom: readonly string[];
   /** Settles when a watcher of the job is gone from the server's point of view. */
   watchEnded(jobId: string): Promise<void>;
   /** Ends once a watcher is waiting for more. */
@@ -43,6 +45,7 @@ export function createFakeBackend(options: { tokens?: string[] } = {}): FakeBack
   const pipeline = createCallPipeline({ tokens: options.tokens ?? [] }, { metrics, log, clock: systemClock });
   const jobs = new Map<string, JobInit>();
   const watches = new Map<string, { started: PromiseWithResolvers<void>; ended: PromiseWithResolvers<void> }>();
+  const resumedFrom: string[] = [];
   let mask: string[] | undefined;
 
   const watchOf = (jobId: string) => {
@@ -123,8 +126,10 @@ export function createFakeBackend(options: { tokens?: string[] } = {}): FakeBack
       const watch = watchOf(jobId);
       try {
         context.open();
+        resumedFrom.push(request.resumeToken);
+        if (request.bookmarks) yield { resumeToken: "token-0" };
         if (find(jobId).displayName === "unwritable") yield { ...executionOf(jobId, 1), ...unwritableExecution };
-        for (const second of [1, 2, 3]) yield executionOf(jobId, second);
+        for (const second of [1, 2, 3]) yield { ...executionOf(jobId, second), resumeToken: `token-${second}` };
         // A job named so ends its stream; any other is watched until the client has had enough.
         if (find(jobId).displayName === "three") return;
         watch.started.resolve();
@@ -171,6 +176,7 @@ export function createFakeBackend(options: { tokens?: string[] } = {}): FakeBack
     metrics,
     errors,
     lastMask: () => mask,
+    resumedFrom,
     watchStarted: (jobId) => watchOf(jobId).started.promise,
     watchEnded: (jobId) => watchOf(jobId).ended.promise,
   };

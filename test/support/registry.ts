@@ -50,6 +50,7 @@ export async function startRegistry(
       opsAddress: anyPort,
       historyAddress: { host: "127.0.0.1", port: 9 },
       apiTokens: [],
+      corsOrigins: [],
       internalToken: undefined,
       metricsPeers: [],
       replicas: 1,

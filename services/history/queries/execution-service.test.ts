@@ -44,6 +44,8 @@ describe("a list of executions", () => {
         list: async (_, limit, before) =>
           records.filter((one) => !before || one.second < before.second).slice(0, limit),
         find: async () => undefined,
+        endedSince: () => expect.unreachable(),
+        lastEnding: () => expect.unreachable(),
       },
       unended: { find: async () => undefined, list: () => expect.unreachable() },
       watchers: { watch: () => expect.unreachable() },

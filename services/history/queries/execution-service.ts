@@ -1,4 +1,5 @@
-import type { Execution, ExecutionService } from "../../../gen/carillon/v1/execution_pb.ts";
+import { create } from "@bufbuild/protobuf";
+import { type Execution, ExecutionSchema, type ExecutionService } from "../../../gen/carillon/v1/execution_pb.ts";
 import { isAfter, type Position } from "../../domain/identity/position.ts";
 import type { ServiceHandlers } from "../../platform/rpc/call-context.ts";
 import { invalidField, RpcError } from "../../platform/rpc/errors/rpc-error.ts";
@@ -7,7 +8,9 @@ import type { HistoryStore } from "../store/contract.ts";
 import { mostBytesOf, toExecution } from "./execution-message.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
 import { readExecutionId } from "./read-execution-id.ts";
+import { encodeResumeToken } from "./resume-token.ts";
 import type { Placed, Unended } from "./unended.ts";
+import { openWatchStream } from "./watch-stream.ts";
 import type { Watchers } from "./watchers.ts";
 
 const defaultPageSize = 5;
@@ -19,11 +22,11 @@ const pageBytes = 3.5 * 1024 * 1024;
  * are deleted: one it never heard of has none. The front door tells whether a job exists.
  */
 export function createExecutionHandlers(deps: {
-  store: Pick<HistoryStore, "list" | "find">;
+  store: Pick<HistoryStore, "list" | "find" | "endedSince" | "lastEnding">;
   unended: Unended;
   watchers: Pick<Watchers, "watch">;
 }): ServiceHandlers<typeof ExecutionService> {
-  const { store, unended, watchers } = deps;
+  const { store, unended } = deps;
 
   /** The executions of a page, and one more where there is a next one. */
   const read = async (jobId: string, limit: number, after: Position | undefined, all: boolean): Promise<Placed[]> => {
@@ -71,15 +74,18 @@ export function createExecutionHandlers(deps: {
       });
     },
 
-    async *watchExecutions({ jobId }, context) {
-      const watch = watchers.watch(jobId);
+    async *watchExecutions(request, context) {
+      const watch = await openWatchStream(request, deps);
       const { signal } = context;
       signal.addEventListener("abort", watch.close, { once: true });
       try {
         if (signal.aborted) return;
         // Not before the watch stands: what ends from here on will be sent.
         context.open();
-        for await (const record of watch) yield toExecution(record);
+        for await (const { record, place } of watch.told()) {
+          const resumeToken = encodeResumeToken(request.jobId, place);
+          yield record ? { ...toExecution(record), resumeToken } : create(ExecutionSchema, { resumeToken });
+        }
       } finally {
         signal.removeEventListener("abort", watch.close);
         watch.close();

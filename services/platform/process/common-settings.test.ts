@@ -28,7 +28,12 @@ describe("the settings that several services share", () => {
     });
     expect(readHistoryAccess(read)).toEqual({ historyAddress: loopback(9093), internalToken: undefined });
     expect(readDataDir(read)).toBe(".carillon");
-    expect(readFrontDoor(read)).toEqual({ httpAddress: loopback(8080), grpcAddress: loopback(9090), apiTokens: [] });
+    expect(readFrontDoor(read)).toEqual({
+      httpAddress: loopback(8080),
+      grpcAddress: loopback(9090),
+      apiTokens: [],
+      corsOrigins: [],
+    });
     read.done();
   });
 
@@ -69,5 +74,34 @@ describe("the front door", () => {
     ]);
     expect(problemsOf({ ...open, CARILLON_API_TOKENS: "," }, readFrontDoor)).toHaveLength(2);
     expect(problemsOf({ ...open, CARILLON_API_TOKENS: "a, b" }, readFrontDoor)).toEqual([]);
+  });
+
+  it.each([
+    "*",
+    "https://app.example.com",
+    "http://localhost:5173,https://[::1]:8443",
+    " https://a.example , https://b.example ",
+  ])("lets in the pages of %j", (text) => {
+    const read = readEnvironment({ CARILLON_CORS_ORIGINS: text });
+    expect(readFrontDoor(read).corsOrigins).toEqual(text.split(",").map((origin) => origin.trim()));
+    expect(problemsOf({ CARILLON_CORS_ORIGINS: text }, readFrontDoor)).toEqual([]);
+  });
+
+  it.each([
+    "app.example.com",
+    "https://app.example.com/",
+    "https://app.example.com/path",
+    "https://App.example.com",
+    "https://app.example.com:443",
+    "https://*.example.com",
+    "https://user@app.example.com",
+    "ftp://app.example.com",
+    "null",
+    "https://",
+    "*,https://app.example.com",
+  ])("does not take %j for origins", (text) => {
+    expect(problemsOf({ CARILLON_CORS_ORIGINS: text }, readFrontDoor)).toEqual([
+      expect.stringMatching(/^CARILLON_CORS_ORIGINS: /),
+    ]);
   });
 });

@@ -5,6 +5,7 @@ import { type LogLevel, logLevels } from "./log.ts";
 const knownVariables = [
   "CARILLON_API_TOKENS",
   "CARILLON_BROKER_MAX_BYTES",
+  "CARILLON_CORS_ORIGINS",
   "CARILLON_DATA_DIR",
   "CARILLON_EXECUTOR_GRPC_ADDR",
   "CARILLON_EXECUTOR_ID",

@@ -8,6 +8,7 @@ import {
   ExecutionTrigger,
   type ListExecutionsRequest,
   type ListExecutionsResponse,
+  type WatchExecutionsRequest,
 } from "../../../gen/carillon/v1/execution_pb.ts";
 import { type Clock, secondOf, sleep } from "../../platform/process/clock.ts";
 import type { CallContext, ServiceHandlers } from "../../platform/rpc/call-context.ts";
@@ -20,6 +21,8 @@ import type { RegistryStore } from "../store/contract.ts";
 // History answers within milliseconds; who waits this long should be told.
 const historyTimeoutMs = 3_000;
 const retryDelayMs = 1_000;
+// A watch waits for so long until history is back: a browser does not ask again once it is told that it is away.
+const patienceMs = 30_000;
 
 // Each watcher looks for its job once a second: one read by the primary key. After
 // the look that misses the job it looks twice more, since executions that were due
@@ -76,6 +79,30 @@ export function createExecutionProxy(deps: {
   };
   const list = (request: ListExecutionsRequest, context: CallContext) =>
     ask(context, (options) => history.listExecutions(request, options));
+  /** Watches at history; a restart of it goes unnoticed once there is a place to go on from. */
+  async function* follow(request: WatchExecutionsRequest, context: CallContext, signal: AbortSignal) {
+    let { resumeToken } = request;
+    let awaySinceMs: number | undefined;
+    // The stream is open once history says so, not when it was asked for.
+    const onHeader = () => {
+      awaySinceMs = undefined;
+      context.open();
+    };
+    for (;;) {
+      try {
+        for await (const execution of history.watchExecutions({ ...request, resumeToken }, { signal, onHeader })) {
+          yield execution;
+          resumeToken = execution.resumeToken ?? resumeToken;
+        }
+        return;
+      } catch (error) {
+        if (!isAway(error) || resumeToken === "" || signal.aborted) throw error;
+        awaySinceMs ??= clock.monotonicMs();
+        if (clock.monotonicMs() - awaySinceMs > patienceMs) throw error;
+        await sleep(clock, retryDelayMs, signal);
+      }
+    }
+  }
   return {
     async listExecutions(request, context) {
       await requireJob(request.jobId);
@@ -106,10 +133,7 @@ export function createExecutionProxy(deps: {
       const gone = new AbortController();
       const stopLooking = whenGone(request.jobId, context, gone);
       try {
-        // The stream is open once history says so, not when it was asked for.
-        const onHeader = () => context.open();
-        const signal = AbortSignal.any([context.signal, gone.signal]);
-        yield* history.watchExecutions(request, { signal, onHeader });
+        yield* follow(request, context, AbortSignal.any([context.signal, gone.signal]));
       } catch (error) {
         if (!gone.signal.aborted || context.signal.aborted) rethrow(error, context);
       } finally {
@@ -141,10 +165,13 @@ function waitingRun({ jobId, executionId, acceptedMs }: AcceptedRun): Execution 
   });
 }
 
+function isAway(error: unknown): boolean {
+  return error instanceof RpcError && (error.code === "UNAVAILABLE" || error.code === "DEADLINE_EXCEEDED");
+}
+
 /** History's own refusals pass as they are; that it cannot be reached is ours to explain. */
 function rethrow(error: unknown, context: CallContext): never {
-  const gone = error instanceof RpcError && (error.code === "UNAVAILABLE" || error.code === "DEADLINE_EXCEEDED");
-  if (!gone || context.signal.aborted) throw error;
+  if (!isAway(error) || context.signal.aborted) throw error;
   throw new RpcError("UNAVAILABLE", "the history service cannot be reached; jobs fire all the same", {
     reason: "HISTORY_UNAVAILABLE",
     retryDelayMs,
