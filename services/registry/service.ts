@@ -103,7 +103,10 @@ export function createRegistry(config: RegistryConfig, deps: ServiceDeps): Regis
   const http = createHttpServer(
     {
       address: config.httpAddress,
-      maxBodyBytesOf: { "carillon.v1.JobService.BatchCreateJobs": maxBatchRequestBytes },
+      maxBodyBytesOf: {
+        "carillon.v1.JobService.BatchCreateJobs": maxBatchRequestBytes,
+        "carillon.v1.JobService.BatchUpdateJobs": maxBatchRequestBytes,
+      },
     },
     {
       services,

@@ -3,6 +3,7 @@ import { type Clock, sleep } from "../../platform/process/clock.ts";
 import type { CallContext, ServiceHandlers } from "../../platform/rpc/call-context.ts";
 import { RpcError } from "../../platform/rpc/errors/rpc-error.ts";
 import type { GrpcClient } from "../../platform/rpc/grpc/grpc-client.ts";
+import { readJobName } from "../jobs/job-names.ts";
 import { jobNotFound, rpcNotImplemented } from "../jobs/refusals.ts";
 import type { RegistryStore } from "../store/contract.ts";
 
@@ -23,8 +24,12 @@ export function createExecutionProxy(deps: {
   history: Pick<GrpcClient<typeof ExecutionService>, "listExecutions" | "getExecution" | "watchExecutions">;
 }): ServiceHandlers<typeof ExecutionService> {
   const { store, clock, history } = deps;
-  const requireJob = async (jobId: string) => {
-    if (!(await store.findJob(jobId))) throw jobNotFound(jobId);
+  /** The request with the id of the job that it names, which is there. History knows no keys. */
+  const withJob = async <T extends { jobId: string }>(request: T): Promise<T> => {
+    const name = readJobName(request.jobId);
+    const row = await store.findJob(name);
+    if (!row) throw jobNotFound(name);
+    return { ...request, jobId: row.jobId };
   };
   /** Aborts once the job has been gone for a while; the returned function ends the looking. */
   const whenGone = (jobId: string, { signal }: CallContext, gone: AbortController) => {
@@ -60,13 +65,13 @@ export function createExecutionProxy(deps: {
     }
   };
   return {
-    async listExecutions(request, context) {
-      await requireJob(request.jobId);
+    async listExecutions(asked, context) {
+      const request = await withJob(asked);
       return ask(context, (options) => history.listExecutions(request, options));
     },
     getExecution: (request, context) => ask(context, (options) => history.getExecution(request, options)),
-    async *watchExecutions(request, context) {
-      await requireJob(request.jobId);
+    async *watchExecutions(asked, context) {
+      const request = await withJob(asked);
       // Nothing more can come of a job that is gone: its watchers hear the end, as of any list.
       const gone = new AbortController();
       const stopLooking = whenGone(request.jobId, context, gone);
