@@ -130,6 +130,7 @@ function draftOf({ job, updateMask, allowMissing }: UpdateJobRequest, prefix: st
   const maskPaths = updateMask?.paths ?? [];
   const draft = { name, namedBy, job, etag: job.etag, prefix } as const;
   if (typeof name === "string") return { ...draft, paths: pathsOf(job, maskPaths, prefix), creates: false };
+  if (allowMissing && name.key === "") throw invalidField(`${prefix}job.job_id`, "names an empty key");
   if (allowMissing && job.key !== "" && job.key !== name.key) {
     throw invalidField(`${prefix}job.key`, "is not the one in job_id, by which the job would be created");
   }
