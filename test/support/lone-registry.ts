@@ -46,7 +46,9 @@ export function useLoneRegistry(): LoneRegistry {
     async outbox() {
       const { host, port } = registry.addresses.ops;
       const text = await (await fetch(`http://${host}:${port}/metrics`)).text();
-      return Number(/^carillon_outbox_depth (\d+)/m.exec(text)?.[1] ?? Number.NaN);
+      const depth = /^carillon_outbox_depth\S* (\d+)$/m.exec(text)?.[1];
+      if (depth === undefined) throw new Error("there is no such metric");
+      return Number(depth);
     },
     async create(job = {}) {
       const created = await registry.jobs.createJob({ job: { ...everyHour, ...job } });

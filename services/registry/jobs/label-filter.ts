@@ -3,6 +3,8 @@ import type { Label } from "../store/named-jobs.ts";
 
 // A label's key as Job has it; one with a dot or a slash would read as a path of fields, and stands in quotes.
 const barePattern = /[A-Za-z0-9][A-Za-z0-9_-]*/y;
+// What a value is made of that needs no quotes, as in a URL that is typed by hand.
+const bareValuePattern = /[\w./:-]+/y;
 const textPattern = /"((?:[^"\\]|\\["\\])*)"/y;
 const andPattern = /AND(?=\s)/y;
 const spacePattern = /\s*/y;
@@ -43,8 +45,9 @@ export function parseLabelFilter(filter: string): Label[] {
     take(spacePattern);
     expect("=");
     take(spacePattern);
-    const value = takeText();
-    if (value === null) throw unreadable(filter, at, "a value in double quotes");
+    const value = takeText() ?? take(bareValuePattern)?.[0];
+    if (value === undefined)
+      throw unreadable(filter, at, "a value, in double quotes where it has other than letters, digits and _-./:");
     take(spacePattern);
     labels.push([name, value]);
   }

@@ -200,7 +200,14 @@ describe("many jobs in one call", () => {
       const second = await rig.jobs.listJobs({ filter, pageSize: 3, pageToken: first.nextPageToken });
       expect([...first.jobs, ...second.jobs].map(({ jobId }) => jobId)).toEqual(jobIds);
       expect(second.nextPageToken).toBe("");
-      expect((await rig.jobs.listJobs({ filter: `labels.env="${labels.env}"`, pageSize: 1_000 })).jobs).toHaveLength(7);
+      expect(
+        (
+          await rig.jobs.listJobs({
+            filter: `labels.env="${labels.env}"   AND labels.env = "${labels.env}"`,
+            pageSize: 1_000,
+          })
+        ).jobs,
+      ).toHaveLength(7);
       for (const other of ["", `${filter} `, filterOf({ env: "other" })]) {
         const refusal = await refusalOf(rig.jobs.listJobs({ filter: other, pageToken: first.nextPageToken }));
         expect(refusal).toMatchObject({ reason: "PAGE_TOKEN_INVALID" });
@@ -212,7 +219,9 @@ describe("many jobs in one call", () => {
       "labels",
       "labels.",
       "labels.env",
-      "labels.env = test",
+      "labels.env = te st",
+      "labels.env = größe",
+      "labels.env =",
       'labels.env = "test',
       'labels.env != "test"',
       'labels.env = "a" OR labels.env = "b"',
