@@ -1,11 +1,11 @@
-import { clone, equals, toBinary } from "@bufbuild/protobuf";
+import { equals, toBinary } from "@bufbuild/protobuf";
 import { type Job, JobSchema, type UpdateJobRequest } from "../../../gen/carillon/v1/job_pb.ts";
 import { type Clock, secondOf } from "../../platform/process/clock.ts";
 import { invalidField, invalidFields } from "../../platform/rpc/errors/rpc-error.ts";
 import { type CreateLane, lanes } from "../store/contract.ts";
 import type { JobName } from "../store/named-jobs.ts";
 import { createDefinitionCheck } from "./definition-check.ts";
-import { copyFields, type FieldPath, maskOfPopulated, parseMask } from "./field-mask.ts";
+import { type FieldPath, maskOfPopulated, mergeFields, parseMask } from "./field-mask.ts";
 import { checkEtag } from "./job-changes.ts";
 import { defineJob, withoutDerivedDefaults } from "./job-definition.ts";
 import { readJobName, writeJobName } from "./job-names.ts";
@@ -153,9 +153,7 @@ function pathsOf(job: Job, maskPaths: readonly string[], prefix: string): readon
 }
 
 function merge(stored: Job, given: Job, paths: readonly FieldPath[]): Job {
-  const merged = clone(JobSchema, withoutDerivedDefaults(stored));
-  copyFields(paths, given, merged);
-  return defineJob(merged);
+  return defineJob(mergeFields(paths, given, withoutDerivedDefaults(stored)));
 }
 
 /** The refusal of a batch in which two requests are for one job, by whatever name. */

@@ -106,3 +106,16 @@ it("a file with a job that is wrong stops where it stands, and says which one an
   const failed = await apply(wrong).catch((error: { stderr: string }) => error.stderr);
   expect(failed).toMatch(/requests\[50\]\.job\.schedule/);
 });
+
+it("what is changed or deleted together is with the broker by the time of the answer", async () => {
+  const lastSequence = async () => (await stream.broker.jsm.streams.info("JOBS")).state.last_seq;
+  const before = await streamSequence();
+  const names = jobs.slice(200, 700).map(({ key }) => ({ jobId: `key=${key}` }));
+  await registry.jobs.batchUpdateJobs({ requests: names.map((job) => ({ job: { ...job, displayName: "n" } })) });
+  expect(await lastSequence()).toBe(before + 500);
+  await registry.jobs.batchDeleteJobs({ jobIds: names.map(({ jobId }) => jobId) });
+  expect(await lastSequence()).toBe(before + 1_000);
+  const purged = await registry.jobs.purgeJobs({ filter: "labels.app = billing", force: true });
+  expect([purged.purgeCount, purged.nextPageToken]).toEqual([500, ""]);
+  expect(await lastSequence()).toBe(before + 1_500);
+});

@@ -24,6 +24,12 @@ export function createLabelRows(db: Sqlite): LabelRows {
     )
     .pluck();
 
+  const range = db
+    .prepare<[string, string, string, number], string>(
+      `select job_id from job_labels where name = ? and value = ? and job_id > ? order by job_id limit ?`,
+    )
+    .pluck();
+
   const add = (jobId: string, labels: readonly Label[]) => {
     for (const [name, value] of labels) insert.run(name, value, jobId);
   };
@@ -37,6 +43,11 @@ export function createLabelRows(db: Sqlite): LabelRows {
     },
     /** Walks the lists of all labels at once, each ahead to where another one is: no longer than the shortest list. */
     find(labels, afterId, limit) {
+      const [only, ...others] = labels;
+      if (only && others.length === 0) {
+        const found = range.all(...only, afterId, limit);
+        return { jobIds: found, goesOn: found.length === limit, lastId: found.at(-1) ?? afterId };
+      }
       const jobIds: string[] = [];
       let lastId = afterId;
       /** A job that so many labels in a row have; the others are still to be asked. */
