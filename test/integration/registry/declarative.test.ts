@@ -34,7 +34,7 @@ afterAll(async () => {
 async function readmeScript(): Promise<string> {
   const readme = await readFile(new URL("../../../README.md", import.meta.url), "utf8");
   const section = readme.slice(readme.indexOf("### Declarative deployment"));
-  const script = /```js\n([^]*?)```/.exec(section)?.[1] ?? "";
+  const script = /```js\n([\s\S]*?)```/.exec(section)?.[1] ?? "";
   const { port } = registry.addresses.http;
   expect(script).toContain("127.0.0.1:8080");
   return script.replaceAll("127.0.0.1:8080", `127.0.0.1:${port}`);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type Job, JobState } from "../../../gen/carillon/v1/job_pb.ts";
 import { RpcError } from "../../../services/platform/rpc/errors/rpc-error.ts";
-import { createDice, type Dice } from "../../simulation/random.ts";
+import { createDice } from "../../simulation/random.ts";
 import { useLoneRegistry } from "../../support/lone-registry.ts";
 import { everyHour } from "../../support/registry.ts";
 

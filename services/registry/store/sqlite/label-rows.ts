@@ -12,9 +12,10 @@ export interface LabelRows {
 }
 
 // Each takes some microseconds, and everybody else waits meanwhile.
-const mostSeeks = 10_000;
+const defaultMostSeeks = 10_000;
 
-export function createLabelRows(db: Sqlite): LabelRows {
+/** `mostSeeks`: more than there are labels to be asked for at once. */
+export function createLabelRows(db: Sqlite, mostSeeks = defaultMostSeeks): LabelRows {
   const insert = db.prepare(`insert or ignore into job_labels values (?, ?, ?)`);
   const remove = db.prepare(`delete from job_labels where name = ? and value = ? and job_id = ?`);
   // By the primary key: the first at or after a place.
