@@ -108,7 +108,10 @@ export function createRegistry(config: RegistryConfig, deps: ServiceDeps): Regis
     {
       address: config.httpAddress,
       corsOrigins: config.corsOrigins,
-      maxBodyBytesOf: { "carillon.v1.JobService.BatchCreateJobs": maxBatchRequestBytes },
+      maxBodyBytesOf: {
+        "carillon.v1.JobService.BatchCreateJobs": maxBatchRequestBytes,
+        "carillon.v1.JobService.BatchUpdateJobs": maxBatchRequestBytes,
+      },
     },
     {
       services,

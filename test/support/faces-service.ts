@@ -85,6 +85,7 @@ export function createFakeBackend(options: { tokens?: string[] } = {}): FakeBack
     },
     batchCreateJobs: (request) => ({ jobs: request.requests.map(({ job }) => add(job)) }),
     getJob: (request) => find(request.jobId),
+    batchGetJobs: (request) => ({ jobs: request.jobIds.map(find) }),
     listJobs: (request) => ({ jobs: [...jobs.values()].slice(0, request.pageSize || 50), nextPageToken: "" }),
     updateJob(request) {
       mask = request.updateMask?.paths;
@@ -95,6 +96,9 @@ export function createFakeBackend(options: { tokens?: string[] } = {}): FakeBack
       jobs.set(stored.jobId ?? "", stored);
       return stored;
     },
+    batchUpdateJobs: (request) => ({ jobs: request.requests.map(({ job }) => find(job?.jobId ?? "")) }),
+    batchDeleteJobs: (request) => ({ deletedCount: request.jobIds.filter((jobId) => jobs.delete(jobId)).length }),
+    purgeJobs: () => ({ purgeCount: jobs.size, purgeSample: [...jobs.keys()], nextPageToken: "" }),
     async deleteJob(request) {
       const job = find(request.jobId);
       if (request.etag !== "" && request.etag !== job.etag) {

@@ -9,6 +9,8 @@ export interface LoneRegistry {
   shiftMs: number;
   /** Stops it, and starts another one over the same data. */
   restart(): Promise<void>;
+  /** How much it has still to tell the broker. */
+  outbox(): Promise<number>;
   /** Creates the smallest job, with what is given. Its answer is without the warning that there is no broker. */
   create(job?: Record<string, unknown>): ReturnType<Registry["jobs"]["createJob"]>;
 }
@@ -40,6 +42,13 @@ export function useLoneRegistry(): LoneRegistry {
     async restart() {
       await registry.stop();
       await start();
+    },
+    async outbox() {
+      const { host, port } = registry.addresses.ops;
+      const text = await (await fetch(`http://${host}:${port}/metrics`)).text();
+      const depth = /^carillon_outbox_depth\S* (\d+)$/m.exec(text)?.[1];
+      if (depth === undefined) throw new Error("there is no such metric");
+      return Number(depth);
     },
     async create(job = {}) {
       const created = await registry.jobs.createJob({ job: { ...everyHour, ...job } });

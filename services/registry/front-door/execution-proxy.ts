@@ -15,6 +15,7 @@ import type { CallContext, ServiceHandlers } from "../../platform/rpc/call-conte
 import { RpcError } from "../../platform/rpc/errors/rpc-error.ts";
 import type { GrpcClient } from "../../platform/rpc/grpc/grpc-client.ts";
 import { type AcceptedRun, type AcceptedRuns, waitsForExecutor } from "../jobs/accepted-runs.ts";
+import { readJobName } from "../jobs/job-names.ts";
 import { jobNotFound, rpcNotImplemented } from "../jobs/refusals.ts";
 import type { RegistryStore } from "../store/contract.ts";
 
@@ -41,8 +42,12 @@ export function createExecutionProxy(deps: {
   runs: Pick<AcceptedRuns, "find" | "latestOf" | "forget">;
 }): ServiceHandlers<typeof ExecutionService> {
   const { store, clock, history, runs } = deps;
-  const requireJob = async (jobId: string) => {
-    if (!(await store.findJob(jobId))) throw jobNotFound(jobId);
+  /** The request with the id of the job that it names, which is there. History knows no keys. */
+  const withJob = async <T extends { jobId: string }>(request: T): Promise<T> => {
+    const name = readJobName(request.jobId);
+    const row = await store.findJob(name);
+    if (!row) throw jobNotFound(name);
+    return { ...request, jobId: row.jobId };
   };
   /** Aborts once the job has been gone for a while; the returned function ends the looking. */
   const whenGone = (jobId: string, { signal }: CallContext, gone: AbortController) => {
@@ -104,8 +109,8 @@ export function createExecutionProxy(deps: {
     }
   }
   return {
-    async listExecutions(request, context) {
-      await requireJob(request.jobId);
+    async listExecutions(asked, context) {
+      const request = await withJob(asked);
       let answer = await list(request, context);
       if (!request.includeRunning || request.pageToken !== "") return answer;
       // Who has run a job sees the run: history hears of it within some milliseconds.
@@ -127,8 +132,8 @@ export function createExecutionProxy(deps: {
         throw error;
       }
     },
-    async *watchExecutions(request, context) {
-      await requireJob(request.jobId);
+    async *watchExecutions(asked, context) {
+      const request = await withJob(asked);
       // Nothing more can come of a job that is gone: its watchers hear the end, as of any list.
       const gone = new AbortController();
       const stopLooking = whenGone(request.jobId, context, gone);

@@ -107,6 +107,17 @@ export function viewOf({ job: stored, jobId, generation, state }: StoredJob, now
   return job;
 }
 
+/**
+ * What a job would be if a call were made that only looked at itself (AIP-163). There is no promise of an id, nor of an
+ * etag: somebody else may be faster.
+ */
+export function validatedView(step: { kind: string; stored: StoredJob }, nowMs: number): Job {
+  const job = viewOf(step.stored, nowMs);
+  if (step.kind === "created") job.jobId = "";
+  if (step.kind !== "kept") job.etag = "";
+  return job;
+}
+
 /** Opaque to clients; changes with each change of the job. */
 export function etagOf(jobId: string, generation: number): string {
   return Buffer.from(`${jobId}:${generation}`).toString("base64url");

@@ -17,18 +17,20 @@ function setUp({ publishing = true, seen = (_sequence: number) => Promise.resolv
     },
   };
   const wait = createPublicationWait({ clock, publishing: () => publishing, seen });
-  const begin = (id = jobId) => {
-    const call = Promise.withResolvers<{ generation: number; changed: boolean }>();
+  const begin = (...jobIds: string[]) => {
+    const ids = jobIds.length === 0 ? [jobId] : jobIds;
+    const call = Promise.withResolvers<{ made: ReadonlyMap<string, number> }>();
     let over = false;
     const answered = wait
-      .afterPublication(id, () => call.promise)
+      .afterPublication(ids, () => call.promise)
       .finally(() => {
         over = true;
       });
     return {
       answered,
-      changed: (generation: number) => call.resolve({ generation, changed: true }),
-      unchanged: (generation: number) => call.resolve({ generation, changed: false }),
+      changed: (generation: number, ...changed: string[]) =>
+        call.resolve({ made: new Map((changed.length === 0 ? ids : changed).map((id) => [id, generation])) }),
+      unchanged: () => call.resolve({ made: new Map() }),
       fail: () => call.reject(new Error("the database is away")),
       async isOver() {
         await nextTurn();
@@ -49,7 +51,7 @@ describe("the answer to a change", () => {
     wait.published(another, 9, 1);
     expect(await second.isOver()).toBe(false);
     wait.published(jobId, 2, 1);
-    expect(await second.answered).toEqual({ generation: 2, changed: true });
+    expect(await second.answered).toEqual({ made: new Map([[jobId, 2]]) });
     expect(await third.isOver()).toBe(false);
     wait.published(jobId, 4, 1);
     await third.answered;
@@ -97,9 +99,37 @@ describe("the answer to a change", () => {
     const { begin, moments } = setUp({ publishing: false });
     const [changed, unchanged] = [begin(), begin()];
     changed.changed(2);
-    unchanged.unchanged(2);
+    unchanged.unchanged();
     await Promise.all([changed.answered, unchanged.answered]);
     expect(moments.size).toBe(0);
+  });
+});
+
+describe("the answer to a change of several jobs", () => {
+  it("comes once each of those that it has changed is published, and the others' calls of the same moment are over", async () => {
+    const { wait, begin } = setUp();
+    const [both, one, beside] = [begin(jobId, another), begin(jobId, another), begin(another)];
+    both.changed(2);
+    wait.published(jobId, 2, 1);
+    expect(await both.isOver()).toBe(false);
+    wait.published(another, 2, 1);
+    await both.answered;
+    one.changed(3, jobId);
+    wait.published(jobId, 3, 1);
+    expect(await one.isOver()).toBe(false);
+    beside.changed(3);
+    wait.published(another, 3, 1);
+    await Promise.all([one.answered, beside.answered]);
+  });
+
+  it("does not wait for a call that waits for it in turn", async () => {
+    const { wait, begin } = setUp();
+    const [first, second] = [begin(jobId, another), begin(another, jobId)];
+    first.changed(2, jobId);
+    second.changed(2, another);
+    wait.published(jobId, 2, 1);
+    wait.published(another, 2, 1);
+    await Promise.all([first.answered, second.answered]);
   });
 });
 
@@ -107,7 +137,7 @@ describe("the answer of a call that changes nothing", () => {
   it("waits for a call of the same moment that has made its state, also when that is answered later", async () => {
     const { wait, begin } = setUp();
     const [pause, again] = [begin(), begin()];
-    again.unchanged(2);
+    again.unchanged();
     expect(await again.isOver()).toBe(false);
     pause.changed(2);
     expect(await again.isOver()).toBe(false);
@@ -118,13 +148,13 @@ describe("the answer of a call that changes nothing", () => {
   it("waits for nobody who changes nothing either, has failed, or has another job", async () => {
     const { begin } = setUp();
     const [first, second, failing, other] = [begin(), begin(), begin(), begin(another)];
-    first.unchanged(2);
-    second.unchanged(2);
+    first.unchanged();
+    second.unchanged();
     expect(await first.isOver()).toBe(false);
     failing.fail();
     await expect(failing.answered).rejects.toThrow("the database is away");
     await Promise.all([first.answered, second.answered]);
-    other.unchanged(1);
+    other.unchanged();
     await other.answered;
   });
 

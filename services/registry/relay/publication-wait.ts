@@ -1,11 +1,9 @@
 import type { Clock } from "../../platform/process/clock.ts";
 
-/** What a call that may change a job came to. */
+/** What a call that may change jobs came to. */
 export interface ChangeAnswer {
-  /** Of the job's state that it answers with. */
-  generation: number;
-  /** Whether the call has made this state. */
-  changed: boolean;
+  /** By job, the generation that the call has made; the jobs that it has left as they are stand not here. */
+  made: ReadonlyMap<string, number>;
 }
 
 /**
@@ -16,14 +14,14 @@ export interface PublicationWait {
   /** Told by the relay: the broker keeps the job's state of this generation, under this sequence of JOBS. */
   published(jobId: string, generation: number, sequence: number): void;
   /**
-   * Makes a call, and resolves with its answer once the state in it is published; after a moment in any case, since the
-   * change itself stands. A call that has changed nothing waits for those of the same moment, one of which may have
-   * made the state that it answers with.
+   * Makes a call, and resolves with its answer once what it made of these jobs is published; after a moment in any
+   * case, since the change itself stands. Where a job has not changed it waits for the calls of the same moment, one of
+   * which may have made the state that it answers with.
    *
-   * The job is followed from before the call: a state may be published before the store has answered. Nothing is kept
+   * The jobs are followed from before the call: a state may be published before the store has answered. Nothing is kept
    * of a job that has no call under way.
    */
-  afterPublication<T extends ChangeAnswer>(jobId: string, call: () => Promise<T>): Promise<T>;
+  afterPublication<T extends ChangeAnswer>(jobIds: readonly string[], call: () => Promise<T>): Promise<T>;
 }
 
 // Longer than the lead: what executors held when the change was made has fired by then.
@@ -80,25 +78,38 @@ export function createPublicationWait(deps: {
         for (const [wanted, done] of job.waiting) if (wanted <= generation) done();
       });
     },
-    async afterPublication(jobId, call) {
-      const job = follow(jobId);
-      const own = Promise.withResolvers<void>();
-      job.changing.add(own.promise);
-      const changesNoMore = () => {
-        job.changing.delete(own.promise);
-        own.resolve();
-      };
-      let made: number | undefined;
+    async afterPublication(jobIds, call) {
+      const parts = jobIds.map((jobId) => {
+        const job = follow(jobId);
+        const own = Promise.withResolvers<void>();
+        job.changing.add(own.promise);
+        /** Nobody has to wait for this call any more on account of this job. */
+        const over = () => {
+          job.changing.delete(own.promise);
+          own.resolve();
+        };
+        return { jobId, job, over };
+      });
+      let made: ChangeAnswer["made"] = new Map();
       try {
         const answer = await call();
-        if (answer.changed) made = answer.generation;
-        else changesNoMore();
-        if (publishing()) await forAMoment(made === undefined ? Promise.all(job.changing) : reached(job, made));
+        ({ made } = answer);
+        const waits = parts.map(({ jobId, job, over }) => {
+          const generation = made.get(jobId);
+          // Job by job: of two calls with the same jobs neither waits for the other's end.
+          if (generation !== undefined) return reached(job, generation).then(over);
+          over();
+          return Promise.all(job.changing);
+        });
+        if (publishing()) await forAMoment(Promise.all(waits));
         return answer;
       } finally {
-        changesNoMore();
-        if (made !== undefined) job.waiting.delete(made);
-        if (--job.calls === 0) followed.delete(jobId);
+        for (const { jobId, job, over } of parts) {
+          over();
+          const generation = made.get(jobId);
+          if (generation !== undefined) job.waiting.delete(generation);
+          if (--job.calls === 0) followed.delete(jobId);
+        }
       }
     },
   };

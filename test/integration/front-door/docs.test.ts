@@ -66,7 +66,7 @@ test("the OpenAPI document is whole: each reference resolves, each path variable
     }
   }
   expect(new Set(ids).size).toBe(ids.length);
-  expect(ids).toHaveLength(19);
+  expect(ids).toHaveLength(23);
 });
 
 test("the schemas tell the comments, bounds and roles of the proto", async () => {
@@ -94,6 +94,7 @@ test("the schemas tell the comments, bounds and roles of the proto", async () =>
   expect(paths["/jobs"].get.parameters).toMatchObject([
     { name: "page_size", in: "query", schema: { minimum: 0 } },
     { name: "page_token" },
+    { name: "filter" },
   ]);
 });
 

@@ -86,6 +86,22 @@ describe("ExecutionService at the front door", () => {
     expect(page).toMatchObject({ executions: [{ executionId: `${jobId}-7-t` }], nextPageToken: "next" });
   });
 
+  it("asks about the job that a key names, by its id", async () => {
+    await registry.jobs.updateJob({ job: { jobId, key: "a/b:c" } });
+    const page = await registry.executions.listExecutions({ jobId: "key=a/b:c", pageSize: 7 });
+    expect(page.executions).toMatchObject([{ jobId }]);
+    const { port } = registry.addresses.http;
+    const client = new AbortController();
+    const watched = `http://127.0.0.1:${port}/jobs/key=a%2Fb%3Ac/executions:watch`;
+    const response = await fetch(watched, { headers: { accept: "application/x-ndjson" }, signal: client.signal });
+    watch.events.dispatchEvent(new Event("execution"));
+    const first = await response.body?.pipeThrough(new TextDecoderStream()).getReader().read();
+    expect(JSON.parse(first?.value ?? "")).toMatchObject({ job_id: jobId });
+    client.abort();
+    const nobody = registry.executions.listExecutions({ jobId: "key=a/b" });
+    await expect(nobody).rejects.toMatchObject({ code: "NOT_FOUND", metadata: { job_id: "key=a/b" } });
+  });
+
   it("passes history's refusals on as they are", async () => {
     const refusal = registry.executions.getExecution({ executionId: "x-1" });
     await expect(refusal).rejects.toMatchObject({ code: "NOT_FOUND", reason: "EXECUTION_NOT_FOUND" });
