@@ -16,6 +16,7 @@ const clearLine = "\r\u001b[2K";
 /**
  * @typedef {object} Progress
  * @property {(text: string) => void} write Takes whole lines; the line that moves stays below them.
+ * @property {(write: () => void) => void} aside Lets something else write whole lines to the same terminal.
  * @property {(label: string, detail?: string) => Step} begin One step at a time: a new one ends the one before.
  */
 
@@ -59,12 +60,15 @@ export function createProgress({ write, terminal, columns, clock }) {
     else write(`${text()}\n`);
   };
 
+  const aside = (writeLines) => {
+    clear();
+    writeLines();
+    if (terminal && step) draw();
+  };
+
   return {
-    write(lines) {
-      clear();
-      write(lines);
-      if (terminal && step) draw();
-    },
+    write: (lines) => aside(() => write(lines)),
+    aside,
     begin(label, detail = "") {
       cancel();
       clear();

@@ -1,8 +1,8 @@
 import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { natsBinDir, repositoryDir } from "../../support/nats.ts";
+import { natsCacheEnv, repositoryDir } from "../../support/nats.ts";
 import { mainOf, type Program, runProgram } from "../../support/service-process.ts";
 
 let dir: string;
@@ -18,7 +18,7 @@ afterEach(async () => {
 const launch = (name: "launcher" | "demo", env: Record<string, string>) => {
   program = runProgram([name === "demo" ? mainOf("launcher/demo") : mainOf("launcher")], {
     env: {
-      PATH: `${process.env.PATH ?? ""}${delimiter}${natsBinDir}`,
+      ...natsCacheEnv,
       TMPDIR: dir,
       CARILLON_DATA_DIR: join(dir, "data"),
       CARILLON_HTTP_ADDR: "127.0.0.1:0",
@@ -83,18 +83,5 @@ describe("a service that refuses its configuration", () => {
        );`,
     ]);
     expect(await program.ended).toMatchObject({ code: 2, stdout: "stop called\nbefore exit\n" });
-  });
-});
-
-describe("a broker that does not answer", () => {
-  it("is named once, with what can be done, and the start can be given up", async () => {
-    const { child, ended } = launch("launcher", { NATS_URL: "nats://127.0.0.1:1" });
-    const advice = Promise.withResolvers<void>();
-    child.stdout?.on("data", (text) => /leave NATS_URL out/.test(String(text)) && advice.resolve());
-    await advice.promise;
-    child.kill("SIGINT");
-    const { code, stdout } = await ended;
-    expect(code).toBe(0);
-    expect(stdout.match(/no NATS server answers at nats:\/\/127\.0\.0\.1:1 yet/g)).toHaveLength(1);
   });
 });
