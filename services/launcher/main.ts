@@ -11,6 +11,7 @@ import { createTerminal } from "./terminal.ts";
 
 const config = configOrExit("launcher", () => readLauncherConfig(process.env, process.cwd()));
 const terminal = createTerminal(process.stdout, process.env, config.logFormat, systemClock);
+terminal.progress.write("starting Carillon ...\n");
 const launcher = createLauncher(config, { clock: systemClock, terminal });
 runUntilSignal(launcher, {
   clock: systemClock,

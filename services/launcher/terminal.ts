@@ -30,7 +30,8 @@ export function createTerminal(stdout: Output, env: Environment, logFormat: LogF
     progress: createProgress({
       write: (text) => void stdout.write(text),
       terminal: terminal && env.TERM !== "dumb",
-      columns: () => stdout.columns ?? usualColumns,
+      // Zero: a terminal that nobody has told its size, as under `script`.
+      columns: () => stdout.columns || usualColumns,
       clock,
     }),
     dress: style.text ? createLogText(style) : (line) => line,

@@ -26,8 +26,8 @@ const headers = {
   ...(token ? { authorization: `Bearer ${token}` } : {}),
 };
 
-console.log("starting Carillon ...");
 const terminal = createTerminal(process.stdout, process.env, config.logFormat, systemClock);
+terminal.progress.write("starting Carillon ...\n");
 const launcher = createLauncher({ ...config, dataDir }, { clock: systemClock, terminal });
 runUntilSignal(launcher, {
   clock: systemClock,

@@ -32,12 +32,18 @@ const clearLine = "\r\u001b[2K";
  * }} options
  * @returns {Progress}
  */
-export function createProgress({ write, terminal, columns, clock }) {
+export function createProgress({ write: writeOut, terminal, columns, clock }) {
   /** @type {{ label: string, detail: string, startedAtMs: number } | undefined} */
   let step;
   let frame = 0;
   let drawn = false;
   let cancel = () => {};
+  let writtenAtMs = clock.monotonicMs();
+
+  const write = (text) => {
+    writtenAtMs = clock.monotonicMs();
+    writeOut(text);
+  };
 
   const text = () => {
     if (!step) return "";
@@ -54,10 +60,15 @@ export function createProgress({ write, terminal, columns, clock }) {
     write(`${drawn ? clearLine : ""}${line}`);
     drawn = true;
   };
+  /** After a while without a word, whichever step that was. */
+  const schedule = () => {
+    const silentMs = clock.monotonicMs() - writtenAtMs;
+    cancel = clock.after(terminal ? redrawEveryMs : Math.max(0, lineEveryMs - silentMs), tick);
+  };
   const tick = () => {
-    cancel = clock.after(terminal ? redrawEveryMs : lineEveryMs, tick);
     if (terminal) draw();
-    else write(`${text()}\n`);
+    else if (clock.monotonicMs() - writtenAtMs >= lineEveryMs) write(`${text()}\n`);
+    schedule();
   };
 
   const aside = (writeLines) => {
@@ -75,7 +86,7 @@ export function createProgress({ write, terminal, columns, clock }) {
       const mine = { label, detail, startedAtMs: clock.monotonicMs() };
       step = mine;
       if (terminal) draw();
-      cancel = clock.after(terminal ? redrawEveryMs : lineEveryMs, tick);
+      schedule();
       return {
         say(news) {
           mine.detail = news;
