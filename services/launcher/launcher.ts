@@ -52,6 +52,8 @@ export interface Launcher {
 const stopUntilMs = { ticker: 2_000, executor: 8_000, history: 9_000, registry: 9_500, "nats-server": 9_900 } as const;
 /** A service that dies this often before it was ready once will not get better by itself. */
 const mostTries = 3;
+/** As SQLite and the system say it. */
+const diskFull = /disk is full|ENOSPC|no space left/;
 const remindEveryMs = 5_000;
 const internalTokenBytes = 24;
 // As wide as the longest name, so that the logs stand in columns.
@@ -113,7 +115,12 @@ export function createLauncher(config: LauncherConfig, deps: LauncherDeps): Laun
     children.set(spec.name, child);
     child.start();
     await ready(signal);
-    if (hopeless.signal.aborted) throw new Error(`${spec.name} does not start: ${lastWords}`);
+    if (hopeless.signal.aborted) {
+      const advice = diskFull.test(lastWords)
+        ? `: make room on the disk of ${data.path}, or set CARILLON_DATA_DIR to another folder.`
+        : "";
+      throw new Error(`${spec.name} does not start: ${lastWords}${advice}`);
+    }
   };
 
   /** A service that somebody starts by hand, and again as often as they like: only its first readiness is waited for. */
