@@ -11,7 +11,7 @@ import { systemClock } from "../../services/platform/process/clock.ts";
 
 export const repositoryDir = resolve(import.meta.dirname, "../..");
 /** One nats-server for all tests and starts of a user, fetched once; here where the user has no place for it. */
-export const natsBinDir = join(repositoryDir, ".carillon/bin");
+const natsBinDir = join(repositoryDir, ".carillon/bin");
 const natsCacheDirs = [userCacheDir(process.env), natsBinDir].filter((dir) => dir !== undefined);
 /** What a launcher has to know in order to find it there. */
 export const natsCacheEnv = Object.fromEntries(

@@ -1,4 +1,4 @@
-import { connect, NatsError } from "nats";
+import { tryBroker } from "../../platform/jetstream/try-broker.ts";
 import { type Clock, sleep } from "../../platform/process/clock.ts";
 import type { Address } from "../../platform/process/environment.ts";
 import { greeting } from "./nats-server.ts";
@@ -6,7 +6,6 @@ import { greeting } from "./nats-server.ts";
 // It may be started at the same time as this system.
 const patienceMs = 5_000;
 const pollMs = 100;
-const timeoutMs = 2_000;
 const advice = "correct NATS_URL, or leave it out: then a server is started here";
 
 /**
@@ -37,32 +36,13 @@ export async function complaintOfNatsUrl(
 
 /** What a client is told. */
 async function complaintOfServer(url: string): Promise<string | undefined> {
-  const options = { servers: url.split(",").map((server) => server.trim()), reconnect: false, timeout: timeoutMs };
-  try {
-    const connection = await connect(options);
-    try {
-      const manager = await connection.jetstreamManager({ checkAPI: false, timeout: timeoutMs });
-      await manager.getAccountInfo();
-    } finally {
-      await connection.close();
-    }
-    return undefined;
-  } catch (error) {
-    return complaintOf(url, error);
+  switch (await tryBroker(url)) {
+    case "no JetStream":
+      return `NATS_URL: the server at ${url} has JetStream switched off: start it with JetStream (nats-server -js), ${advice}.`;
+    case "no credentials":
+      return `NATS_URL: the server at ${url} asks for credentials, and Carillon has none: open it to this machine, ${advice}.`;
+    default:
+      // The services wait for one that will be ready.
+      return undefined;
   }
-}
-
-// "JetStream not enabled", for the server and for the account (JSNotEnabledErr, JSNotEnabledForAccountErr).
-const notEnabled: ReadonlySet<number> = new Set([10_076, 10_039]);
-
-function complaintOf(url: string, error: unknown): string | undefined {
-  if (!(error instanceof NatsError)) return undefined;
-  if (error.code === "503" || notEnabled.has(error.api_error?.err_code ?? 0)) {
-    return `NATS_URL: the server at ${url} has JetStream switched off: start it with JetStream (nats-server -js), ${advice}.`;
-  }
-  if (error.isAuthError() || error.isAuthTimeout()) {
-    return `NATS_URL: the server at ${url} asks for credentials, and Carillon has none: open it to this machine, ${advice}.`;
-  }
-  // A cluster that is not complete yet, or a server that is on its way: the services wait for that.
-  return undefined;
 }

@@ -28,7 +28,9 @@ export function readPackages(root) {
     },
     /** Whether a developer has worked here: their tools are renewed, and never taken away. */
     hasTools() {
-      const tools = Object.entries(lock.packages).filter(([path, entry]) => entry.dev && path.startsWith("node_modules/"));
+      const tools = Object.entries(lock.packages).filter(
+        ([path, entry]) => entry.dev && path.startsWith("node_modules/"),
+      );
       return tools.some(([path]) => existsSync(join(root, path)));
     },
     /** How many are fetched on this machine. */
