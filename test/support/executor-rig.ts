@@ -130,6 +130,7 @@ export async function startExecutorRig(options: { nats?: Nats; collectResults?: 
   const config: ExecutorConfig = {
     natsUrl: nats.url,
     logLevel: "silent",
+    logFormat: "json",
     executorId: "rig",
     grpcAddress: loopback,
     opsAddress: loopback,

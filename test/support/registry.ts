@@ -45,6 +45,7 @@ export async function startRegistry(
   const service = createRegistry(
     {
       logLevel: "silent",
+      logFormat: "json",
       httpAddress: anyPort,
       grpcAddress: anyPort,
       opsAddress: anyPort,

@@ -25,6 +25,7 @@ describe("the settings that several services share", () => {
       brokerMaxBytes: undefined,
       opsAddress: loopback(9199),
       logLevel: "info",
+      logFormat: "auto",
     });
     expect(readHistoryAccess(read)).toEqual({ historyAddress: loopback(9093), internalToken: undefined });
     expect(readDataDir(read)).toBe(".carillon");
@@ -44,6 +45,7 @@ describe("the settings that several services share", () => {
       CARILLON_BROKER_MAX_BYTES: "8388608",
       CARILLON_OPS_ADDR: ":1",
       CARILLON_LOG_LEVEL: "warn",
+      CARILLON_LOG_FORMAT: "text",
       CARILLON_HISTORY_ADDR: "history:9093",
       CARILLON_INTERNAL_TOKEN: "secret",
       CARILLON_DATA_DIR: "/data",
@@ -54,6 +56,7 @@ describe("the settings that several services share", () => {
       brokerMaxBytes: 8_388_608,
       opsAddress: { host: "0.0.0.0", port: 1 },
       logLevel: "warn",
+      logFormat: "text",
     });
     expect(readHistoryAccess(read)).toEqual({
       historyAddress: { host: "history", port: 9093 },

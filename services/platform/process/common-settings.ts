@@ -1,7 +1,7 @@
 import { isNameServer } from "../net/resolv-conf.ts";
 import type { Address, EnvironmentReader } from "./environment.ts";
 import { formatAddress, isLoopback } from "./environment.ts";
-import type { LogLevel } from "./log.ts";
+import type { LogFormat, LogLevel } from "./log.ts";
 
 /** What every service reads. */
 export interface CommonSettings {
@@ -14,6 +14,7 @@ export interface CommonSettings {
   /** The service's own /metrics, /livez and /readyz. */
   opsAddress: Address;
   logLevel: LogLevel;
+  logFormat: LogFormat;
 }
 
 export function readCommonSettings(read: EnvironmentReader, defaults: { opsPort: number }): CommonSettings {
@@ -23,6 +24,7 @@ export function readCommonSettings(read: EnvironmentReader, defaults: { opsPort:
     brokerMaxBytes: readBrokerMaxBytes(read),
     opsAddress: read.address("CARILLON_OPS_ADDR", `127.0.0.1:${defaults.opsPort}`),
     logLevel: read.logLevel(),
+    logFormat: read.logFormat(),
   };
 }
 
