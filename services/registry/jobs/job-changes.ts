@@ -22,6 +22,7 @@ export function createJobChanges({ changeNamed, clock }: { changeNamed: ChangeNa
       name,
       (stored, nowMs) => checkEtag(stored, etag) ?? accept(stepTo(stored, state, nowMs)),
       () => refuse(jobNotFound(name)),
+      { stops: state === storedState.paused },
     );
     if (step.kind === "missing") throw jobNotFound(name);
     return viewOf(step.stored, clock.nowMs());
@@ -36,6 +37,7 @@ export function createJobChanges({ changeNamed, clock }: { changeNamed: ChangeNa
         name,
         (stored, nowMs) => checkEtag(stored, etag) ?? accept(stepTo(stored, storedState.deleted, nowMs)),
         () => (allowMissing ? accept({ kind: "missing" }) : refuse(jobNotFound(name))),
+        { stops: true },
       );
     },
     async removeAll(names, { allowMissing, validateOnly }) {
@@ -51,7 +53,7 @@ export function createJobChanges({ changeNamed, clock }: { changeNamed: ChangeNa
         }
         return accept(steps);
       };
-      const steps = await changeNamed(names, decideAll, { validateOnly });
+      const steps = await changeNamed(names, decideAll, { validateOnly, stops: true });
       return steps.filter(({ kind }) => kind === "changed").length;
     },
   };

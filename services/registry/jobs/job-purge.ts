@@ -33,9 +33,9 @@ export function createJobPurge(deps: {
 
   /** Deletes those that have the labels still. */
   const remove = async (jobIds: readonly string[], labels: readonly Label[]) => {
-    const steps = await changeNamed(jobIds, (all, nowMs) =>
-      accept(all.map((stored) => purgeStep(stored, labels, nowMs))),
-    );
+    const decide = (all: readonly (StoredJob | undefined)[], nowMs: number) =>
+      accept(all.map((stored) => purgeStep(stored, labels, nowMs)));
+    const steps = await changeNamed(jobIds, decide, { stops: true });
     return jobIds.filter((_, index) => steps[index]?.kind === "changed");
   };
 

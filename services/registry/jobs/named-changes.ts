@@ -2,18 +2,20 @@ import type { Clock } from "../../platform/process/clock.ts";
 import { type CreateLane, type JobRow, lanes, type RegistryStore } from "../store/contract.ts";
 import type { ChangedJobs, JobName, JobsChange } from "../store/named-jobs.ts";
 import { findJobId } from "./job-names.ts";
-import { accept, type Decision, keyTaken, unwrap } from "./refusals.ts";
+import { accept, changePending, type Decision, keyTaken, unwrap } from "./refusals.ts";
 import { decodeRow, encodeRow, type StoredJob } from "./stored-job.ts";
 
 /**
  * Makes a call that may change jobs, and resolves with its answer once the
  * streams have what it made of them, or cannot have it soon.
- * `made`: by job, the generation that the call has made.
+ * `made`: by job, the generation that the call has made. `stops`: as in ChangeNamedHow. `unheard`: of these jobs those
+ * whose state may not have reached executors.
  */
 export type AfterPublication = <T extends { made: ReadonlyMap<string, number> }>(
   jobIds: readonly string[],
   call: () => Promise<T>,
-) => Promise<T>;
+  how?: { stops: boolean },
+) => Promise<{ answer: T; unheard: readonly string[] }>;
 
 /** What a call makes of a job. */
 export type Step =
@@ -30,6 +32,8 @@ export interface ChangeNamedHow {
   prefixOf?: (index: number) => string;
   lane?: CreateLane;
   validateOnly?: boolean;
+  /** Whoever has the answer relies on it that no call of these jobs starts any more: where that is not sure it is refused, though done. */
+  stops?: boolean;
 }
 
 /** Decides over named jobs and writes what was decided, in one transaction; what changes nothing writes nothing. */
@@ -66,7 +70,11 @@ export function createChangeNamed(deps: {
     return { next, answer: { made, steps: decision } };
   };
 
-  return async (names, decide, { prefixOf = () => "", lane = lanes.create, validateOnly = false } = {}) => {
+  return async (
+    names,
+    decide,
+    { prefixOf = () => "", lane = lanes.create, validateOnly = false, stops = false } = {},
+  ) => {
     for (;;) {
       const ids = await Promise.all(names.map((name) => findJobId(store, name)));
       const followed = new Set(ids.filter((id) => id !== undefined));
@@ -81,10 +89,17 @@ export function createChangeNamed(deps: {
         return { made, changed };
       };
       // Whoever has the answer may rely on it: no call starts any more that follows the state before.
-      const { changed } = validateOnly ? await call() : await afterPublication([...followed], call);
+      const { answer, unheard } = validateOnly
+        ? { answer: await call(), unheard: [] }
+        : await afterPublication([...followed], call, { stops });
+      const { changed } = answer;
       if (changed.kind === "taken") throw keyTaken(changed, prefixOf);
       // Undefined: a key went to another job since it was looked up, whose publication would not be waited for.
-      if (changed.answer) return unwrap(changed.answer.steps);
+      if (!changed.answer) continue;
+      const { steps } = changed.answer;
+      const isDone = steps.ok || steps.refusal.code === "NOT_FOUND";
+      if (stops && unheard.length > 0 && isDone) throw changePending(unheard);
+      return unwrap(steps);
     }
   };
 }
@@ -95,11 +110,13 @@ export async function changeOne(
   name: JobName,
   decide: (stored: StoredJob, nowMs: number) => Decision<Step>,
   missing: () => Decision<Step>,
+  how?: ChangeNamedHow,
 ): Promise<Step> {
-  const [step] = await changeNamed([name], ([stored], nowMs) => {
+  const decideOne: DecideSteps = ([stored], nowMs) => {
     const decision = stored ? decide(stored, nowMs) : missing();
     return decision.ok ? accept([decision.value]) : decision;
-  });
+  };
+  const [step] = await changeNamed([name], decideOne, how);
   if (!step) throw new Error("a change without a step");
   return step;
 }

@@ -74,6 +74,18 @@ export function rpcNotImplemented(name: string): RpcError {
   });
 }
 
+/** Of a pause or deletion that is stored, and that executors may not know of. Whoever calls again waits for it. */
+export function changePending(jobIds: readonly string[]): RpcError {
+  const message =
+    "the change is stored, but the broker has not taken it yet, or not all executors have: calls may still start until they do. " +
+    "Call again to wait for it";
+  return new RpcError("UNAVAILABLE", message, {
+    reason: "CHANGE_PENDING",
+    metadata: { job_ids: jobIds.slice(0, 10).join(",") },
+    retryDelayMs: 1_000,
+  });
+}
+
 export function etagMismatch(jobId: string, current: string): RpcError {
   return new RpcError("ABORTED", "the job has changed since it was read: read it again and repeat", {
     reason: "ETAG_MISMATCH",

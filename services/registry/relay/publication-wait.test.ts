@@ -6,28 +6,34 @@ const jobId = "017f22e2-79b0-7cc3-98c4-dc0c0c07398f";
 const another = "017f22e2-79b0-7cc3-98c4-dc0c0c073990";
 
 /** A wait whose moment ends when the test says so, and calls that are answered when it says so. */
-function setUp({ publishing = true, seen = (_sequence: number) => Promise.resolve() } = {}) {
+function setUp({ publishing = true, caughtUp = true, seen = (_sequence: number) => Promise.resolve() } = {}) {
   const moments = new Set<() => void>();
+  const delays: number[] = [];
   const clock = {
     nowMs: () => 0,
     monotonicMs: () => 0,
-    after(_delayMs: number, callback: () => void) {
+    after(delayMs: number, callback: () => void) {
+      delays.push(delayMs);
       moments.add(callback);
       return () => void moments.delete(callback);
     },
   };
-  const wait = createPublicationWait({ clock, publishing: () => publishing, seen });
-  const begin = (...jobIds: string[]) => {
+  const wait = createPublicationWait({ clock, publishing: () => publishing, caughtUp: () => caughtUp, seen });
+  const begin = (...jobIds: string[]) => make(jobIds, { stops: false });
+  const stop = (...jobIds: string[]) => make(jobIds, { stops: true });
+  const make = (jobIds: string[], how: { stops: boolean }) => {
     const ids = jobIds.length === 0 ? [jobId] : jobIds;
     const call = Promise.withResolvers<{ made: ReadonlyMap<string, number> }>();
     let over = false;
-    const answered = wait
-      .afterPublication(ids, () => call.promise)
+    const published = wait
+      .afterPublication(ids, () => call.promise, how)
       .finally(() => {
         over = true;
       });
+    const answered = published.then(({ answer }) => answer);
     return {
       answered,
+      unheard: async () => (await published).unheard,
       changed: (generation: number, ...changed: string[]) =>
         call.resolve({ made: new Map((changed.length === 0 ? ids : changed).map((id) => [id, generation])) }),
       unchanged: () => call.resolve({ made: new Map() }),
@@ -38,7 +44,7 @@ function setUp({ publishing = true, seen = (_sequence: number) => Promise.resolv
       },
     };
   };
-  return { wait, begin, moments };
+  return { wait, begin, stop, moments, delays };
 }
 
 describe("the answer to a change", () => {
@@ -130,6 +136,69 @@ describe("the answer to a change of several jobs", () => {
     wait.published(jobId, 2, 1);
     wait.published(another, 2, 1);
     await Promise.all([first.answered, second.answered]);
+  });
+});
+
+describe("the answer to a stop", () => {
+  it("says that it is heard once it is published, for which it waits for longer", async () => {
+    const { wait, begin, stop, delays } = setUp();
+    const [edit, pause] = [begin(), stop()];
+    edit.changed(2);
+    pause.changed(3);
+    await pause.isOver();
+    expect(delays).toEqual([1_000, 5_000]);
+    wait.published(jobId, 3, 1);
+    expect(await pause.unheard()).toEqual([]);
+  });
+
+  it("says of which jobs nobody has heard when the time is up, and so does each further one until they are published", async () => {
+    const { wait, begin, stop, moments } = setUp();
+    const end = () => {
+      for (const one of moments) one();
+    };
+    const first = stop(jobId, another);
+    first.changed(2);
+    await first.isOver();
+    wait.published(another, 2, 1);
+    await first.isOver();
+    end();
+    expect(await first.unheard()).toEqual([jobId]);
+    const again = stop(jobId, another);
+    again.unchanged();
+    expect(await again.isOver()).toBe(false);
+    end();
+    expect(await again.unheard()).toEqual([jobId]);
+    // Two who wait for the same.
+    const both = [stop(), stop()];
+    for (const one of both) one.unchanged();
+    await both[0]?.isOver();
+    wait.published(jobId, 1, 1);
+    expect(await both[0]?.isOver()).toBe(false);
+    wait.published(jobId, 2, 1);
+    for (const one of both) expect(await one.unheard()).toEqual([]);
+    // An edit does not wait for what others have made.
+    const edit = begin();
+    edit.unchanged();
+    expect(await edit.unheard()).toEqual([]);
+  });
+
+  it("is not heard of while nothing is published, and is once that has come, also when nobody asks", async () => {
+    const setting = { publishing: false };
+    const { wait, stop } = setUp(setting);
+    const first = stop();
+    first.changed(2);
+    expect(await first.unheard()).toEqual([jobId]);
+    wait.published(jobId, 2, 1);
+    const again = stop();
+    again.unchanged();
+    expect(await again.unheard()).toEqual([]);
+  });
+
+  it("is not known to be heard of after a restart, until all that was left is published", async () => {
+    const { stop } = setUp({ publishing: false, caughtUp: false });
+    const again = stop();
+    again.unchanged();
+    expect(await again.unheard()).toEqual([jobId]);
   });
 });
 

@@ -24,7 +24,10 @@ describe.each([{ decidesTwice: false }, { decidesTwice: true }])("over a store t
   let parts: ReturnType<typeof partsOver>;
   const partsOver = (over: RegistryStore) => {
     const deps = { store: over, clock: systemClock, random: systemRandom };
-    const changeNamed = createChangeNamed({ ...deps, afterPublication: (_, call) => call() });
+    const changeNamed = createChangeNamed({
+      ...deps,
+      afterPublication: async (_, call) => ({ answer: await call(), unheard: [] }),
+    });
     let made = 1;
     return {
       creation: createJobCreation({ ...deps, nextJobId: () => idOf(1) }),

@@ -27,7 +27,7 @@ const partsOver = (over: RegistryStore) => {
     async afterPublication(jobIds, call) {
       const answer = await call();
       waits.push({ followed: jobIds, made: Object.fromEntries(answer.made) });
-      return answer;
+      return { answer, unheard: [] };
     },
   });
   const deps = { store: over, changeNamed, clock: systemClock, nextJobId: () => idOf(++made) };

@@ -139,7 +139,7 @@ describe("the relay over a store that takes its time", { timeout: 60_000 }, () =
     // The receipt comes after the relay has told of it.
     await rig.allWritten();
     changing.release();
-    expect(await answered).toEqual({ made: new Map([[jobA, 2]]) });
+    expect(await answered).toEqual({ answer: { made: new Map([[jobA, 2]]) }, unheard: [] });
     expect(rig.retries).toEqual([]);
   });
 
