@@ -42,21 +42,23 @@ describe("a watch that goes on from a token", () => {
     let looks = 0;
     const stream = await open(token, false, {
       async endedSince(...question) {
-        const answer = await store.endedSince(...question);
         looks++;
-        // The first look is the one before the stream opens; after the second one nothing more is known to have ended.
-        if (looks === 2) await record(2);
+        // By now it listens: this is told as well as found.
         if (looks === 3) await record(3);
+        const answer = await store.endedSince(...question);
+        // The first look is the one before the stream opens; with the second one nothing more is known to have ended.
+        if (looks === 2) await record(2);
+        if (looks === 3) await record(4);
         return answer;
       },
     });
     const seen: unknown[] = [];
     for await (const told of stream.told()) {
       seen.push(offsetOf(told));
-      if (seen.length === 4) await record(4);
-      if (seen.length === 5) stream.close();
+      if (seen.length === 5) await record(5);
+      if (seen.length === 6) stream.close();
     }
-    expect(seen).toEqual([0, 1, 2, 3, 4]);
+    expect(seen).toEqual([0, 1, 2, 3, 4, 5]);
     expect(looks).toBe(3);
   });
 

@@ -75,6 +75,9 @@ test("others stay out, and caches are told that it depends on who asks", async (
     expect(made.headers.get("vary")).toMatch(/^Origin/);
   }
   expect((await door.call("GET", "/jobs")).headers.get("vary")).toMatch(/^Origin/);
+  // On both accounts, where it is compressed as well.
+  await door.call("POST", "/jobs:batchCreate", { requests: Array.from({ length: 50 }, () => ({ job })) });
+  expect((await door.call("GET", "/jobs")).headers.get("vary")).toBe("Origin, accept-encoding");
 });
 
 test("with * every page is let in, and an answer is the same for all", async () => {

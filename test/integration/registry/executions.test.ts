@@ -21,6 +21,8 @@ interface Watch {
   events: EventTarget;
   /** What history lists of those that have not ended. */
   unended?: () => { executionId: string }[];
+  /** The token of each watch, as the front door handed it on. */
+  tokens: string[];
   opened?: () => void;
   ended?: () => void;
 }
@@ -43,12 +45,13 @@ async function startHistory(address: Address, watch: Watch): Promise<GrpcServer>
         if (executionId === neverAnswered) await once(context.signal, "abort");
         throw new RpcError("NOT_FOUND", `there is no execution ${executionId}`, { reason: "EXECUTION_NOT_FOUND" });
       },
-      async *watchExecutions({ jobId }, context) {
+      async *watchExecutions({ jobId, resumeToken }, context) {
+        watch.tokens.push(resumeToken);
         const first = once(watch.events, "execution", { signal: context.signal });
         context.open();
         watch.opened?.();
         await first;
-        yield { executionId: `${jobId}-1`, jobId };
+        yield { executionId: `${jobId}-1`, jobId, resumeToken: `behind ${watch.tokens.length}` };
         await once(context.signal, "abort");
         watch.ended?.();
       },
@@ -66,7 +69,7 @@ describe("ExecutionService at the front door", () => {
   let history: GrpcServer;
   let registry: Registry;
   let jobId: string;
-  const watch: Watch = { events: new EventTarget() };
+  const watch: Watch = { events: new EventTarget(), tokens: [] };
 
   beforeEach(async () => {
     dataDir = await tempDir();
@@ -172,6 +175,29 @@ describe("ExecutionService at the front door", () => {
     while (!text.includes(`${jobId}-1`)) text += (await reader?.read())?.value ?? "";
     client.abort();
     await ended;
+  });
+
+  it("goes on with a watch behind its last token once history is back, and its client notices nothing", async () => {
+    const opened = () =>
+      new Promise<void>((resolve) => {
+        watch.opened = resolve;
+      });
+    watch.tokens = [];
+    const first = opened();
+    const told = registry.executions.watchExecutions({ jobId, resumeToken: "begin" })[Symbol.asyncIterator]();
+    const next = told.next();
+    await first;
+    watch.events.dispatchEvent(new Event("execution"));
+    expect((await next).value).toMatchObject({ resumeToken: "behind 1" });
+    const second = opened();
+    const after = told.next();
+    await history.stop();
+    history = await startHistory(history.address(), watch);
+    await second;
+    watch.events.dispatchEvent(new Event("execution"));
+    expect((await after).value).toMatchObject({ resumeToken: "behind 2" });
+    expect(watch.tokens).toEqual(["begin", "behind 1"]);
+    await told.return?.();
   });
 
   it("ends the watches of a job that was deleted, after what was still to be told", async () => {

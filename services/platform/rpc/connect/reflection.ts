@@ -42,8 +42,10 @@ function createAnswers(services: readonly DescService[]) {
     const found = registry.get(symbol) ?? registry.get(symbol.slice(0, Math.max(0, symbol.lastIndexOf("."))));
     return found?.file;
   };
+  /** Clients ask with the dot in front that descriptors have, and without. */
+  const bare = (typeName: string) => typeName.replace(/^\./, "");
   const extensionsOf = (typeName: string) =>
-    [...registry].flatMap((one) => (one.kind === "extension" && one.extendee.typeName === typeName ? [one] : []));
+    [...registry].flatMap((one) => (one.kind === "extension" && one.extendee.typeName === bare(typeName) ? [one] : []));
   const fileAnswer = (file: DescFile | undefined) => (file ? withImports(file) : notFound);
 
   return ({ messageRequest: { case: kind, value } }: ServerReflectionRequest) => {
@@ -59,7 +61,7 @@ function createAnswers(services: readonly DescService[]) {
           extensionsOf(value.containingType).find(({ number }) => number === value.extensionNumber)?.file,
         );
       case "allExtensionNumbersOfType": {
-        if (registry.getMessage(value) === undefined) return notFound;
+        if (registry.getMessage(bare(value)) === undefined) return notFound;
         const extensionNumber = extensionsOf(value).map(({ number }) => number);
         return answerOf("allExtensionNumbersResponse", { baseTypeName: value, extensionNumber });
       }
