@@ -41,6 +41,7 @@ describe("the progress of a start", () => {
     clock.turnTo(1_500);
     first.end();
     const second = progress.begin("starting");
+    first.end();
     clock.turnTo(2_100);
     expect(written).toEqual(["starting (0 s)\n"]);
     clock.turnTo(3_000);
