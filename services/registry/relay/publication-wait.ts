@@ -26,6 +26,8 @@ export interface PublicationWait {
 
 // Longer than the lead: what executors held when the change was made has fired by then.
 const longestWaitMs = 1_000;
+// A broker whose disk is slow stores a thousand changes in this time a change.
+const waitOfFurtherMs = 2;
 
 interface FollowedJob {
   calls: number;
@@ -60,9 +62,9 @@ export function createPublicationWait(deps: {
       if (job.published >= generation) resolve();
       else job.waiting.set(generation, resolve);
     });
-  const forAMoment = (promise: Promise<unknown>) =>
+  const forAMoment = (promise: Promise<unknown>, jobs: number) =>
     new Promise<void>((resolve) => {
-      const cancel = clock.after(longestWaitMs, resolve);
+      const cancel = clock.after(longestWaitMs + (jobs - 1) * waitOfFurtherMs, resolve);
       void promise.then(() => {
         cancel();
         resolve();
@@ -101,7 +103,7 @@ export function createPublicationWait(deps: {
           over();
           return Promise.all(job.changing);
         });
-        if (publishing()) await forAMoment(Promise.all(waits));
+        if (publishing()) await forAMoment(Promise.all(waits), parts.length);
         return answer;
       } finally {
         for (const { jobId, job, over } of parts) {
