@@ -50,12 +50,7 @@ export function createRegistry(config: RegistryConfig, deps: ServiceDeps): Regis
   const executors = createExecutorsSeen(broker, { clock });
   const runsPublisher = createPublisher(broker, { clock, log });
   const runs = createAcceptedRuns(runsPublisher, { clock, up: () => link.up() });
-  const wait = createPublicationWait({
-    clock,
-    publishing: () => link.up(),
-    caughtUp: () => relay.caughtUp(),
-    seen: executors.seen,
-  });
+  const wait = createPublicationWait({ clock, publishing: () => link.up(), seen: executors.seen });
   const relay = createRelay(store, publisher, createJobsRange(broker), wait, { clock, log });
   const gauges = createRegistryMetrics(metrics, store);
   const watch = createSystemWatch({

@@ -95,7 +95,7 @@ export function useRelay(): RelayRig {
     const wait = createPublicationWait({
       clock,
       publishing: () => true,
-      caughtUp: () => true,
+
       seen: () => Promise.resolve(),
     });
     const relay = createRelay(watched, publisher, createJobsRange(broker), wait, { clock, log });

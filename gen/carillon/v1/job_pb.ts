@@ -1385,7 +1385,9 @@ export const JobService: GenService<{
   },
   /**
    * Deletes a job. After the answer no occurrence of it starts. Its key is free.
-   * ABORTED: etag was given and is not that of the stored job.
+   * ABORTED: etag was given and is not that of the stored job. UNAVAILABLE
+   * (CHANGE_PENDING): it is deleted, but the broker has not taken that within
+   * some seconds, and calls may start until it does. Repeat it to wait for that.
    *
    * @generated from rpc carillon.v1.JobService.DeleteJob
    */
@@ -1420,7 +1422,8 @@ export const JobService: GenService<{
   },
   /**
    * Stops a job until it is resumed. After the answer no occurrence of it
-   * starts. Pausing a paused job changes nothing. ABORTED: as for DeleteJob.
+   * starts. Pausing a paused job changes nothing. ABORTED, UNAVAILABLE: as for
+   * DeleteJob.
    *
    * @generated from rpc carillon.v1.JobService.PauseJob
    */

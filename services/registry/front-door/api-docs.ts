@@ -22,6 +22,11 @@ const examples = {
   "carillon.v1.JobService.CreateJob": job,
   "carillon.v1.JobService.BatchCreateJobs": { requests: [{ job }, { job: { ...job, schedule: "@daily" } }] },
   "carillon.v1.JobService.UpdateJob": { display_name: "nightly report" },
+  "carillon.v1.JobService.BatchUpdateJobs": {
+    requests: [{ job: { key: "billing/hourly", ...job }, update_mask: "*", allow_missing: true }],
+  },
+  "carillon.v1.JobService.BatchDeleteJobs": { job_ids: ["key=billing/hourly"], allow_missing: true },
+  "carillon.v1.JobService.PurgeJobs": { filter: 'labels.app = "billing"', force: false },
   "carillon.v1.DeadExecutionService.RedriveExecutions": { reason: "TIMEOUT", max_count: 1 },
   "carillon.v1.JobService.PreviewSchedule": { schedule: "0 9 * * MON-FRI", time_zone: "Europe/Paris", count: 5 },
 };

@@ -18,7 +18,8 @@ function setUp({ publishing = true, caughtUp = true, seen = (_sequence: number) 
       return () => void moments.delete(callback);
     },
   };
-  const wait = createPublicationWait({ clock, publishing: () => publishing, caughtUp: () => caughtUp, seen });
+  const wait = createPublicationWait({ clock, publishing: () => publishing, seen });
+  if (caughtUp) wait.caughtUp();
   const begin = (...jobIds: string[]) => make(jobIds, { stops: false });
   const stop = (...jobIds: string[]) => make(jobIds, { stops: true });
   const make = (jobIds: string[], how: { stops: boolean }) => {
@@ -182,11 +183,12 @@ describe("the answer to a stop", () => {
     expect(await edit.unheard()).toEqual([]);
   });
 
-  it("is not heard of while nothing is published, and is once that has come, also when nobody asks", async () => {
-    const setting = { publishing: false };
-    const { wait, stop } = setUp(setting);
+  it("waits for a broker that is away, too, and is heard of once that has come, also when nobody asks", async () => {
+    const { wait, stop, moments } = setUp({ publishing: false });
     const first = stop();
     first.changed(2);
+    expect(await first.isOver()).toBe(false);
+    for (const end of moments) end();
     expect(await first.unheard()).toEqual([jobId]);
     wait.published(jobId, 2, 1);
     const again = stop();
@@ -195,10 +197,21 @@ describe("the answer to a stop", () => {
   });
 
   it("is not known to be heard of after a restart, until all that was left is published", async () => {
-    const { stop } = setUp({ publishing: false, caughtUp: false });
-    const again = stop();
+    const { stop, wait, moments } = setUp({ caughtUp: false });
+    const [again, another] = [stop(), stop()];
     again.unchanged();
+    expect(await again.isOver()).toBe(false);
+    for (const end of moments) end();
     expect(await again.unheard()).toEqual([jobId]);
+    another.changed(3);
+    await another.isOver();
+    wait.published(jobId, 3, 1);
+    expect(await another.unheard()).toEqual([]);
+    const third = stop();
+    third.unchanged();
+    expect(await third.isOver()).toBe(false);
+    wait.caughtUp();
+    expect(await third.unheard()).toEqual([]);
   });
 });
 

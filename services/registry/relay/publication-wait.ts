@@ -21,6 +21,8 @@ export interface Published<T> {
 export interface PublicationWait {
   /** Told by the relay: the broker keeps the job's state of this generation, under this sequence of JOBS. */
   published(jobId: string, generation: number, sequence: number): void;
+  /** Told by the relay: nothing is left to publish, also of what an earlier process has left. */
+  caughtUp(): void;
   /**
    * Makes a call, and resolves with its answer once what it made of these jobs is published; after a moment in any
    * case, since the change itself stands. Where a job has not changed it waits for the calls of the same moment, one of
@@ -29,7 +31,8 @@ export interface PublicationWait {
    * The jobs are followed from before the call: a state may be published before the store has answered. Nothing is kept
    * of a job that has no call under way, but what nobody has heard of.
    *
-   * `stops`: whoever has the answer relies on it that no call starts, and rather waits for longer.
+   * `stops`: whoever has the answer relies on it that no call starts, and rather waits for longer, also for a broker that
+   * is away.
    */
   afterPublication<T extends ChangeAnswer>(
     jobIds: readonly string[],
@@ -44,6 +47,8 @@ const longestWaitMs = 1_000;
 const longestStopWaitMs = 5_000;
 // Of a broker that is away, while jobs are stopped all the same. Of more nobody remembers that they are not heard of.
 const mostUnheard = 100_000;
+// A broker whose disk is slow stores a thousand changes in this time a change.
+const waitOfFurtherMs = 2;
 
 interface FollowedJob {
   calls: number;
@@ -57,16 +62,16 @@ interface FollowedJob {
 
 /**
  * `publishing`: while the broker is away nothing is published, and waiting for it would help nobody.
- * `caughtUp`: whether all that an earlier process has left was published since this one has started.
  * `seen`: resolves when the executors that are alive have seen JOBS up to a sequence.
  */
 export function createPublicationWait(deps: {
   clock: Clock;
   publishing: () => boolean;
-  caughtUp: () => boolean;
   seen: (sequence: number) => Promise<void>;
 }): PublicationWait {
-  const { clock, publishing, caughtUp, seen } = deps;
+  const { clock, publishing, seen } = deps;
+  const caughtUp = Promise.withResolvers<void>();
+  let knowsAll = false;
   const followed = new Map<string, FollowedJob>();
   /** What was answered before it was published and seen: the generation, by job. */
   const unheard = new LRUCache<string, number>({ max: mostUnheard });
@@ -108,6 +113,10 @@ export function createPublicationWait(deps: {
       if (!followed.has(jobId) && unheard.peek(jobId) === undefined) return;
       void seen(sequence).then(() => hear(jobId, generation));
     },
+    caughtUp() {
+      knowsAll = true;
+      caughtUp.resolve();
+    },
     async afterPublication(jobIds, call, { stops } = { stops: false }) {
       const parts = jobIds.map((jobId) => {
         const job = follow(jobId);
@@ -129,12 +138,18 @@ export function createPublicationWait(deps: {
           // Job by job: of two calls with the same jobs neither waits for the other's end.
           if (generation !== undefined) return reachedOrHeard(job, jobId, generation).then(over);
           over();
-          const earlier = stops ? unheard.peek(jobId) : undefined;
-          return Promise.all([...job.changing, earlier === undefined ? undefined : reached(job, earlier)]);
+          if (!stops) return Promise.all(job.changing);
+          const earlier = unheard.peek(jobId);
+          return Promise.all([
+            caughtUp.promise,
+            ...job.changing,
+            earlier === undefined ? undefined : reached(job, earlier),
+          ]);
         });
-        if (publishing()) await forAMoment(Promise.all(waits), stops ? longestStopWaitMs : longestWaitMs);
-        const unknown = !publishing() && !caughtUp();
-        return { answer, unheard: jobIds.filter((jobId) => unknown || unheard.peek(jobId) !== undefined) };
+        const mostMs = (stops ? longestStopWaitMs : longestWaitMs) + (parts.length - 1) * waitOfFurtherMs;
+        if (stops || publishing()) await forAMoment(Promise.all(waits), mostMs);
+        const isUnheard = (jobId: string) => unheard.peek(jobId) !== undefined || !(knowsAll || answer.made.has(jobId));
+        return { answer, unheard: jobIds.filter(isUnheard) };
       } finally {
         for (const { jobId, job, over } of parts) {
           over();

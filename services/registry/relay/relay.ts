@@ -23,8 +23,6 @@ export interface Relay extends Startable {
   checkStream(ask: () => Promise<StreamState>): Promise<void>;
   /** For how long there has been something to publish, and nothing of it was published and written down. */
   stuckForMs(): number;
-  /** Whether there was a moment since the start in which nothing was left to publish. */
-  caughtUp(): boolean;
 }
 
 // What may be under way at once, and what may wait for its receipt to be written. Changes go out all the same.
@@ -36,7 +34,7 @@ export function createRelay(
   store: RegistryStore,
   publisher: Publisher,
   readJobs: ReadJobs,
-  wait: Pick<PublicationWait, "published">,
+  wait: Pick<PublicationWait, "published" | "caughtUp">,
   deps: { clock: Clock; log: Log },
 ): Relay {
   const { clock, log } = deps;
@@ -49,7 +47,6 @@ export function createRelay(
   let woken = false;
   /** When something was published last, or when there was something to publish again. */
   let movedMs = 0;
-  let caughtUp = false;
   let endListening: (() => void) | undefined;
 
   const withdrawal = createWithdrawal(
@@ -128,7 +125,7 @@ export function createRelay(
       if (sender.open() === 0) movedMs = clock.monotonicMs();
       for (const { key, jobId, run } of entries) sender.add({ jobId, keys: [key], page: undefined, run });
       if (entries.length > 0) continue;
-      if (sender.open() === 0) caughtUp = true;
+      if (sender.open() === 0) wait.caughtUp();
       if (room <= 0 || !(await takePage())) return;
     }
   };
@@ -150,7 +147,6 @@ export function createRelay(
       wake();
     },
     stuckForMs: () => (sender.open() === 0 ? 0 : clock.monotonicMs() - movedMs),
-    caughtUp: () => caughtUp,
     async start() {
       if (running || stopping.signal.aborted) return;
       running = true;

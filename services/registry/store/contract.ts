@@ -1,9 +1,9 @@
 import type { Startable } from "../../platform/process/lifecycle.ts";
-import type { JobRow } from "./job-row.ts";
+import type { EndingPlace, JobRow } from "./job-row.ts";
 import type { ChangedJobs, DecideJobs, JobName, KeyTaken, Label, LabelledIds } from "./named-jobs.ts";
 import type { RebuildProgress, StreamMark } from "./stream-mark.ts";
 
-export { type EarlierTimingRow, type JobRow, type StoredState, storedState } from "./job-row.ts";
+export { type EarlierTimingRow, type EndingPlace, type JobRow, type StoredState, storedState } from "./job-row.ts";
 
 /**
  * What the registry remembers: the jobs, what must still be told to the streams
@@ -178,12 +178,6 @@ export class StoreFull extends Error {
     this.name = "StoreFull";
     this.what = what;
   }
-}
-
-/** A place in the order of last seconds. */
-export interface EndingPlace {
-  lastSecond: number;
-  jobId: string;
 }
 
 /** A call that may come again under its request id (AIP-155). */

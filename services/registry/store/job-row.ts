@@ -30,3 +30,9 @@ export interface JobRow {
 export interface EarlierTimingRow extends EarlierTiming {
   timingEdition: number;
 }
+
+/** A place in the order of last seconds. */
+export interface EndingPlace {
+  lastSecond: number;
+  jobId: string;
+}

@@ -15,6 +15,7 @@ test("a job comes back in snake_case, with short enum names and milliseconds", a
   expect(status).toBe(200);
   expect(json).toEqual({
     job_id: "job-1",
+    key: "",
     schedule: "*/5 * * * * *",
     api_endpoint: "http://127.0.0.1:1/hook",
     type: "ATLEAST_ONCE",

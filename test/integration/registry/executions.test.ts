@@ -213,11 +213,13 @@ describe("ExecutionService at the front door", () => {
     })();
     const overRest = fetch(`${url}/executions:watch`).then((response) => response.text());
     await opened;
-    await registry.jobs.deleteJob({ jobId });
+    // There is no broker to tell of it.
+    const deleted = registry.jobs.deleteJob({ jobId }).catch((error: RpcError) => error.reason);
     watch.events.dispatchEvent(new Event("execution"));
     expect(await overGrpc).toEqual([`${jobId}-1`]);
     expect((await overRest).match(/^event: .*$/gm)).toEqual(["event: execution"]);
     expect((await fetch(`${url}/executions:watch`)).status).toBe(404);
+    expect(await deleted).toBe("CHANGE_PENDING");
   });
 
   it("tells its watchers on each face that it stops, not that history's stream was cancelled", async () => {
