@@ -74,7 +74,7 @@ describe("what a ticker that is gone has left", () => {
   });
 
   /** Ticker a, which has both partitions since second 100, after one of another that is silent since its last tick. */
-  function after(last: ReturnType<typeof says>) {
+  function remainsOf(last: ReturnType<typeof says>) {
     const ownership = new Ownership({ ...defaultTickerSettings, ticker: "a", partitions: 2, limits });
     const claim = (partition: number, owner: string, second: number, revision: number) =>
       ownership.learnClaim(partition, { claim: { owner, epoch: 2, watermark: mark(second) }, revision }, false);
@@ -90,42 +90,45 @@ describe("what a ticker that is gone has left", () => {
   }
 
   it("is removed, up to its last tick, once another has each of its partitions and is as far", () => {
-    const { ownership } = after(says("b", 100, [0, 1]));
+    const { ownership } = remainsOf(says("b", 100, [0, 1]));
     expect(ownership.leftOvers(at(gone))).toEqual([{ ticker: "b", sequence: 7 }]);
   });
 
   it("stays while it may come back as it was", () => {
-    const { ownership } = after(says("b", 100, [0, 1]));
+    const { ownership } = remainsOf(says("b", 100, [0, 1]));
     expect(ownership.leftOvers(at(gone - 1))).toEqual([]);
   });
 
   it.each([
-    ["one of its partitions still stands in its name", (rig: ReturnType<typeof after>) => rig.claim(1, "b", 100, 9)],
-    ["one of its partitions was given back", (rig: ReturnType<typeof after>) => rig.claim(1, "", 100, 9)],
-    ["who took one over is silent", (rig: ReturnType<typeof after>) => rig.claim(1, "c", 200, 9)],
-    ["nobody knows the claims", (rig: ReturnType<typeof after>) => rig.ownership.forgetClaims()],
-    ["nobody watches", (rig: ReturnType<typeof after>) => rig.ownership.unwatch()],
+    [
+      "one of its partitions still stands in its name",
+      (rig: ReturnType<typeof remainsOf>) => rig.claim(1, "b", 100, 9),
+    ],
+    ["one of its partitions was given back", (rig: ReturnType<typeof remainsOf>) => rig.claim(1, "", 100, 9)],
+    ["who took one over is silent", (rig: ReturnType<typeof remainsOf>) => rig.claim(1, "c", 200, 9)],
+    ["nobody knows the claims", (rig: ReturnType<typeof remainsOf>) => rig.ownership.forgetClaims()],
+    ["nobody watches", (rig: ReturnType<typeof remainsOf>) => rig.ownership.unwatch()],
   ])("stays while %s", (_, change) => {
-    const rig = after(says("b", 100, [0, 1]));
+    const rig = remainsOf(says("b", 100, [0, 1]));
     change(rig);
     expect(rig.ownership.leftOvers(at(gone))).toEqual([]);
   });
 
   it("stays until its successor has published what it had published already", () => {
-    const { ownership, hear } = after(says("b", 165, [1]));
+    const { ownership, hear } = remainsOf(says("b", 165, [1]));
     expect(ownership.leftOvers(at(gone))).toEqual([]);
     hear(gone + 6_000, says("a", 165, [0, 1]));
     expect(ownership.leftOvers(at(gone + 6_000))).toHaveLength(1);
   });
 
   it("goes also where the ticks of its successor name none of its partitions yet, and the claim does", () => {
-    const { ownership, hear } = after(says("b", 100, [0, 1]));
+    const { ownership, hear } = remainsOf(says("b", 100, [0, 1]));
     hear(gone, says("a", 161, []));
     expect(ownership.leftOvers(at(gone))).toHaveLength(1);
   });
 
   it("is not counted again once the stream has it no more, and is kept while the stream has a later tick", () => {
-    const { ownership } = after(says("b", 100, [0, 1], false));
+    const { ownership } = remainsOf(says("b", 100, [0, 1], false));
     ownership.verify(at(gone), "b", { tick: says("b", 100, [0, 1]), sequence: 7 });
     expect(ownership.leftOvers(at(gone))).toHaveLength(1);
     ownership.verify(at(gone), "b", undefined);
