@@ -62,6 +62,7 @@ export function createTicker(config: TickerConfig, deps: ServiceDeps): Service {
   const ops = createOpsServer({
     address: config.opsAddress,
     metrics: deps.metrics,
+    metricsToken: config.opsToken,
     ready: () => {
       const { informed, fenced, highestSecond } = driver.status();
       // After the wall clock was set back nothing is due until it has caught up.
