@@ -42,7 +42,9 @@ export function createMergedMetrics(own: Registry, { peers, token, addressesOf }
     async metrics() {
       const all = (await Promise.all(peers.map(instances))).flat();
       const asked = [...new Map(all.map((one) => [one.name, one])).values()].slice(0, maxPeers);
-      const pages = await Promise.all(asked.map(({ name, there }) => (there ? fetchPage(name, headers) : undefined)));
+      const pages = await Promise.all(
+        asked.map(async ({ name, there }) => (there ? fetchPage(name, headers) : undefined)),
+      );
       const up = asked.map(
         ({ name }, index) => `carillon_peer_up{peer="${name}"} ${pages[index] === undefined ? 0 : 1}`,
       );
