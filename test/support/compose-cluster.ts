@@ -219,7 +219,7 @@ export async function startComposeCluster(env: Record<string, string> = {}): Pro
     await writeHosts();
     await target.start();
     const gatewayCommand = [process.execPath, "-e", gatewayScript, join(workDir, "door"), hostsFile];
-    gateway = spawn("nsenter", ["-t", String(bridge.pid), "-n", "--", ...gatewayCommand], { stdio: "ignore" });
+    gateway = spawn("nsenter", ["-t", String(bridge.pid), "-n", "-p", "--", ...gatewayCommand], { stdio: "ignore" });
     for (const [name, { scale: count = 1, profiles }] of Object.entries(compose.services)) {
       if (!name.startsWith("nats") && !profiles) await scale(name, count);
     }

@@ -139,7 +139,8 @@ export class Ownership {
     const last = new Map(peer.tick?.partitions.map((tick) => [tick.partition, tick]));
     for (let partition = 0; partition < this.#settings.partitions; partition++) {
       const { claim } = this.claimOf(partition);
-      if (!claim?.owner || claim.owner === ticker || this.#silent(now, this.#peer(claim.owner))) return false;
+      // A claim in its own name is one of somebody silent as well.
+      if (!claim?.owner || this.#silent(now, this.#peer(claim.owner))) return false;
       const left = last.get(partition);
       if (!left) continue;
       const watermark = laterWatermark(claim.watermark, this.#tickedWatermark(claim.owner, partition));

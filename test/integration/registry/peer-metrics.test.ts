@@ -64,14 +64,7 @@ describe("the metrics of a peer whose name stands for several", () => {
   it("come though one of them takes connections and says nothing, and another is too long", async () => {
     const port = await listen("127.0.0.2", 0, counts(7));
     await listen("127.0.0.3", port, silent);
-    const endless: RequestListener = (_, response) => {
-      const more = () => {
-        while (response.write("x".repeat(65_536)));
-        response.once("drain", more);
-      };
-      more();
-    };
-    await listen("127.0.0.4", port, endless);
+    await listen("127.0.0.4", port, (_, response) => response.end("x 1\n".repeat(500_000)));
     const page = mergedOf(port, () => Promise.resolve(["127.0.0.2", "127.0.0.3", "127.0.0.4"]));
     expect(await page()).toEqual([
       `fired_total{peer="127.0.0.2:${port}"} 7`,
