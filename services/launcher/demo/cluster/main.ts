@@ -12,7 +12,7 @@ const againMs = 1_000;
 
 const { registryUrl, host, port, token } = configOrExit("demo", () => {
   const [url = "", name = "", portText = ""] = process.argv.slice(2);
-  if (!URL.canParse(url) || name === "" || !/^\d{1,5}$/.test(portText))
+  if (!/^https?:/.test(url) || !URL.canParse(url) || name === "" || !/^\d{1,5}$/.test(portText))
     throw new ConfigError(["expected three arguments: the registry's URL, this host's name, a port"]);
   const read = readEnvironment(process.env);
   const [first] = read.list("CARILLON_API_TOKENS");
