@@ -7,15 +7,15 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev --omit=optional --ignore-scripts
 
 FROM node:24-trixie-slim
-ENV NODE_ENV=production CARILLON_DATA_DIR=/data
+ENV NODE_ENV=production
 WORKDIR /app
 COPY --from=packages /app/node_modules ./node_modules
 COPY package.json ./
 COPY third_party ./third_party
 COPY gen ./gen
 COPY services ./services
-# A named volume takes over the owner of the folder that it is mounted on.
+# A named volume takes over the owner of the folder that it is mounted on. Not declared as one here: each container
+# without a volume of its own would leave a nameless one behind.
 RUN mkdir /data && chown node:node /data
-VOLUME /data
 USER node
 CMD ["node", "services/registry/main.ts"]

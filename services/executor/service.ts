@@ -220,6 +220,7 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
   const ops = createOpsServer({
     address: config.opsAddress,
     metrics: registry,
+    metricsToken: config.opsToken,
     ready: () => [
       conditionOf("broker", !broker.connected() && "the broker is away: due occurrences wait there"),
       conditionOf(

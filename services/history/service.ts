@@ -82,6 +82,7 @@ export function createHistory(config: HistoryConfig, deps: ServiceDeps): Service
   const ops = createOpsServer({
     address: config.opsAddress,
     metrics: deps.metrics,
+    metricsToken: config.opsToken,
     ready: () => [
       conditionOf("broker", broker.connected() ? undefined : "the broker is away: results wait there"),
       conditionOf("storage", recorder.trouble() ?? store.trouble()),

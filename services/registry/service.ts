@@ -20,6 +20,7 @@ import { createExecutionProxy } from "./front-door/execution-proxy.ts";
 import { firingConditions, reasonNotToFire } from "./front-door/firing-conditions.ts";
 import { historyAnswers } from "./front-door/history-answers.ts";
 import { createMergedMetrics } from "./front-door/merged-metrics.ts";
+import { createPeerAddresses } from "./front-door/peer-addresses.ts";
 import { createSystemWatch } from "./front-door/system-watch.ts";
 import { createAcceptedRuns } from "./jobs/accepted-runs.ts";
 import { createJobService } from "./jobs/job-service.ts";
@@ -103,7 +104,11 @@ export function createRegistry(config: RegistryConfig, deps: ServiceDeps): Regis
       pipeline,
     ),
   ];
-  const merged = createMergedMetrics(metrics, config.metricsPeers);
+  const merged = createMergedMetrics(metrics, {
+    peers: config.metricsPeers,
+    token: config.internalToken,
+    addressesOf: createPeerAddresses({ clock }),
+  });
   const http = createHttpServer(
     {
       address: config.httpAddress,
@@ -129,7 +134,13 @@ export function createRegistry(config: RegistryConfig, deps: ServiceDeps): Regis
   // Its own work. Whether the whole system does its work the front door says.
   const own = ["broker", "relay", "disk"];
   const ready = () => conditions().filter(({ name }) => own.includes(name));
-  const ops = createOpsServer({ address: config.opsAddress, metrics, ready, log });
+  const ops = createOpsServer({
+    address: config.opsAddress,
+    metrics,
+    metricsToken: config.opsToken,
+    ready,
+    log,
+  });
 
   // Stopped in reverse: the front door takes no more calls and ends those in
   // flight, then the connection to history, then the relay with what it has

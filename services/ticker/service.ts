@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import { partitionCount } from "../domain/identity/partition.ts";
 import { createBroker } from "../platform/jetstream/broker.ts";
 import { createPublisher } from "../platform/jetstream/publisher.ts";
@@ -11,6 +12,7 @@ import { createStreamKeeper } from "../wire/stream-keeper.ts";
 import type { TickerConfig } from "./config.ts";
 import { defaultTickerSettings } from "./core/ticker-settings.ts";
 import { createDriver } from "./io/driver.ts";
+import { createNamesakes } from "./io/namesakes.ts";
 import { createTickerMetrics, registerTickerGauges } from "./io/ticker-metrics.ts";
 
 // A heartbeat that was not acknowledged by then is sent again, well within the 2 s after which publishing stops.
@@ -35,6 +37,14 @@ export function createTicker(config: TickerConfig, deps: ServiceDeps): Service {
   const duePublisher = createPublisher(broker, deps, { window: defaultTickerSettings.maxOutstanding });
   const controlPublisher = createPublisher(broker, deps, { window: controlWindow, ackTimeoutMs: controlAckTimeoutMs });
   const limits = { entries: maxBatchEntries, bytes: maxBatchBytes };
+  const nonce = Math.floor(deps.random() * 2 ** 52).toString(36);
+  const namesakes = createNamesakes(broker, deps, {
+    ticker: config.tickerId,
+    run: nonce,
+    host: hostname(),
+    // As with any failure that nobody can handle, the process ends: what it owns is taken over under the same id.
+    onTaken: (error) => void Promise.reject(error),
+  });
   const driver = createDriver(
     { ...defaultTickerSettings, ticker: config.tickerId, partitions: partitionCount, limits },
     {
@@ -44,7 +54,7 @@ export function createTicker(config: TickerConfig, deps: ServiceDeps): Service {
       clock,
       log,
       metrics: createTickerMetrics(deps.metrics),
-      nonce: Math.floor(deps.random() * 2 ** 52).toString(36),
+      nonce,
     },
   );
   registerTickerGauges(deps.metrics, { clock, status: driver.status });
@@ -52,6 +62,7 @@ export function createTicker(config: TickerConfig, deps: ServiceDeps): Service {
   const ops = createOpsServer({
     address: config.opsAddress,
     metrics: deps.metrics,
+    metricsToken: config.opsToken,
     ready: () => {
       const { informed, fenced, highestSecond } = driver.status();
       // After the wall clock was set back nothing is due until it has caught up.
@@ -80,7 +91,7 @@ export function createTicker(config: TickerConfig, deps: ServiceDeps): Service {
     },
     log,
   });
-  const parts = startInOrder([ops, broker, keeper, duePublisher, controlPublisher, driver, grpc]);
+  const parts = startInOrder([ops, broker, namesakes, keeper, duePublisher, controlPublisher, driver, grpc]);
   return { ...parts, addresses: () => ({ grpc: grpc.address(), ops: ops.address() }) };
 }
 

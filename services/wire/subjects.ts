@@ -35,6 +35,7 @@ export const subjects = {
   dead: (partition: number, jobId: string) => `carillon.dead.${partition}.${jobId}`,
   tick: (ticker: string) => `carillon.ticks.${ticker}`,
   ticks: subjectsOfStream.ticks,
+  tickerPresence: (ticker: string) => `carillon.tickers.${ticker}`,
   claim: (partition: number) => `$KV.${claimsBucket}.${partition}`,
   claims: `$KV.${claimsBucket}.*`,
 } as const;

@@ -41,6 +41,18 @@ export class CompactedLog<T> {
     for (const watcher of this.#watchers) watcher();
   }
 
+  /** Removes what there is of a key up to a sequence. */
+  forget(key: string, upTo: number): void {
+    const last = this.#lastOf.get(key);
+    if (!last || last.sequence > upTo) return;
+    last.replaced = true;
+    this.#lastOf.delete(key);
+  }
+
+  keys(): string[] {
+    return [...this.#lastOf.keys()];
+  }
+
   last(key: string): Entry<T> | undefined {
     return this.#lastOf.get(key);
   }

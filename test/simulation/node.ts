@@ -14,7 +14,6 @@ const pollMs = 250;
 
 /** A ticker process on its machine: clocks of its own, a connection that breaks, a memory that is lost. */
 export class SimulatedTicker extends SimulatedMachine {
-  readonly name: string;
   wallOffsetMs: number;
   #core: TickerCore | undefined;
   readonly #monotonicOffsetMs: number;
@@ -24,7 +23,7 @@ export class SimulatedTicker extends SimulatedMachine {
 
   readonly #broker: SimulatedBroker;
   readonly #judge: Judge;
-  readonly #settings: TickerSettings;
+  #settings: TickerSettings;
 
   constructor(
     world: { timeline: Timeline; broker: SimulatedBroker; judge: Judge; dice: Dice; network: Network },
@@ -35,9 +34,17 @@ export class SimulatedTicker extends SimulatedMachine {
     this.#broker = world.broker;
     this.#judge = world.judge;
     this.#settings = settings;
-    this.name = settings.ticker;
     this.wallOffsetMs = wallOffsetMs;
     this.#monotonicOffsetMs = world.dice.between(0, 1_000_000);
+  }
+
+  get name(): string {
+    return this.#settings.ticker;
+  }
+
+  /** As a container that is made again: another host name, and nothing that the one before knew. */
+  rename(name: string): void {
+    if (!this.#core) this.#settings = { ...this.#settings, ticker: name };
   }
 
   get running(): boolean {
@@ -153,14 +160,14 @@ export class SimulatedTicker extends SimulatedMachine {
           (claims) => this.#input((core, now) => core.claimsRead(now, effect.id, claims)),
         );
         break;
-      case "read-last-tick":
+      case "forget-ticks":
         this.request(
-          () => broker.ticks.last(effect.ticker),
-          (last) => {
-            const found = last && { tick: last.value, sequence: last.sequence };
-            this.#input((core, now) => core.lastTickRead(now, effect.ticker, found));
-          },
+          () => broker.ticks.forget(effect.ticker, effect.sequence),
+          () => this.#readLastTick(effect.ticker),
         );
+        break;
+      case "read-last-tick":
+        this.#readLastTick(effect.ticker);
         break;
       case "follow":
         this.#follow(effect.followId, effect.partitions);
@@ -171,6 +178,16 @@ export class SimulatedTicker extends SimulatedMachine {
       case "notice":
         return;
     }
+  }
+
+  #readLastTick(ticker: string): void {
+    this.request(
+      () => this.#broker.ticks.last(ticker),
+      (last) => {
+        const found = last && { tick: last.value, sequence: last.sequence };
+        this.#input((core, now) => core.lastTickRead(now, ticker, found));
+      },
+    );
   }
 
   #follow(followId: number, partitions: number[]): void {

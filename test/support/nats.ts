@@ -51,9 +51,9 @@ export interface Nats {
   stop(): Promise<void>;
 }
 
-/** A real nats-server with JetStream, on a port of its own. Resolves when it takes clients. */
-export async function startNats(options: NatsOptions = {}): Promise<Nats> {
-  const binary = await findNatsServer({
+/** The path of a nats-server for tests. */
+export function testNatsServer(): Promise<string> {
+  return findNatsServer({
     searchPath: process.env.PATH ?? "",
     cacheDirs: natsCacheDirs,
     step(label) {
@@ -63,6 +63,11 @@ export async function startNats(options: NatsOptions = {}): Promise<Nats> {
     signal: new AbortController().signal,
     clock: systemClock,
   });
+}
+
+/** A real nats-server with JetStream, on a port of its own. Resolves when it takes clients. */
+export async function startNats(options: NatsOptions = {}): Promise<Nats> {
+  const binary = await testNatsServer();
   const workDir = await mkdtemp(join(tmpdir(), "carillon-nats-"));
   const storeDir = options.storeDir ?? join(workDir, "store");
   await mkdir(storeDir, { recursive: true });

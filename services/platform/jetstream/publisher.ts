@@ -80,6 +80,10 @@ const defaultAckTimeoutMs = 5_000;
 const resendCheckMs = 250;
 // A stream that could not take something is asked with one message whether it can by now.
 const probeEveryMs = 1_000;
+// What was sent to a leader that is gone is answered by nobody, also not later. After so long without any answer one message
+// finds out, again and again, when there is another one, and the others follow: all of them would be a burden to one that is slow.
+const silentAfterMs = 1_000;
+const askSilentEveryMs = 500;
 // A stream that is full refuses whatever is sent to it, again and again: that is said once in a while.
 const deferredLogMs = 10_000;
 const decoder = new TextDecoder();
@@ -106,6 +110,10 @@ export function createPublisher(
   let lastRefusal = "it does not answer";
   const deferred = new Deferrals<Outstanding>();
   let probedMs = Number.NEGATIVE_INFINITY;
+  /** When one message was sent again for want of any answer; undefined: answers come. */
+  let askedSilentMs: number | undefined;
+  /** After such a silence: what was sent before the answer that ended it may be lost. */
+  let answeredAgainMs: number | undefined;
   let deferrals = 0;
   let deferralsToldMs = Number.NEGATIVE_INFINITY;
 
@@ -177,6 +185,10 @@ export function createPublisher(
   const answered = (message: Outstanding, report: PublishReport) => {
     outstanding.delete(message.token);
     storedMs = clock.monotonicMs();
+    if (askedSilentMs !== undefined) {
+      askedSilentMs = undefined;
+      answeredAgainMs = storedMs;
+    }
     lastRefusal = "it does not answer";
     message.resolve(report);
     fill();
@@ -237,12 +249,35 @@ export function createPublisher(
     fill();
   };
 
+  /** Batches wait for their own time: sent again they are refused where they were stored. */
+  const mayBeLost = (message: Outstanding) => !message.batch && !deferred.has(message);
+
+  const askSilent = (nowMs: number) => {
+    if (outstanding.size === 0 || nowMs - storedMs < silentAfterMs) return;
+    if (askedSilentMs !== undefined && nowMs - askedSilentMs < askSilentEveryMs) return;
+    for (const message of outstanding.values()) {
+      if (!mayBeLost(message)) continue;
+      if (nowMs - message.sentAtMs < askSilentEveryMs) return;
+      askedSilentMs = nowMs;
+      send(message);
+      return;
+    }
+  };
+
   const check = () => {
     if (!broker.connected()) return;
     const nowMs = clock.monotonicMs();
+    // A moment later: what was only slow is answered by then.
+    const lostBeforeMs =
+      answeredAgainMs !== undefined && nowMs - answeredAgainMs >= resendCheckMs
+        ? answeredAgainMs
+        : Number.NEGATIVE_INFINITY;
+    if (lostBeforeMs > 0) answeredAgainMs = undefined;
     for (const message of outstanding.values()) {
-      if (nowMs - message.sentAtMs >= ackTimeoutMs && !deferred.has(message)) send(message);
+      const lost = message.sentAtMs <= lostBeforeMs && mayBeLost(message);
+      if (lost || (nowMs - message.sentAtMs >= ackTimeoutMs && !deferred.has(message))) send(message);
     }
+    askSilent(nowMs);
     if (nowMs - probedMs >= Math.min(probeEveryMs, ackTimeoutMs)) {
       probedMs = nowMs;
       sendDeferred(deferred.probes());

@@ -16,3 +16,8 @@ export async function removeStored(broker: Broker, stream: string, sequence: num
     throw error;
   }
 }
+
+/** Removes the messages of one subject up to a sequence, itself included. Rejects when the broker does not say that it is done. */
+export async function removeUpTo(broker: Broker, stream: string, subject: string, sequence: number): Promise<void> {
+  await askBroker(broker, () => broker.jsm.streams.purge(stream, { filter: subject, seq: sequence + 1 }));
+}

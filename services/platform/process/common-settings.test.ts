@@ -53,6 +53,7 @@ describe("the settings that several services share", () => {
     expect(readCommonSettings(read, { opsPort: 9199 })).toEqual({
       natsUrl: "nats://a:1,nats://b:2",
       replicas: 3,
+      opsToken: "secret",
       brokerMaxBytes: 8_388_608,
       opsAddress: { host: "0.0.0.0", port: 1 },
       logLevel: "warn",

@@ -13,16 +13,21 @@ export interface CommonSettings {
   brokerMaxBytes: number | undefined;
   /** The service's own /metrics, /livez and /readyz. */
   opsAddress: Address;
+  /** What that /metrics asks for where other machines reach it; undefined: nothing. */
+  opsToken?: string | undefined;
   logLevel: LogLevel;
   logFormat: LogFormat;
 }
 
 export function readCommonSettings(read: EnvironmentReader, defaults: { opsPort: number }): CommonSettings {
+  const opsAddress = read.address("CARILLON_OPS_ADDR", `127.0.0.1:${defaults.opsPort}`);
   return {
     natsUrl: read.natsUrl() ?? "nats://127.0.0.1:4222",
     replicas: readReplicas(read),
     brokerMaxBytes: readBrokerMaxBytes(read),
-    opsAddress: read.address("CARILLON_OPS_ADDR", `127.0.0.1:${defaults.opsPort}`),
+    opsAddress,
+    // A job may call whatever an executor reaches, and its answer is read by whoever made the job.
+    opsToken: isLoopback(opsAddress.host) ? undefined : readInternalToken(read),
     logLevel: read.logLevel(),
     logFormat: read.logFormat(),
   };

@@ -1,3 +1,4 @@
+import { createHash, timingSafeEqual } from "node:crypto";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Registry } from "prom-client";
@@ -9,6 +10,8 @@ import type { Log } from "./log.ts";
 export interface OpsServerOptions {
   address: Address;
   metrics: Registry;
+  /** What /metrics asks for, as a bearer token; undefined: everybody is let in. */
+  metricsToken?: string | undefined;
   /** Whether the service does its work at this moment: each condition that it depends on, or yes or no. */
   ready: () => readonly Condition[] | boolean;
   log: Log;
@@ -21,17 +24,26 @@ export interface OpsServer extends Startable {
 
 /**
  * A service's own port for operators: /metrics (Prometheus text), /livez and /healthz (the process answers, whatever
- * else is away), /readyz (it does its work; JSON, with each condition in words).
+ * else is away), /readyz (it does its work; JSON, with each condition in words). Only /metrics ever asks for a token: an
+ * orchestrator has none, and what the others tell is nobody's secret.
  */
 export function createOpsServer(options: OpsServerOptions): OpsServer {
   const { address, metrics, log } = options;
   let server: Server | undefined;
   let bound = address;
 
-  const answer = async (path: string): Promise<{ status: number; type: string; body: string }> => {
+  const { metricsToken } = options;
+
+  const answer = async (path: string, authorization = ""): Promise<{ status: number; type: string; body: string }> => {
     const plain = "text/plain; charset=utf-8";
     switch (path) {
       case "/metrics":
+        if (metricsToken !== undefined && !isBearer(authorization, metricsToken))
+          return {
+            status: 401,
+            type: plain,
+            body: "send the token between the services: Authorization: Bearer <token>\n",
+          };
         return { status: 200, type: metrics.contentType, body: await metrics.metrics() };
       case "/livez":
       case "/healthz":
@@ -52,8 +64,11 @@ export function createOpsServer(options: OpsServerOptions): OpsServer {
     async start() {
       if (server) return;
       const listening = createServer((request, response) => {
-        answer(request.url?.split("?")[0] ?? "/").then(
-          ({ status, type, body }) => response.writeHead(status, { "content-type": type }).end(body),
+        answer(request.url?.split("?")[0] ?? "/", request.headers.authorization).then(
+          ({ status, type, body }) => {
+            if (status === 401) response.setHeader("www-authenticate", "Bearer");
+            response.writeHead(status, { "content-type": type }).end(body);
+          },
           (error) => {
             log.error({ event: "ops_request_failed", path: request.url, err: error });
             response.writeHead(500).end();
@@ -77,6 +92,13 @@ export function createOpsServer(options: OpsServerOptions): OpsServer {
       });
     },
   };
+}
+
+/** In a time that tells nothing about the token. */
+function isBearer(authorization: string, token: string): boolean {
+  const presented = /^bearer +(\S+) *$/i.exec(authorization)?.[1] ?? "";
+  const digest = (text: string) => createHash("sha256").update(text).digest();
+  return timingSafeEqual(digest(presented), digest(token));
 }
 
 function conditionOf(ok: boolean): Condition {

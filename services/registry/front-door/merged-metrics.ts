@@ -6,23 +6,50 @@ export interface MetricsPage {
   body: string;
 }
 
-/** The metrics of this process and of its peers on one page; a peer that does not answer is told by carillon_peer_up. */
+/**
+ * The metrics of this process and of its peers on one page; a peer that does not answer is told by carillon_peer_up.
+ *
+ * A peer's name may stand for several, as that of a service with replicas does: all of its addresses are asked, and each
+ * has a `peer` of its own, so that no counter is once the one's and once the other's. A name that has no address is told of
+ * as it was written.
+ */
 export interface MergedMetrics {
   metrics(): Promise<MetricsPage>;
 }
 
+export interface MergedMetricsOptions {
+  peers: readonly Address[];
+  /** Sent to the peers; undefined: they ask for none. */
+  token: string | undefined;
+  /** Of a host name, or of an address as it stands. Never rejects, and answers soon. */
+  addressesOf: (host: string) => Promise<readonly string[]>;
+}
+
 // Prometheus gives a scrape 10 s; a peer that hangs must not cost it all.
 const peerTimeoutMs = 1_000;
-const maxPeerBytes = 8 * 1024 * 1024;
+// Twenty times what a service has to tell.
+const maxPeerBytes = 1024 * 1024;
+const maxPeers = 256;
 
-export function createMergedMetrics(own: Registry, peers: readonly Address[]): MergedMetrics {
+export function createMergedMetrics(own: Registry, { peers, token, addressesOf }: MergedMetricsOptions): MergedMetrics {
+  const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  const instances = async ({ host, port }: Address) => {
+    const addresses = await addressesOf(host);
+    const found = addresses.map((address) => ({ name: formatAddress({ host: address, port }), there: true }));
+    return found.length > 0 ? found : [{ name: formatAddress({ host, port }), there: false }];
+  };
   return {
     async metrics() {
-      const names = peers.map(formatAddress);
-      const pages = await Promise.all(names.map(fetchPage));
-      const up = names.map((name, index) => `carillon_peer_up{peer="${name}"} ${pages[index] === undefined ? 0 : 1}`);
+      const all = (await Promise.all(peers.map(instances))).flat();
+      const asked = [...new Map(all.map((one) => [one.name, one])).values()].slice(0, maxPeers);
+      const pages = await Promise.all(
+        asked.map(async ({ name, there }) => (there ? fetchPage(name, headers) : undefined)),
+      );
+      const up = asked.map(
+        ({ name }, index) => `carillon_peer_up{peer="${name}"} ${pages[index] === undefined ? 0 : 1}`,
+      );
       const about = ["# HELP carillon_peer_up Whether a service's /metrics answered", "# TYPE carillon_peer_up gauge"];
-      const answered = names.flatMap((name, index) => {
+      const answered = asked.flatMap(({ name }, index) => {
         const page = pages[index];
         return page === undefined ? [] : [withLabel(page, "peer", name)];
       });
@@ -36,11 +63,21 @@ export function createMergedMetrics(own: Registry, peers: readonly Address[]): M
   };
 }
 
-async function fetchPage(peer: string): Promise<string | undefined> {
+async function fetchPage(peer: string, headers: Record<string, string>): Promise<string | undefined> {
   try {
-    const response = await fetch(`http://${peer}/metrics`, { signal: AbortSignal.timeout(peerTimeoutMs) });
-    const text = await response.text();
-    return response.ok && text.length <= maxPeerBytes ? text : undefined;
+    const signal = AbortSignal.timeout(peerTimeoutMs);
+    const response = await fetch(`http://${peer}/metrics`, { headers, signal, redirect: "error" });
+    if (!response.ok || !response.body) {
+      await response.body?.cancel();
+      return undefined;
+    }
+    const decoder = new TextDecoder();
+    let text = "";
+    for await (const chunk of response.body) {
+      text += decoder.decode(chunk, { stream: true });
+      if (text.length > maxPeerBytes) return undefined;
+    }
+    return text;
   } catch {
     return undefined;
   }

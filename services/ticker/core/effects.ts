@@ -17,6 +17,8 @@ export type TickerEffect =
   | { kind: "write-claim"; id: number; partition: number; claim: PartitionClaim; revision: number }
   | { kind: "read-claims"; id: number; partitions: number[] }
   | { kind: "read-last-tick"; ticker: string }
+  /** Remove its ticks up to this sequence, and read its last one then. */
+  | { kind: "forget-ticks"; ticker: string; sequence: number }
   /** Read JOBS for these partitions: the last state, then each change. */
   | { kind: "follow"; followId: number; partitions: number[] }
   | { kind: "unfollow"; followId: number; partition: number }

@@ -61,3 +61,80 @@ describe("a ticker that falls silent", () => {
     expect(moves(3 * silentMs)).toEqual(["ask"]);
   });
 });
+
+describe("what a ticker that is gone has left", () => {
+  const gone = defaultTickerSettings.forgetAfterMs;
+  const limits = { entries: 100, bytes: 1_000 };
+  const mark = (second: number) => ({ second, jobsSequence: 0 });
+  const says = (ticker: string, second: number, partitions: number[], live = true) => ({
+    ticker,
+    second,
+    live,
+    partitions: partitions.map((partition) => ({ partition, epoch: 1, watermark: mark(second), published: 0 })),
+  });
+
+  /** Ticker a, which has both partitions since second 100, after one of another that is silent since its last tick. */
+  function remainsOf(last: ReturnType<typeof says>) {
+    const ownership = new Ownership({ ...defaultTickerSettings, ticker: "a", partitions: 2, limits });
+    const claim = (partition: number, owner: string, second: number, revision: number) =>
+      ownership.learnClaim(partition, { claim: { owner, epoch: 2, watermark: mark(second) }, revision }, false);
+    let sequence = 7;
+    const hear = (atMs: number, tick: ReturnType<typeof says>) =>
+      ownership.learnTick(at(atMs), tick, ++sequence, false);
+    ownership.watch(at(0));
+    ownership.learnTick(at(0), last, 7, false);
+    claim(0, "a", 100, 1);
+    claim(1, "a", 100, 2);
+    hear(gone, says("a", 160, [0, 1]));
+    return { ownership, claim, hear };
+  }
+
+  it("is removed, up to its last tick, once another has each of its partitions and is as far", () => {
+    const { ownership } = remainsOf(says("b", 100, [0, 1]));
+    expect(ownership.leftOvers(at(gone))).toEqual([{ ticker: "b", sequence: 7 }]);
+  });
+
+  it("stays while it may come back as it was", () => {
+    const { ownership } = remainsOf(says("b", 100, [0, 1]));
+    expect(ownership.leftOvers(at(gone - 1))).toEqual([]);
+  });
+
+  it.each([
+    [
+      "one of its partitions still stands in its name",
+      (rig: ReturnType<typeof remainsOf>) => rig.claim(1, "b", 100, 9),
+    ],
+    ["one of its partitions was given back", (rig: ReturnType<typeof remainsOf>) => rig.claim(1, "", 100, 9)],
+    ["who took one over is silent", (rig: ReturnType<typeof remainsOf>) => rig.claim(1, "c", 200, 9)],
+    ["nobody knows the claims", (rig: ReturnType<typeof remainsOf>) => rig.ownership.forgetClaims()],
+    ["nobody watches", (rig: ReturnType<typeof remainsOf>) => rig.ownership.unwatch()],
+  ])("stays while %s", (_, change) => {
+    const rig = remainsOf(says("b", 100, [0, 1]));
+    change(rig);
+    expect(rig.ownership.leftOvers(at(gone))).toEqual([]);
+  });
+
+  it("stays until its successor has published what it had published already", () => {
+    const { ownership, hear } = remainsOf(says("b", 165, [1]));
+    expect(ownership.leftOvers(at(gone))).toEqual([]);
+    hear(gone + 6_000, says("a", 165, [0, 1]));
+    expect(ownership.leftOvers(at(gone + 6_000))).toHaveLength(1);
+  });
+
+  it("goes also where the ticks of its successor name none of its partitions yet, and the claim does", () => {
+    const { ownership, hear } = remainsOf(says("b", 100, [0, 1]));
+    hear(gone, says("a", 161, []));
+    expect(ownership.leftOvers(at(gone))).toHaveLength(1);
+  });
+
+  it("is not counted again once the stream has it no more, and is kept while the stream has a later tick", () => {
+    const { ownership, hear } = remainsOf(says("b", 100, [0, 1], false));
+    ownership.verify(at(gone), "b", { tick: says("b", 100, [0, 1]), sequence: 7 });
+    expect(ownership.leftOvers(at(gone))).toHaveLength(1);
+    hear(2 * gone, says("a", 220, [0, 1]));
+    expect(ownership.leftOvers(at(2 * gone))).toHaveLength(1);
+    ownership.verify(at(2 * gone), "b", undefined);
+    hear(3 * gone, says("a", 280, [0, 1]));
+    expect(ownership.leftOvers(at(3 * gone))).toEqual([]);
+  });
+});

@@ -35,7 +35,14 @@ export interface HeldPartitions {
   pending: ReadonlySet<number>;
 }
 
+/** The last tick of a ticker that is gone: it is in the stream under this sequence, and nobody needs it. */
+export interface LeftOver {
+  ticker: string;
+  sequence: number;
+}
+
 const askAgainMs = 1_000;
+const lookForLeftOversMs = 5_000;
 
 /** Knows who owns what and who is alive, and decides what this ticker takes over and gives back. */
 export class Ownership {
@@ -45,6 +52,7 @@ export class Ownership {
   readonly #freeSince = new Map<number, number>();
   /** Silence counts from here: nobody watched before. */
   #watchingSinceMs: number | undefined;
+  #lookedForLeftOversMs = Number.NEGATIVE_INFINITY;
 
   constructor(settings: TickerSettings) {
     this.#settings = settings;
@@ -101,7 +109,44 @@ export class Ownership {
   verify(now: Now, ticker: string, last: { tick: Tick; sequence: number } | undefined): void {
     const peer = this.#peer(ticker);
     if (last && last.sequence > peer.sequence) this.learnTick(now, last.tick, last.sequence, false);
+    else if (last === undefined && this.#isLeftOver(now, ticker, peer)) this.#peers.delete(ticker);
     else peer.verified = true;
+  }
+
+  /**
+   * What tickers that are gone have left in the stream of ticks, and nobody can need any more: looked for every few
+   * seconds. A later tick of such a ticker, should it come back, lies behind the sequence.
+   */
+  leftOvers(now: Now): LeftOver[] {
+    if (now.monotonicMs - this.#lookedForLeftOversMs < lookForLeftOversMs) return [];
+    this.#lookedForLeftOversMs = now.monotonicMs;
+    const found: LeftOver[] = [];
+    for (const [ticker, peer] of this.#peers) {
+      if (!this.#isLeftOver(now, ticker, peer)) continue;
+      if (peer.tick) found.push({ ticker, sequence: peer.sequence });
+      else this.#peers.delete(ticker);
+    }
+    return found;
+  }
+
+  /**
+   * Whether the ticks of a ticker may go. It was silent for long, and each partition has another owner, alive, with a
+   * watermark that is at least as new: whoever takes a partition over goes by the ticks of the owner in the claim alone.
+   * Epochs say nothing here, since those of lost claims begin again.
+   */
+  #isLeftOver(now: Now, ticker: string, peer: Peer): boolean {
+    if (ticker === this.#settings.ticker || !this.#silent(now, peer, this.#settings.forgetAfterMs)) return false;
+    const last = new Map(peer.tick?.partitions.map((tick) => [tick.partition, tick]));
+    for (let partition = 0; partition < this.#settings.partitions; partition++) {
+      const { claim } = this.claimOf(partition);
+      // A claim in its own name is one of somebody silent as well.
+      if (!claim?.owner || this.#silent(now, this.#peer(claim.owner))) return false;
+      const left = last.get(partition);
+      if (!left) continue;
+      const watermark = laterWatermark(claim.watermark, this.#tickedWatermark(claim.owner, partition));
+      if (!isAtLeast(watermark, left.watermark)) return false;
+    }
+    return true;
   }
 
   /** Tickers that want partitions, this one included. */
@@ -200,9 +245,9 @@ export class Ownership {
     return false;
   }
 
-  #silent(now: Now, peer: Peer): boolean {
+  #silent(now: Now, peer: Peer, forMs = this.#settings.deadAfterMs): boolean {
     const since = Math.max(peer.seenMs ?? Number.NEGATIVE_INFINITY, this.#watchingSinceMs ?? now.monotonicMs);
-    return now.monotonicMs - since >= this.#settings.deadAfterMs;
+    return now.monotonicMs - since >= forMs;
   }
 
   #peer(ticker: string): Peer {
@@ -215,7 +260,11 @@ export class Ownership {
   }
 }
 
-/** The later one of two watermarks. */
+function isAtLeast(a: Watermark | undefined, b: Watermark | undefined): boolean {
+  return b === undefined || (a !== undefined && laterWatermark(a, b) === a);
+}
+
+/** The later one of two watermarks, the first where they are the same. */
 function laterWatermark(a: Watermark | undefined, b: Watermark | undefined): Watermark | undefined {
   if (!a || !b) return a ?? b;
   if (a.second !== b.second) return a.second > b.second ? a : b;

@@ -214,6 +214,9 @@ export class TickerCore {
   #own(now: Now): void {
     this.#holdings.reclaim();
     for (const move of this.#ownership.moves(now, this.#holdings.held())) this.#holdings.make(move);
+    // One ticker tidies up, the others only ask whether it is done: what they know of the one that is gone can go then.
+    const kind = this.#holdings.owned.has(0) ? "forget-ticks" : "read-last-tick";
+    for (const leftOver of this.#ownership.leftOvers(now)) this.#effects.emit({ kind, ...leftOver });
   }
 
   #publish(now: Now): void {

@@ -11,6 +11,8 @@ export interface TickerSettings {
   maxOutstandingBytes: number;
   /** A ticker without a new tick for this long is dead. */
   deadAfterMs: number;
+  /** What a ticker without a new tick for this long has left behind is removed, once nobody needs it. */
+  forgetAfterMs: number;
   /** When an own tick is not acknowledged for this long, publishing stops. */
   fenceAfterMs: number;
   /** So far back occurrences are owed when nobody knows what was published. */
@@ -27,6 +29,8 @@ export const defaultTickerSettings = {
   maxOutstanding: 512,
   maxOutstandingBytes: 32 * 1024 * 1024,
   deadAfterMs: 4_000,
+  // Longer than a restart takes, so that the ticks of one that comes back stay together.
+  forgetAfterMs: 60_000,
   fenceAfterMs: 2_000,
   lookbackSeconds: 3_600,
   // Well over what a registry takes to start again in the middle of filling it.

@@ -3,6 +3,7 @@ import type { Broker } from "../../platform/jetstream/broker.ts";
 import { createFollower } from "../../platform/jetstream/follower.ts";
 import { lastMessage } from "../../platform/jetstream/last-message.ts";
 import { createPatience } from "../../platform/jetstream/patience.ts";
+import { removeUpTo } from "../../platform/jetstream/remove-stored.ts";
 import { type Clock, sleep } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
@@ -29,11 +30,18 @@ export interface CoordinationOptions {
   onTicksComplete: () => void;
 }
 
+/** `last`: undefined when the stream has none of it. */
+export interface LastTick {
+  last: { tick: Tick; sequence: number } | undefined;
+}
+
 /** What tickers tell each other: claims and ticks, as they are stored. */
 export interface Coordination extends Startable {
   /** Asks the stream's leader until it answers; undefined only when this ticker stops. */
   readClaims(partitions: readonly number[]): Promise<StoredClaim[] | undefined>;
-  readLastTick(ticker: string): Promise<{ last: { tick: Tick; sequence: number } | undefined } | undefined>;
+  readLastTick(ticker: string): Promise<LastTick | undefined>;
+  /** Removes the ticks of a ticker up to this sequence, and reads its last one then. */
+  forgetTicks(ticker: string, sequence: number): Promise<LastTick | undefined>;
 }
 
 const retryMs = 250;
@@ -91,6 +99,14 @@ export function createCoordination(
     return undefined;
   };
 
+  const readLastTick = (ticker: string): Promise<LastTick | undefined> =>
+    untilAnswered(async () => {
+      const subject = subjects.tick(ticker);
+      const message = await lastMessage(broker, streams.ticks, subject);
+      const tick = message && readable(subject, () => readTick(message.data));
+      return { last: message && tick && { tick, sequence: message.seq } };
+    });
+
   return {
     readClaims: (partitions) =>
       untilAnswered(() =>
@@ -104,13 +120,14 @@ export function createCoordination(
           }),
         ),
       ),
-    readLastTick: (ticker) =>
-      untilAnswered(async () => {
-        const subject = subjects.tick(ticker);
-        const message = await lastMessage(broker, streams.ticks, subject);
-        const tick = message && readable(subject, () => readTick(message.data));
-        return { last: message && tick && { tick, sequence: message.seq } };
-      }),
+    readLastTick,
+    async forgetTicks(ticker, sequence) {
+      const removed = await untilAnswered(async () => {
+        await removeUpTo(broker, streams.ticks, subjects.tick(ticker), sequence);
+        return true;
+      });
+      return removed ? readLastTick(ticker) : undefined;
+    },
     async start() {
       await claimFollower.start();
       await tickFollower.start();

@@ -95,6 +95,13 @@ export function createDriver(settings: TickerSettings, deps: DriverDeps): Driver
           if (answer) input((at) => core.lastTickRead(at, effect.ticker, answer.last));
         });
         break;
+      case "forget-ticks":
+        void coordination.forgetTicks(effect.ticker, effect.sequence).then((answer) => {
+          if (!answer) return;
+          log.info({ event: "gone_ticker_forgotten", ticker: effect.ticker });
+          input((at) => core.lastTickRead(at, effect.ticker, answer.last));
+        });
+        break;
       case "follow":
         log.info({ event: "partitions_followed", count: effect.partitions.length, partitions: effect.partitions });
         jobs.follow(effect.followId, effect.partitions);

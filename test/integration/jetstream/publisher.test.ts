@@ -157,6 +157,45 @@ describe("a publisher", () => {
     expect(said).toEqual([["publish_deferred", 10_077]]);
   });
 
+  it("sends one message again and again while nobody answers at all, and the others once somebody does", async () => {
+    await start({ ackTimeoutMs: 600_000 });
+    const asked: string[] = [];
+    const sixth = Promise.withResolvers<void>();
+    // Who could have stored what was sent first is gone; who comes in its place answers the third time.
+    answer(({ subject }, before) => {
+      asked.push(subject);
+      if (asked.length === 6) sixth.resolve();
+      return before === 0 || (subject === "stream.0" && before === 1) ? undefined : { stream: "S", seq: asked.length };
+    });
+    const reports = [0, 1, 2, 3].map((n) => publisher.publish(`stream.${n}`, payload));
+    await sixth.promise;
+    expect(asked).toEqual([0, 1, 2, 3, 0, 0].map((n) => `stream.${n}`));
+    expect((await Promise.all(reports)).map(({ kind }) => kind)).toEqual(Array(4).fill("stored"));
+    expect(asked.slice(6)).toEqual([1, 2, 3].map((n) => `stream.${n}`));
+  });
+
+  it("sends nothing again while others are answered, however long one takes", async () => {
+    await start({ ackTimeoutMs: 600_000 });
+    let slow: Msg | undefined;
+    const asked: string[] = [];
+    answer((message) => {
+      asked.push(message.subject);
+      if (message.subject !== "stream.slow") return { stream: "S", seq: asked.length };
+      slow = message;
+      return undefined;
+    });
+    const waits = publisher.publish("stream.slow", payload);
+    // As many as take more than a silence, one after the other.
+    const startedMs = systemClock.monotonicMs();
+    while (systemClock.monotonicMs() - startedMs < 1_600) {
+      await publisher.publish("stream.quick", payload);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    expect(asked.filter((subject) => subject === "stream.slow")).toHaveLength(1);
+    slow?.respond(JSON.stringify({ stream: "S", seq: 1 }));
+    expect((await waits).kind).toBe("stored");
+  });
+
   it("reports a message that is too large for the connection, and gives its place to the next", async () => {
     answer(() => ({ stream: "S", seq: 7 }));
     await start({ window: 1 });
