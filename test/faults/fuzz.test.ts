@@ -40,7 +40,7 @@ function faultOf({ face, path, method }: FuzzRequest, { status, headers, body }:
   if (status >= 500 && status !== 501 && status !== 503 && status !== 504) return `status ${status}`;
   const text = body.toString();
   if (face === "rest") {
-    if (status < 400 || method === "HEAD" || path.startsWith("/docs")) return undefined;
+    if (status < 400 || method === "HEAD" || /^\/(docs|readyz)/.test(path)) return undefined;
     const error = parse(text)?.error;
     if (!error || error.code !== status || typeof error.status !== "string" || typeof error.message !== "string") {
       return `${status} not in the form of REST: ${text.slice(0, 200)}`;

@@ -9,7 +9,7 @@ import { type ComposeService, readComposeFile } from "./compose-file.ts";
 import { repositoryDir, testNatsServer } from "./nats.ts";
 import { createBridge, createContainer, ensureNamespaceTools, type NetContainer } from "./net-container.ts";
 
-export const apiToken = "api-token";
+const apiToken = "api-token";
 export const brokers = ["nats-1", "nats-2", "nats-3"] as const;
 
 /** A call that the target had. */

@@ -73,7 +73,7 @@ export function junkText(dice: Dice): string {
   return dice.chance(0.01) ? "ü".repeat(3_000) : dice.pick(texts);
 }
 
-export function junkName(dice: Dice): string {
+function junkName(dice: Dice): string {
   return dice.pick(names);
 }
 
@@ -117,6 +117,7 @@ export function mutated(value: unknown, dice: Dice): unknown {
 /** JSON text of a value, at times broken in one of the ways in which it can be. */
 export function junkJson(value: unknown, dice: Dice): Buffer {
   const text = JSON.stringify(value) ?? "";
+  if (dice.chance(0.6)) return Buffer.from(text);
   switch (dice.between(0, 14)) {
     case 0:
       return Buffer.from(text.slice(0, dice.between(0, text.length)));

@@ -16,40 +16,46 @@ export interface FuzzRequest {
 }
 
 const job = { schedule: "@yearly", api_endpoint: "http://127.0.0.1:9/hook", type: "ATLEAST_ONCE" };
-const restPaths = [
-  "/jobs",
-  "/jobs:batchCreate",
-  "/jobs/{id}",
-  "/jobs/{id}:pause",
-  "/jobs/{id}:resume",
-  "/jobs/{id}:run",
-  "/jobs/{id}:backfill",
-  "/jobs/{id}:audit",
-  "/jobs/{id}/executions",
-  "/jobs/{id}/dead-executions",
-  "/jobs/{id}/dead-executions:redrive",
-  "/executions/{id}-1795435200",
-  "/executions/{id}-m0123456789abcdef",
-  "/dead-executions",
-  "/schedules:preview",
-  "/docs",
-  "/openapi.json",
-  "/readyz",
-  "/metrics",
-  "/nothing/here",
+/** Paths with the methods that they take. */
+const restPaths: readonly (readonly [string, ...string[]])[] = [
+  ["/jobs", "GET", "POST"],
+  ["/jobs:batchCreate", "POST"],
+  ["/jobs:batchUpdate", "POST"],
+  ["/jobs:batchDelete", "POST"],
+  ["/jobs:batchGet", "GET"],
+  ["/jobs:purge", "POST"],
+  ["/jobs/{id}", "GET", "PATCH", "PATCH", "DELETE"],
+  ["/jobs/key={id}", "GET", "PATCH", "DELETE"],
+  ["/jobs/{id}:pause", "POST"],
+  ["/jobs/{id}:resume", "POST"],
+  ["/jobs/{id}:run", "POST"],
+  ["/jobs/{id}:backfill", "POST"],
+  ["/jobs/{id}:audit", "GET"],
+  ["/jobs/{id}/executions", "GET"],
+  ["/jobs/{id}/dead-executions", "GET"],
+  ["/jobs/{id}/dead-executions:redrive", "POST"],
+  ["/executions/{id}-1795435200", "GET"],
+  ["/executions/{id}-m0123456789abcdef", "GET"],
+  ["/dead-executions", "GET"],
+  ["/schedules:preview", "POST"],
+  ["/docs", "GET"],
+  ["/openapi.json", "GET"],
+  ["/readyz", "GET"],
+  ["/metrics", "GET"],
+  ["/nothing/here", "GET"],
 ];
 const rpcs: DescMethod[] = [JobService, ExecutionService, DeadExecutionService].flatMap(({ methods }) => methods);
 // Those with an end: what streams is opened, and left, elsewhere.
 const unary = rpcs.filter(({ methodKind }) => methodKind === "unary");
 
-const asBody = (dice: Dice, value: unknown) => junkJson(dice.chance(0.8) ? mutated(value, dice) : value, dice);
+const asBody = (dice: Dice, value: unknown) => junkJson(dice.chance(0.6) ? mutated(value, dice) : value, dice);
 
 /** A path of the API for a job that there is, or something like it. */
-function junkPath(dice: Dice, ids: readonly string[]): string {
-  const path = dice
-    .pick(restPaths)
-    .replace("{id}", () => (dice.chance(0.7) ? dice.pick(ids) : encodeURI(junkText(dice).toWellFormed())));
-  const query = Array.from({ length: dice.between(0, 3) }, () => {
+function junkPath(dice: Dice, template: string, ids: readonly string[]): string {
+  const path = template.replace("{id}", () =>
+    dice.chance(0.7) ? dice.pick(ids) : encodeURI(junkText(dice).toWellFormed()),
+  );
+  const query = Array.from({ length: dice.chance(0.6) ? 0 : dice.between(1, 3) }, () => {
     const name = dice.pick(["page_size", "page_token", "request_id", "update_mask", "etag", "reason", "x", "job_id"]);
     const value = dice.chance(0.5) ? junkText(dice) : String(dice.between(-5, 5_000));
     return `${name}=${encodeURIComponent(value.toWellFormed())}`;
@@ -59,7 +65,8 @@ function junkPath(dice: Dice, ids: readonly string[]): string {
 }
 
 function rest(dice: Dice, ids: readonly string[]): FuzzRequest {
-  const method = dice.pick(["GET", "POST", "PATCH", "DELETE", "PUT", "OPTIONS", "HEAD"]);
+  const [template, ...own] = dice.pick(restPaths);
+  const method = dice.pick(dice.chance(0.9) ? own : ["GET", "POST", "PATCH", "DELETE", "PUT", "OPTIONS", "HEAD"]);
   const contents = dice.pick<unknown>([
     job,
     { requests: [{ job }, { job }] },
@@ -67,19 +74,23 @@ function rest(dice: Dice, ids: readonly string[]): FuzzRequest {
     {},
   ]);
   const { body, encoding } = encoded(asBody(dice, contents), dice);
-  const headers: Record<string, string> = {
-    "content-type": dice.pick([
-      "application/json",
-      "application/json; charset=utf-8",
-      "text/plain",
-      "application/x-www-form-urlencoded",
-      "multipart/form-data",
-    ]),
-  };
+  const odd = [
+    "application/json; charset=utf-8",
+    "text/plain",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data",
+  ];
+  const headers: Record<string, string> = { "content-type": dice.chance(0.9) ? "application/json" : dice.pick(odd) };
   if (encoding !== undefined) headers["content-encoding"] = encoding;
   if (dice.chance(0.1)) headers["if-match"] = dice.pick(['"x"', "*", 'W/"', '"a", "b"', ","]);
   if (dice.chance(0.1)) headers.accept = dice.pick(["text/event-stream", "*/*", "image/png", "application/json;q=0"]);
-  return { face: "rest", method, path: junkPath(dice, ids), headers, body: /GET|HEAD/.test(method) ? undefined : body };
+  return {
+    face: "rest",
+    method,
+    path: junkPath(dice, template, ids),
+    headers,
+    body: /GET|HEAD/.test(method) ? undefined : body,
+  };
 }
 
 const pathOf = ({ parent, name }: DescMethod) => `/${parent.typeName}/${name}`;
