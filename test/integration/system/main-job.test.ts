@@ -151,7 +151,7 @@ describe("the main job, on the whole system", () => {
     await witness.until((calls) => of(job.job_id)(calls).some((call) => call.executionId === run.execution_id));
     const execution = await eventually(
       () => rest.get(`/executions/${run.execution_id}`),
-      (answer) => answer.status === 200,
+      ({ body }) => body.status !== "RUNNING",
     );
     expect(execution.body).toMatchObject({ status: "SUCCESS", trigger: "MANUAL" });
   });
