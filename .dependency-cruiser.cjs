@@ -127,12 +127,12 @@ module.exports = {
     },
     {
       name: "sql-in-stores-only",
-      comment:
-        "A database has one door in each service. The launcher's data folder takes a file lock of it, and stores nothing.",
+      comment: "A database has one door in each service. The launcher takes file locks of it, and stores nothing.",
       severity: "error",
       from: {
         path: "^services/",
-        pathNot: "^services/.+/store/|^services/platform/sql/|^services/launcher/data-dir[.]ts$",
+        pathNot:
+          "^services/.+/store/|^services/platform/sql/|^services/launcher/(data-dir|nats/nats-server-cache)[.]ts$",
       },
       to: { path: `^services/platform/sql/|${npm(databasePackages)}|^(node:)?sqlite$` },
     },

@@ -5,6 +5,7 @@ import { defineConfig } from "vitest/config";
 const heavy = [
   "test/faults/**/*.test.ts",
   "test/browser/**/*.test.ts",
+  "test/clients/**/*.test.ts",
   "test/integration/launcher/**/*.test.ts",
   "test/integration/system/**/*.test.ts",
   "test/bench/**/*.test.ts",

@@ -23,7 +23,7 @@ async function cutOffAt(comesToItMs: number): Promise<number> {
     caller: {
       inFlight: () => 1,
       takeWaiting: () => [],
-      sent: () => [],
+      onWire: () => [],
       close() {
         cutOffMs = nowMs;
       },

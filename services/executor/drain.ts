@@ -21,7 +21,7 @@ const pollMs = 10;
 export async function drain(deps: {
   clock: Clock;
   log: Log;
-  caller: Pick<HttpCaller, "takeWaiting" | "inFlight" | "sent" | "close">;
+  caller: Pick<HttpCaller, "takeWaiting" | "inFlight" | "onWire" | "close">;
   intakes: readonly { stop(): void }[];
   settlements: readonly Pick<Settlements, "giveBack">[];
   /** What comes of calls, on its way to the broker. */
@@ -36,7 +36,9 @@ export async function drain(deps: {
   for (const intake of deps.intakes) intake.stop();
   const unsent = caller.takeWaiting().length;
   await until(() => caller.inFlight() === 0, toldMs + inFlightMs);
-  const abandoned = caller.sent().map(({ executionId, number }) => ({ executionId, attempt: number }));
+  const abandoned = caller
+    .onWire()
+    .map(({ attempt }) => ({ executionId: attempt.executionId, attempt: attempt.number }));
   await until(() => {
     for (const one of stored) one.flush();
     return stored.every((one) => one.pending() === 0);

@@ -34,6 +34,7 @@ import { createDeadLetters } from "./results/dead-letters.ts";
 import { createResultPublisher } from "./results/result-publisher.ts";
 import { createRetryPublisher } from "./results/retry-publisher.ts";
 import { createRetryRoom } from "./results/retry-room.ts";
+import { createRunningCallsAnswers } from "./running-calls.ts";
 import { createSettlements, type Settlements } from "./settling/settlements.ts";
 import { createJobLookup } from "./verdict/job-lookup.ts";
 import { createJobStates } from "./verdict/job-states.ts";
@@ -138,6 +139,7 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
     load: createLoadMeter(),
     lookup: createGuardedLookup(createNameResolver(names, deps)),
   });
+  const answers = createRunningCallsAnswers(broker, { caller, log }, run);
   const shared: Omit<IntakeDeps, "settlements"> = {
     ...deps,
     calls: createCallCache(),
@@ -250,6 +252,8 @@ export function createExecutor(config: ExecutorConfig, { metrics: registry, ...d
     lanes,
     dead,
     running,
+    // History stops asking with the last sign of life.
+    answers,
     // What this run leaves behind is others' business from its last word on.
     beats,
     draining,

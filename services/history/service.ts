@@ -10,8 +10,11 @@ import { HistoryService } from "../wire/history-service.ts";
 import { createStreamKeeper } from "../wire/stream-keeper.ts";
 import type { HistoryConfig } from "./config.ts";
 import { createHistoryMetrics } from "./history-metrics.ts";
+import { askOverBroker, createCallsOnTheWire } from "./queries/calls-on-the-wire.ts";
 import { createExecutionHandlers } from "./queries/execution-service.ts";
 import { createHistoryHandlers } from "./queries/history-service.ts";
+import { createLiveExecutors } from "./queries/live-executors.ts";
+import { createUnended } from "./queries/unended.ts";
 import { createWatchers, watchersDefaults } from "./queries/watchers.ts";
 import { createBacklogPoll } from "./results/backlog-poll.ts";
 import { createRecorder } from "./results/recorder.ts";
@@ -22,6 +25,9 @@ import { createSqliteHistoryStore } from "./store/sqlite/sqlite-history-store.ts
 // The larger the write-ahead log, the less of it is written twice. Where room is scarce it takes a small part.
 const mostLogBytes = 200 * 1024 * 1024;
 const logShare = 1 / 16;
+// What watches go on by.
+const mostEndingsBytes = 64 * 1024 * 1024;
+const endingsShare = 1 / 64;
 
 /**
  * Starts from the inside out, so that what is recorded already can be read
@@ -40,25 +46,34 @@ export function createHistory(config: HistoryConfig, deps: ServiceDeps): Service
   const { retentionSeconds, maxBytes } = config;
   const store = createSqliteHistoryStore({
     folder: config.folder,
-    ...(maxBytes !== undefined && { logBytes: Math.min(mostLogBytes, maxBytes * logShare) }),
+    ...(maxBytes !== undefined && {
+      logBytes: Math.min(mostLogBytes, maxBytes * logShare),
+      endingsBytes: Math.min(mostEndingsBytes, maxBytes * endingsShare),
+    }),
   });
-  const watchers = createWatchers(watchersDefaults, { onCount: (count) => metrics.watchers.set(count) });
+  const watchers = createWatchers(watchersDefaults, { clock, onCount: (count) => metrics.watchers.set(count) });
   const pipeline = createCallPipeline(
     { tokens: config.internalToken === undefined ? [] : [config.internalToken] },
     deps,
   );
+  const broker = createBroker({ url: config.natsUrl, name: "carillon-history" }, deps);
+  const executors = createLiveExecutors(broker, deps);
+  const unended = createUnended({
+    store,
+    calls: createCallsOnTheWire(askOverBroker(broker, deps), executors, deps),
+    clock,
+  });
   const grpc = createGrpcServer(
     { address: config.grpcAddress },
     {
       clock,
       log,
       services: [
-        bindService(ExecutionService, createExecutionHandlers({ store, watchers }), pipeline),
+        bindService(ExecutionService, createExecutionHandlers({ store, unended, watchers }), pipeline),
         bindService(HistoryService, createHistoryHandlers({ store }), pipeline),
       ],
     },
   );
-  const broker = createBroker({ url: config.natsUrl, name: "carillon-history" }, deps);
   const keeper = createStreamKeeper(broker, deps, config);
   const retention = createRetention({ retentionSeconds, maxBytes }, { store, metrics, clock, log });
   const { makeRoom } = retention;
@@ -92,6 +107,7 @@ export function createHistory(config: HistoryConfig, deps: ServiceDeps): Service
     watchers,
     broker,
     keeper,
+    executors,
     createBacklogPoll(broker, metrics.backlog, deps),
     retention,
     createDeletionFollower({ broker, store, makeRoom, clock, log }),

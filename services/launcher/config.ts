@@ -15,13 +15,15 @@ import {
   readEnvironment,
   type VariableName,
 } from "../platform/process/environment.ts";
-import type { LogLevel } from "../platform/process/log.ts";
+import type { LogFormat, LogLevel } from "../platform/process/log.ts";
 import { type ServiceName, serviceNames } from "./children/services.ts";
+import { userCacheDir } from "./nats/nats-server-cache.ts";
 
 export interface LauncherConfig {
   /** Absolute. */
   dataDir: string;
   logLevel: LogLevel;
+  logFormat: LogFormat;
   /** The front door; port 0 asks for any free one. */
   http: Address;
   grpc: Address;
@@ -35,6 +37,8 @@ export interface LauncherConfig {
   brokerMaxBytes: number | undefined;
   /** Where to look for nats-server. */
   searchPath: string;
+  /** Where a fetched one is kept, for all data folders; undefined: the user has no such place. */
+  cacheDir: string | undefined;
   /** What each child inherits. */
   inherited: Environment;
   /** Whether the front door asks for a bearer token. */
@@ -59,6 +63,7 @@ export function readLauncherConfig(env: Environment, cwd: string): LauncherConfi
   const config: LauncherConfig = {
     dataDir: resolve(cwd, readDataDir(read)),
     logLevel: read.logLevel(),
+    logFormat: read.logFormat(),
     http: httpAddress,
     grpc: grpcAddress,
     pinned: { ...(ticker && { ticker }), ...(executor && { executor }), ...(history && { history }) },
@@ -66,6 +71,7 @@ export function readLauncherConfig(env: Environment, cwd: string): LauncherConfi
     natsUrl: read.natsUrl(),
     brokerMaxBytes: readBrokerMaxBytes(read),
     searchPath: env.PATH ?? "",
+    cacheDir: userCacheDir(env),
     inherited: env,
     guarded,
     needsInternalToken: guarded && readInternalToken(read) === undefined,

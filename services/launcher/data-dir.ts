@@ -1,7 +1,8 @@
-import { accessSync, constants, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { accessSync, constants, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { makeFolder } from "../platform/process/make-folder.ts";
 import { takeFileLock } from "../platform/sql/file-lock.ts";
+import { folderComplaint } from "./folder-complaint.ts";
 
 /** What the launcher keeps in the data folder; each service keeps its own files beside it. */
 export interface DataDir {
@@ -30,9 +31,11 @@ export function openDataDir(path: string): DataDir {
   const addressesFile = join(runDir, "addresses.json");
   try {
     makeFolder(runDir);
-    accessSync(runDir, constants.W_OK);
+    // What another user has made in it as well: a service would find that much later.
+    for (const name of readdirSync(path)) accessSync(join(path, name), constants.W_OK);
+    replaceFile(join(runDir, "writable"), "\n");
   } catch (error) {
-    throw new Error(`CARILLON_DATA_DIR: ${path} cannot be used: ${error instanceof Error ? error.message : error}`);
+    throw new Error(folderComplaint("CARILLON_DATA_DIR", path, error));
   }
   const readPid = (name: string) => {
     try {

@@ -6,9 +6,11 @@ import { type Address, type Environment, formatAddress, parseNatsUrl } from "../
 import { exitCodes } from "../platform/process/exit-codes.ts";
 import type { Startable } from "../platform/process/lifecycle.ts";
 import type { Log } from "../platform/process/log.ts";
+import { parseEntry } from "../platform/process/log-text.ts";
 import { type AddressPlan, planAddresses } from "./children/addresses.ts";
 import { type Child, type ChildSpec, createChild } from "./children/child.ts";
 import { startCommand } from "./children/external.ts";
+import { createLinePrefixer } from "./children/line-prefixer.ts";
 import { endOrphans } from "./children/orphans.ts";
 import { serviceReady } from "./children/readiness.ts";
 import {
@@ -25,13 +27,14 @@ import { type DataDir, openDataDir } from "./data-dir.ts";
 import { createBrokerCare } from "./nats/broker-care.ts";
 import { isNatsWarning, natsConfig, natsReady } from "./nats/nats-server.ts";
 import { findNatsServer } from "./nats/nats-server-binary.ts";
+import { complaintOfNatsUrl } from "./nats/nats-url-check.ts";
 import { storeRoom } from "./nats/store-room.ts";
 import { stopInOrder } from "./stop-in-order.ts";
+import type { Terminal } from "./terminal.ts";
 
 export interface LauncherDeps {
   clock: Clock;
-  /** Takes whole lines, for the terminal or whatever stands in its place. */
-  write: (text: string) => void;
+  terminal: Terminal;
 }
 
 export interface Launcher {
@@ -49,19 +52,24 @@ export interface Launcher {
 const stopUntilMs = { ticker: 2_000, executor: 8_000, history: 9_000, registry: 9_500, "nats-server": 9_900 } as const;
 /** A service that dies this often before it was ready once will not get better by itself. */
 const mostTries = 3;
+/** As SQLite and the system say it. */
+const diskFull = /disk is full|ENOSPC|no space left/;
 const remindEveryMs = 5_000;
 const internalTokenBytes = 24;
 // As wide as the longest name, so that the logs stand in columns.
 const nameWidth = Math.max(...serviceNames.map((name) => name.length), "nats-server".length);
-// nats-server beside this repository: another data folder need not fetch its own.
-const sharedBinDir = join(import.meta.dirname, "../../.carillon/bin");
+// Where nats-server was kept before there was one cache for all.
+const formerBinDir = join(import.meta.dirname, "../../.carillon/bin");
 
 /** The whole system on one machine: a broker and the four services, as child processes. */
 export function createLauncher(config: LauncherConfig, deps: LauncherDeps): Launcher {
   const { clock } = deps;
+  const { progress, dress, paintName } = deps.terminal;
+  const prefixOf = (name: string) => `${paintName(name.padEnd(nameWidth))} | `;
+  const ownLines = createLinePrefixer({ prefix: prefixOf("launcher"), dress, write: progress.write });
   const log = pino(
     { level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime },
-    { write: (line: string) => deps.write(`${prefixOf("launcher")}${line}`) },
+    { write: (line: string) => ownLines.push(line) },
   );
   const aborted = new AbortController();
   const forced = new AbortController();
@@ -71,6 +79,7 @@ export function createLauncher(config: LauncherConfig, deps: LauncherDeps): Laun
   let plan: AddressPlan | undefined;
   let care: Startable | undefined;
   let stopping: Promise<boolean> | undefined;
+  let beginning: Promise<Addresses> | undefined;
 
   const notePid = (data: DataDir, name: string, pid: number) => {
     try {
@@ -86,11 +95,16 @@ export function createLauncher(config: LauncherConfig, deps: LauncherDeps): Laun
     if (aborted.signal.aborted) return;
     const hopeless = new AbortController();
     const signal = AbortSignal.any([aborted.signal, hopeless.signal]);
+    let lastWords = "its own lines above say why";
     const child = createChild(spec, {
       clock,
       log,
-      write: deps.write,
+      write: progress.write,
       prefix: prefixOf(spec.name),
+      dress(line) {
+        lastWords = fatalReason(line) ?? lastWords;
+        return dress(line);
+      },
       onSpawn: (pid) => notePid(data, spec.name, pid),
       onGone: () => data.removePid(spec.name),
       onDeath: (deaths) => {
@@ -100,50 +114,46 @@ export function createLauncher(config: LauncherConfig, deps: LauncherDeps): Laun
     });
     children.set(spec.name, child);
     child.start();
-    const cancelReminder = remind(clock, () => log.info({ event: "waiting_for", child: spec.name }));
-    await ready(signal).finally(cancelReminder);
-    if (hopeless.signal.aborted) throw new Error(`${spec.name} does not start: its own lines above say why`);
+    await ready(signal);
+    if (hopeless.signal.aborted) {
+      const advice = diskFull.test(lastWords)
+        ? `: make room on the disk of ${data.path}, or set CARILLON_DATA_DIR to another folder.`
+        : "";
+      throw new Error(`${spec.name} does not start: ${lastWords}${advice}`);
+    }
   };
 
   /** A service that somebody starts by hand, and again as often as they like: only its first readiness is waited for. */
   const waitForExternal = async (name: ServiceName, env: Environment, ops: Address) => {
     if (aborted.signal.aborted) return;
-    deps.write(`\n${name} is for you to start:\n\n  ${startCommand(name, env)}\n\n`);
+    progress.write(`\n${name} is for you to start:\n\n  ${startCommand(name, env)}\n\n`);
     const cancelReminder = remind(clock, () => log.info({ event: "waiting_for_external", service: name }));
     await serviceReady(ops, clock, aborted.signal).finally(cancelReminder);
   };
 
-  /** Someone else's broker: it is named when it keeps us waiting. */
-  const waitForBrokers = async () => {
-    const brokers = (config.natsUrl ?? "").split(",").flatMap((url) => parseNatsUrl(url) ?? []);
-    const found = new AbortController();
-    const signal = AbortSignal.any([aborted.signal, found.signal]);
-    let said = false;
-    const cancelReminder = remind(clock, () => {
-      log.warn({ event: "waiting_for_nats", url: config.natsUrl });
-      if (said) return;
-      said = true;
-      deps.write(
-        `\nno NATS server answers at ${config.natsUrl} yet. Start it (with JetStream), correct NATS_URL,\n` +
-          "or leave NATS_URL out: then a server is started here. Waiting ...\n\n",
-      );
-    });
-    await Promise.race(brokers.map(({ host, port }) => natsReady(host, port, clock, signal)));
-    cancelReminder();
-    found.abort();
+  /** Someone else's broker. */
+  const waitForBrokers = async (url: string) => {
+    const servers = url.split(",").flatMap((one) => parseNatsUrl(one) ?? []);
+    const step = progress.begin(`waiting for NATS at ${url}`);
+    const complaint = await complaintOfNatsUrl(url, servers, clock, aborted.signal);
+    step.end();
+    if (complaint !== undefined) throw new Error(complaint);
   };
 
   /** Resolves with what its streams may take, where a broker is started here. */
   const startNats = async (data: DataDir, { nats }: AddressPlan): Promise<number | undefined> => {
     if (!nats) {
-      await waitForBrokers();
+      await waitForBrokers(config.natsUrl ?? "");
       return undefined;
     }
     const binary = await findNatsServer({
-      searchPath: `${config.searchPath}:${sharedBinDir}`,
-      binDir: data.binDir,
-      say: (line) => deps.write(`${line}\n`),
+      searchPath: config.searchPath,
+      cacheDirs: [...(config.cacheDir === undefined ? [] : [config.cacheDir]), data.binDir, formerBinDir],
+      step: progress.begin,
+      signal: aborted.signal,
+      clock,
     });
+    const step = progress.begin("starting nats-server");
     await mkdir(data.natsStoreDir, { recursive: true });
     const storeDir = data.natsStoreDir;
     const { streamsBytes, serverBytes } = await storeRoom(storeDir, config.brokerMaxBytes);
@@ -160,6 +170,7 @@ export function createLauncher(config: LauncherConfig, deps: LauncherDeps): Laun
       ...(log.isLevelEnabled("debug") ? {} : { keepLine: isNatsWarning }),
     };
     await launch(data, spec, (signal) => natsReady(nats.host, nats.port, clock, signal));
+    step.end();
     if (aborted.signal.aborted) return streamsBytes;
     const healthUrl = `http://${formatAddress({ host: nats.host, port: nats.monitorPort })}/healthz`;
     care = createBrokerCare({ storeDir, healthUrl, restart: () => children.get(spec.name)?.restart() }, { clock, log });
@@ -170,6 +181,13 @@ export function createLauncher(config: LauncherConfig, deps: LauncherDeps): Laun
   const startServices = (data: DataDir, { addresses }: AddressPlan, brokerMaxBytes: number | undefined) => {
     // Where the front door is locked, history's own port must not stand open beside it.
     const internalToken = config.needsInternalToken ? systemSecret(internalTokenBytes) : undefined;
+    const waiting = new Set<string>(serviceNames.filter((name) => !config.external.has(name)));
+    const step = progress.begin("starting", [...waiting].join(", "));
+    const started = (name: string) => {
+      waiting.delete(name);
+      if (waiting.size === 0) step.end();
+      else step.say([...waiting].join(", "));
+    };
     return Promise.all(
       serviceNames.map((name) => {
         const env = serviceEnvironment(name, config.inherited, data.path, addresses, { internalToken, brokerMaxBytes });
@@ -178,12 +196,15 @@ export function createLauncher(config: LauncherConfig, deps: LauncherDeps): Laun
           name,
           command: process.execPath,
           args: [mainFile(name), instanceMark(data.path)],
-          env,
+          // Made readable here, where it is to be.
+          env: { ...env, CARILLON_LOG_FORMAT: "json" },
           channel: true,
           stopSignal: "SIGTERM",
           refusalCode: exitCodes.badConfiguration,
         };
-        return launch(data, spec, (signal) => serviceReady(addresses.ops[name], clock, signal));
+        return launch(data, spec, (signal) => serviceReady(addresses.ops[name], clock, signal)).then(() =>
+          started(name),
+        );
       }),
     );
   };
@@ -192,7 +213,9 @@ export function createLauncher(config: LauncherConfig, deps: LauncherDeps): Laun
     const data = openDataDir(config.dataDir);
     dataDir = data;
     data.writePid("launcher", process.pid);
-    await endLeftovers(data, clock, log);
+    const step = progress.begin("ending what a start before this one left behind");
+    await endLeftovers(data, clock, log, aborted.signal);
+    step.end();
     plan = await planAddresses(config);
     const brokerMaxBytes = await startNats(data, plan);
     await startServices(data, plan, brokerMaxBytes);
@@ -202,6 +225,9 @@ export function createLauncher(config: LauncherConfig, deps: LauncherDeps): Laun
 
   const end = async (): Promise<boolean> => {
     aborted.abort();
+    const step = progress.begin("stopping");
+    // What it has begun it ends by itself: a fetch leaves nothing half done.
+    await Promise.race([beginning?.catch(() => undefined), abortOf(forced.signal)]);
     await care?.stop();
     const steps = [...stopOrder, "nats-server" as const].flatMap((name) => {
       const child = children.get(name);
@@ -212,6 +238,7 @@ export function createLauncher(config: LauncherConfig, deps: LauncherDeps): Laun
     dataDir?.removeAddresses();
     dataDir?.removePid("launcher");
     dataDir?.release();
+    step.end();
     return drained;
   };
 
@@ -223,7 +250,8 @@ export function createLauncher(config: LauncherConfig, deps: LauncherDeps): Laun
   return {
     async start() {
       try {
-        return await begin();
+        beginning = begin();
+        return await beginning;
       } catch (error) {
         await stop();
         throw error;
@@ -235,12 +263,21 @@ export function createLauncher(config: LauncherConfig, deps: LauncherDeps): Laun
   };
 }
 
-function prefixOf(name: string): string {
-  return `${name.padEnd(nameWidth)} | `;
+/** The message of the error that ended a service, when this is the line that tells of it. */
+function fatalReason(line: string): string | undefined {
+  if (!line.startsWith('{"level":60')) return undefined;
+  return parseEntry(line)?.err?.message;
+}
+
+function abortOf(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
 }
 
 /** The services of a killed launcher first: they may still drain, and need their broker for it. */
-async function endLeftovers(data: DataDir, clock: Clock, log: Log): Promise<void> {
+async function endLeftovers(data: DataDir, clock: Clock, log: Log, giveUp: AbortSignal): Promise<void> {
   const mark = instanceMark(data.path);
   const services = serviceNames.map((name) => ({
     name,
@@ -248,9 +285,9 @@ async function endLeftovers(data: DataDir, clock: Clock, log: Log): Promise<void
     mark,
     stopSignal: "SIGTERM" as const,
   }));
-  await endOrphans(services, clock, log);
+  await endOrphans(services, clock, log, giveUp);
   const nats = { name: "nats-server", pid: data.readPid("nats-server"), mark: data.natsConfigFile };
-  await endOrphans([{ ...nats, stopSignal: "SIGINT" }], clock, log);
+  await endOrphans([{ ...nats, stopSignal: "SIGINT" }], clock, log, giveUp);
 }
 
 /** Calls back again and again until the returned function is called. */

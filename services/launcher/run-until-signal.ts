@@ -10,6 +10,8 @@ export interface RunOptions {
   underNpm: boolean;
   onStarted: (addresses: Addresses) => void;
   beforeExit?: () => void;
+  /** Tells a person how it goes. Default: a line on stderr. */
+  say?: (line: string) => void;
 }
 
 // Ctrl-C under npm comes twice: from the terminal, and passed on by npm. A
@@ -22,7 +24,7 @@ const sameSignalMs = 500;
  * configuration stops it as well: nothing works as it should without it.
  */
 export function runUntilSignal(launcher: Launcher, options: RunOptions): void {
-  const { clock, underNpm, onStarted, beforeExit = () => {} } = options;
+  const { clock, underNpm, onStarted, beforeExit = () => {}, say = console.error } = options;
   let stopping = false;
   let firstSignalAtMs = 0;
   let code: number = exitCodes.stopped;
@@ -82,8 +84,4 @@ export function runUntilSignal(launcher: Launcher, options: RunOptions): void {
       if (code === exitCodes.stopped) code = exitCodes.failed;
     },
   );
-}
-
-function say(line: string): void {
-  console.error(line);
 }

@@ -22,6 +22,7 @@ import { historyAnswers } from "./front-door/history-answers.ts";
 import { createMergedMetrics } from "./front-door/merged-metrics.ts";
 import { createPeerAddresses } from "./front-door/peer-addresses.ts";
 import { createSystemWatch } from "./front-door/system-watch.ts";
+import { createAcceptedRuns } from "./jobs/accepted-runs.ts";
 import { createJobService } from "./jobs/job-service.ts";
 import { createRequestSweeper } from "./jobs/request-sweeper.ts";
 import { createRegistryMetrics } from "./registry-metrics.ts";
@@ -48,6 +49,8 @@ export function createRegistry(config: RegistryConfig, deps: ServiceDeps): Regis
   const keeper = createStreamKeeper(broker, { clock, log }, config);
   const publisher = createPublisher(broker, { clock, log });
   const executors = createExecutorsSeen(broker, { clock });
+  const runsPublisher = createPublisher(broker, { clock, log });
+  const runs = createAcceptedRuns(runsPublisher, { clock, up: () => link.up() });
   const wait = createPublicationWait({ clock, publishing: () => link.up(), seen: executors.seen });
   const relay = createRelay(store, publisher, createJobsRange(broker), wait, { clock, log });
   const gauges = createRegistryMetrics(metrics, store);
@@ -64,7 +67,7 @@ export function createRegistry(config: RegistryConfig, deps: ServiceDeps): Regis
   };
   const link = createBrokerLink(
     broker,
-    { keeper, publisher, relay, onStream, watch: startInOrder([watch, executors]) },
+    { keeper, publisher, relay, onStream, watch: startInOrder([watch, executors, runsPublisher]) },
     { clock, log },
   );
   const seen = () => ({ ...watch.seen(), linked: link.up(), relayStuckForMs: relay.stuckForMs() });
@@ -85,10 +88,11 @@ export function createRegistry(config: RegistryConfig, deps: ServiceDeps): Regis
         random,
         afterPublication: wait.afterPublication,
         whyNotFiring: () => reasonNotToFire(seen()),
+        onRunAccepted: runs.note,
       }),
       pipeline,
     ),
-    bindService(ExecutionService, createExecutionProxy({ store, clock, history }), pipeline),
+    bindService(ExecutionService, createExecutionProxy({ store, clock, history, runs }), pipeline),
     bindService(
       DeadExecutionService,
       createDeadExecutionService({
@@ -108,13 +112,17 @@ export function createRegistry(config: RegistryConfig, deps: ServiceDeps): Regis
   const http = createHttpServer(
     {
       address: config.httpAddress,
-      maxBodyBytesOf: { "carillon.v1.JobService.BatchCreateJobs": maxBatchRequestBytes },
+      corsOrigins: config.corsOrigins,
+      maxBodyBytesOf: {
+        "carillon.v1.JobService.BatchCreateJobs": maxBatchRequestBytes,
+        "carillon.v1.JobService.BatchUpdateJobs": maxBatchRequestBytes,
+      },
     },
     {
       services,
       pipeline,
       probes: { conditions, metrics: merged.metrics },
-      faces: [createApiDocs(services)],
+      faces: [createApiDocs(services, { guarded: config.apiTokens.length > 0 })],
       log,
       clock,
     },

@@ -12,7 +12,8 @@ const messageOf = ({ entry, result }: DeadLetter) => {
   const { run, ...fields } = result;
   const executionId = executionIdAt(result.jobId, result);
   const second = BigInt(result.second);
-  return { entry, executionId, second, result: { ...fields, executionId, second, sentAtMs: BigInt(fields.sentAtMs) } };
+  const instants = { sentAtMs: BigInt(fields.sentAtMs), retryAtMs: BigInt(fields.retryAtMs) };
+  return { entry, executionId, second, result: { ...fields, executionId, second, ...instants } };
 };
 
 describe("a dead letter", () => {

@@ -20,7 +20,13 @@ export function writeDeadLetter({ entry, result }: DeadLetter): Uint8Array {
       entry,
       executionId,
       second,
-      result: { ...result, executionId, second, sentAtMs: BigInt(result.sentAtMs) },
+      result: {
+        ...result,
+        executionId,
+        second,
+        sentAtMs: BigInt(result.sentAtMs),
+        retryAtMs: BigInt(result.retryAtMs),
+      },
     }),
   );
 }
@@ -38,7 +44,12 @@ export function readDeadLetter(bytes: Uint8Array): DeadLetter {
   if (result.executionId !== executionId || result.second !== second) {
     throw new Error(`a dead letter of ${executionId} with a result of ${result.executionId}`);
   }
-  const read = checkedResult({ ...result, second: Number(second), sentAtMs: Number(result.sentAtMs) });
+  const numbers = {
+    second: Number(second),
+    sentAtMs: Number(result.sentAtMs),
+    retryAtMs: Number(result.retryAtMs),
+  };
+  const read = checkedResult({ ...result, ...numbers });
   if (typeof read === "string") throw new Error(`${executionId}: ${read}`);
   return { entry, result: read };
 }

@@ -24,6 +24,7 @@ const result: AttemptResult = {
   reason: "HTTP_STATUS",
   message: "the target answered 503",
   trigger: ExecutionTrigger.MANUAL,
+  retryAtMs: 0,
 };
 
 const messageOf = ({ run, ...fields }: AttemptResult) => ({
@@ -31,6 +32,7 @@ const messageOf = ({ run, ...fields }: AttemptResult) => ({
   executionId: executionIdAt(fields.jobId, { second: fields.second, run }),
   second: BigInt(fields.second),
   sentAtMs: BigInt(fields.sentAtMs),
+  retryAtMs: BigInt(fields.retryAtMs),
 });
 
 const generated = (results: Message[]) => create(ResultBatchSchema, { results });
@@ -135,6 +137,22 @@ describe("the reader of result batches", () => {
   ])("takes a skip for final, and for no attempt (status %i)", (status) => {
     const skip = { ...messageOf(result), status, attempt: 3, final: false };
     expect(readGenerated([skip]).results).toEqual([{ ...result, status, attempt: 0, final: true }]);
+  });
+
+  it("takes what waits for no attempt, and for no end", () => {
+    const wait = { ...messageOf(result), status: ExecutionStatus.RUNNING, attempt: 3, final: true };
+    expect(readGenerated([wait]).results).toEqual([{ ...result, status: wait.status, attempt: 0, final: false }]);
+  });
+
+  it.each([
+    { of: "a failed attempt that another follows", changes: { final: false }, kept: true },
+    { of: "a final one", changes: {}, kept: false },
+    { of: "a success", changes: { final: false, status: ExecutionStatus.SUCCESS }, kept: false },
+    { of: "no clock's instant", changes: { final: false, retryAtMs: -1n }, kept: false },
+  ])("tells when the next attempt is due only of what has one: $of", ({ changes, kept }) => {
+    const retryAtMs = 1_795_435_205_000;
+    const [read] = readGenerated([{ ...messageOf(result), retryAtMs: BigInt(retryAtMs), ...changes }]).results;
+    expect(read?.retryAtMs).toBe(kept ? retryAtMs : 0);
   });
 
   it("steps over fields that a newer version wrote, in the batch and in a result", () => {

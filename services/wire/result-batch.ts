@@ -44,6 +44,7 @@ export class ResultBatchWriter {
     this.#text(10, result.reason);
     this.#text(11, result.message);
     this.#varint(12, result.trigger);
+    this.#varint(13, result.retryAtMs);
     const length = this.#at - lengthAt - 2;
     if (length > twoBytes) {
       this.#widen(lengthAt, length);
@@ -115,6 +116,11 @@ export function resultBatchId(sender: string, number: number): string {
   return `r-${sender}-${number.toString(36)}`;
 }
 
+/** Of the registry's word that a manual run waits. */
+export function waitBatchId(executionId: string): string {
+  return `w-${executionId}`;
+}
+
 export interface ReadResultBatch {
   results: AttemptResult[];
   /** Why results of the batch were left out. */
@@ -158,6 +164,7 @@ function readFields(reader: BinaryReader): ResultFields {
     reason: "",
     message: "",
     trigger: 0,
+    retryAtMs: 0,
   };
   while (reader.pos < end) readField(reader, fields);
   if (reader.pos !== end) throw new RangeError("a result ends within one of its fields");
@@ -202,6 +209,9 @@ function readField(reader: BinaryReader, fields: ResultFields): void {
       break;
     case varintTag(12):
       fields.trigger = reader.int32() as ExecutionTrigger;
+      break;
+    case varintTag(13):
+      fields.retryAtMs = Number(reader.int64());
       break;
     default:
       skip(reader, tag);

@@ -28,6 +28,8 @@ export const subjects = {
   running: (run: string) => `carillon.running.${run}`,
   executorBeat: (run: string) => `carillon.executors.${run}`,
   executorBeats: "carillon.executors.*",
+  /** Each executor answers what it has on the wire. */
+  callsQuestion: "carillon.calls",
   /** One lane: an executor's batches stay whole. */
   results: "carillon.results.0",
   dead: (partition: number, jobId: string) => `carillon.dead.${partition}.${jobId}`,

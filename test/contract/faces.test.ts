@@ -49,7 +49,16 @@ async function withCaller<T>(
   }
 }
 
-const faces = ["gRPC", "Connect JSON", "Connect binary", "gRPC-Web", "REST"];
+const faces = [
+  "gRPC",
+  "Connect JSON",
+  "Connect binary",
+  "gRPC-Web",
+  "gRPC over HTTP",
+  "Connect over HTTP/2",
+  "gRPC-Web over HTTP/2",
+  "REST",
+];
 describe.each(faces)("%s", (face) => {
   test.each(refusals)("$name is refused as on each face", async ({
     call,

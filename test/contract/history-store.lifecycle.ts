@@ -8,6 +8,8 @@ import { spawnWriter } from "../support/history-store-process.ts";
 
 const uses: [string, (store: HistoryStore) => Promise<unknown>][] = [
   ["record", (store) => store.record([resultOf()])],
+  ["endedSince", (store) => store.endedSince(job, { commit: 0, mark: 0, count: 0 }, 5)],
+  ["lastEnding", (store) => store.lastEnding()],
   ["list", (store) => store.list(job, 5)],
   ["find", (store) => store.find(manualRun("m1"))],
   ["findRecorded", (store) => store.findRecorded([occurrence()])],

@@ -7,7 +7,7 @@ import { type HistoryEngine, type StoreSize, useStore } from "../support/history
 import { noon, partsOf, resultOf } from "../support/history-results.ts";
 import { jobsNamed } from "../support/job-ids.ts";
 
-const { SUCCESS, FAILED, RETRYING, SKIPPED_PAUSED, SKIPPED_EXPIRED } = ExecutionStatus;
+const { SUCCESS, FAILED, RETRYING, RUNNING, SKIPPED_PAUSED, SKIPPED_EXPIRED } = ExecutionStatus;
 const seeds = Array.from({ length: 20 }, (_, seed) => seed);
 
 /** Random results against the promise in its plainest form. */
@@ -41,9 +41,13 @@ export function modelSuite(engine: HistoryEngine, size: StoreSize): void {
     const recorded = await rig.store.findRecorded(model.all().map(partsOf));
     // Of those that were only skipped for a pause a later timing may have the same second.
     expect(recorded).toEqual(
-      model.all().map(({ status, attempts }) => status !== SKIPPED_PAUSED || attempts.length > 0),
+      model
+        .all()
+        .map(({ status, attempts }) => (status !== SKIPPED_PAUSED && status !== RETRYING) || attempts.length > 0),
     );
     for (const job of jobs) {
+      const waiting = model.all().filter(({ jobId, status }) => jobId === job && status === RETRYING);
+      expect((await rig.store.listWaiting(job, 1_000)).map(seen)).toEqual(waiting.sort(newestFirst));
       const pageSize = dice.between(1, 7);
       const listed: ReturnType<typeof seen>[] = [];
       for (let page = await rig.store.list(job, pageSize); page.length > 0; ) {
@@ -56,6 +60,10 @@ export function modelSuite(engine: HistoryEngine, size: StoreSize): void {
     const over = model.all().filter(({ status }) => status !== RETRYING);
     expect(ended.sort()).toEqual(over.map(nameOf).sort());
   });
+}
+
+function newestFirst(a: Pick<AttemptResult, "second" | "run">, b: Pick<AttemptResult, "second" | "run">): number {
+  return b.second - a.second || (a.run < b.run ? 1 : -1);
 }
 
 function nameOf({ jobId, second, run }: Pick<AttemptResult, "jobId" | "second" | "run">): string {
@@ -75,6 +83,7 @@ function resultsOf(jobs: readonly string[], dice: Dice): () => AttemptResult {
   let clock = 0;
   return () => {
     const skip = dice.chance(1 / 6);
+    const wait = !skip && dice.chance(1 / 8);
     const jobId = dice.pick(jobs);
     const run = dice.chance(1 / 5) ? `m${dice.between(0, 2)}` : "";
     // Mostly now, at times long ago.
@@ -87,9 +96,9 @@ function resultsOf(jobs: readonly string[], dice: Dice): () => AttemptResult {
       jobId,
       second,
       run,
-      attempt: skip ? 0 : dice.between(1, 3),
-      status: dice.pick(skip ? [SKIPPED_PAUSED, SKIPPED_EXPIRED] : [SUCCESS, FAILED]),
-      final: skip || dice.chance(2 / 3),
+      attempt: skip || wait ? 0 : dice.between(1, 3),
+      status: wait ? RUNNING : dice.pick(skip ? [SKIPPED_PAUSED, SKIPPED_EXPIRED] : [SUCCESS, FAILED]),
+      final: !wait && (skip || dice.chance(2 / 3)),
       sentAtMs: noon * 1000 + clock++,
     });
   };
@@ -111,11 +120,12 @@ class Model {
   list(jobId: string) {
     return this.all()
       .filter((execution) => execution.jobId === jobId && execution.status !== RETRYING)
-      .sort((a, b) => b.second - a.second || (a.run < b.run ? 1 : -1));
+      .sort(newestFirst);
   }
 
   #judge(results: AttemptResult[]) {
-    const skip = results.find((result) => result.attempt === 0);
+    const skip = results.find(({ attempt, status }) => attempt === 0 && status !== RUNNING);
+    const [wait] = results;
     let decider: AttemptResult | undefined;
     const attempts = new Map<number, AttemptResult>();
     for (const result of results.filter(({ attempt }) => attempt > 0)) {
@@ -127,13 +137,13 @@ class Model {
     const ordered = [...attempts.values()].sort((a, b) => a.attempt - b.attempt);
     const last = ordered.at(-1);
     // Calls that were made and failed are no skip.
-    const shown = (decider ?? last ?? skip) as AttemptResult;
+    const shown = (decider ?? last ?? skip ?? wait) as AttemptResult;
     const undecided = skip ? FAILED : RETRYING;
     return {
       jobId: shown.jobId,
       second: shown.second,
       run: shown.run,
-      status: decider?.status ?? (last ? undecided : shown.status),
+      status: decider?.status ?? (last || !skip ? undecided : shown.status),
       sentAtMs: shown.sentAtMs,
       attempts: ordered.map(({ attempt, sentAtMs, status }) => [attempt, sentAtMs, status]),
     };

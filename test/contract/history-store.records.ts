@@ -5,7 +5,7 @@ import { type HistoryEngine, type StoreSize, useStore } from "../support/history
 import { failed, job, manualRun, noon, occurrence, otherJob, resultOf, skipped } from "../support/history-results.ts";
 import { jobNamed } from "../support/job-ids.ts";
 
-const { SUCCESS, FAILED, RETRYING, SKIPPED_PAUSED, SKIPPED_SUPERSEDED } = ExecutionStatus;
+const { SUCCESS, FAILED, RETRYING, RUNNING, SKIPPED_PAUSED, SKIPPED_SUPERSEDED } = ExecutionStatus;
 
 /** What becomes of results: the rules of records/execution-record.ts, kept. */
 export function recordsSuite(engine: HistoryEngine, size: StoreSize): void {
@@ -22,11 +22,11 @@ export function recordsSuite(engine: HistoryEngine, size: StoreSize): void {
       resultOf({ jobId: jobNamed("x"), second: 0, sentAtMs: 0, durationMs: 0 }),
       resultOf({ jobId: otherJob, second: 1e12 - 1, sentAtMs: 1e15 - 1_000, message: "€".repeat(10_000) }),
     ];
-    const records = results.map(({ attempt, final, ...fields }) => {
+    const records = results.map(({ attempt, final, retryAtMs, ...fields }) => {
       const { jobId, second, run, trigger, ...ending } = fields;
-      return { ...fields, decidedBy: attempt, attempts: [{ attempt, ...ending }] };
+      return { ...fields, decidedBy: attempt, attempts: [{ attempt, retryAtMs, ...ending }] };
     });
-    expect(await rig.store.record(results)).toEqual({ news: 4, ended: records, revised: [] });
+    expect(await rig.store.record(results)).toMatchObject({ news: 4, ended: records, revised: [] });
     const check = async () => {
       expect(await rig.store.find(occurrence())).toEqual(records[0]);
       expect(await rig.store.find(manualRun("m0"))).toEqual(records[1]);
@@ -44,17 +44,94 @@ export function recordsSuite(engine: HistoryEngine, size: StoreSize): void {
     const records = () => Promise.all([0, 1, 2].map((offset) => rig.store.find(occurrence(noon + offset))));
     expect((await rig.store.record([...results, ...results])).news).toBe(3);
     const before = await records();
-    expect(await rig.store.record(results)).toEqual({ news: 0, ended: [], revised: [] });
+    expect(await rig.store.record(results)).toEqual({ news: 0, ended: [], revised: [], place: undefined });
     await rig.reopen();
-    expect(await rig.store.record(results)).toEqual({ news: 0, ended: [], revised: [] });
+    expect(await rig.store.record(results)).toEqual({ news: 0, ended: [], revised: [], place: undefined });
     expect(await records()).toEqual(before);
   });
 
   it("has nothing to do for no results", async () => {
-    expect(await rig.store.record([])).toEqual({ news: 0, ended: [], revised: [] });
+    expect(await rig.store.record([])).toEqual({ news: 0, ended: [], revised: [], place: undefined });
+  });
+
+  describe("of an execution whose first attempt has to wait", () => {
+    const wait = (changes: Partial<AttemptResult> = {}) =>
+      resultOf({
+        status: RUNNING,
+        attempt: 0,
+        final: false,
+        httpStatus: 0,
+        durationMs: 0,
+        message: "waits",
+        ...changes,
+      });
+
+    it("shows it among those that have not ended, and never keeps it from being called", async () => {
+      expect((await rig.store.record([wait()])).ended).toEqual([]);
+      const shown = { status: RETRYING, sentAtMs: noon * 1000 + 3, message: "waits", attempts: [], decidedBy: 0 };
+      expect(await rig.store.find(occurrence())).toMatchObject(shown);
+      expect(await rig.store.listWaiting(job, 5)).toMatchObject([shown]);
+      expect(await rig.store.list(job, 5)).toEqual([]);
+      expect(await rig.store.findRecorded([occurrence()])).toEqual([false]);
+      await rig.reopen();
+      expect(await rig.store.listWaiting(job, 5)).toMatchObject([shown]);
+    });
+
+    it.each([
+      { what: "its call", end: resultOf({ sentAtMs: noon * 1000 + 500 }), status: SUCCESS },
+      { what: "a skip", end: skipped(), status: SKIPPED_PAUSED },
+    ])("makes the same record as if it had not waited, of $what", async ({ end, status }) => {
+      await rig.store.record([wait()]);
+      const { ended } = await rig.store.record([end]);
+      expect(ended).toMatchObject([{ status }]);
+      await rig.store.record(others([end]));
+      // What is told late is no news.
+      expect((await rig.store.record([wait(), wait({ jobId: otherJob })])).news).toBe(0);
+      expect(await sameAs(otherJob)).toEqual(await sameAs(job));
+      expect(await rig.store.listWaiting(job, 5)).toEqual([]);
+      expect(await rig.store.list(job, 5)).toEqual(ended);
+    });
+
+    it("leaves what waits for a retry as it is", async () => {
+      await rig.store.record([failed({ final: false })]);
+      const before = await rig.store.find(occurrence());
+      expect((await rig.store.record([wait()])).news).toBe(0);
+      expect(await rig.store.find(occurrence())).toEqual(before);
+    });
+
+    it("is listed a page at a time, newest first, beside those that wait for a retry", async () => {
+      const waiting = [
+        wait({ second: noon + 1 }),
+        failed({ second: noon + 3, final: false }),
+        wait({ second: noon + 3, run: "m1", trigger: ExecutionTrigger.MANUAL }),
+        wait({ second: noon + 2 }),
+      ];
+      await rig.store.record([...waiting, resultOf({ second: noon + 4 }), wait({ jobId: otherJob })]);
+      const all = await rig.store.listWaiting(job, 10);
+      const order = [
+        [3, "m1"],
+        [3, ""],
+        [2, ""],
+        [1, ""],
+      ];
+      expect(all.map(({ second, run }) => [second - noon, run])).toEqual(order);
+      for (const [i, record] of all.entries()) {
+        expect(await rig.store.listWaiting(job, 2, record)).toEqual(all.slice(i + 1, i + 3));
+      }
+      expect(await rig.store.listWaiting(job, 0)).toEqual([]);
+      expect(await rig.store.listWaiting(jobNamed("nobody"), 5)).toEqual([]);
+    });
   });
 
   describe("of an execution with a retry", () => {
+    it("keeps when the next attempt is due, also over a restart", async () => {
+      const retryAtMs = noon * 1000 + 60_003;
+      await rig.store.record([failed({ final: false, retryAtMs }), failed({ second: noon + 1 })]);
+      await rig.reopen();
+      expect(await rig.store.find(occurrence())).toMatchObject({ attempts: [{ attempt: 1, retryAtMs }] });
+      expect(await rig.store.find(occurrence(noon + 1))).toMatchObject({ attempts: [{ attempt: 1, retryAtMs: 0 }] });
+    });
+
     it("tells that it waits, and lists it only when it has ended", async () => {
       expect((await rig.store.record([failed({ final: false })])).ended).toEqual([]);
       expect(await rig.store.find(occurrence())).toMatchObject({

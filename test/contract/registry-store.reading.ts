@@ -12,6 +12,7 @@ import {
   jobB,
   jobC,
   jobE,
+  jobOf,
   keptAll,
   listAll,
   rowOf,
@@ -25,7 +26,11 @@ export function readingSuite(engine: RegistryEngine): void {
 
   describe("the states of a job", () => {
     it("is there as it was written, also after a restart", async () => {
-      const row = rowOf(jobA, { state: storedState.paused, effectiveFromMs: 2 ** 45, job: Buffer.from([0, 255, 7]) });
+      const row = rowOf(jobA, {
+        state: storedState.paused,
+        effectiveFromMs: 2 ** 45,
+        job: jobOf(jobA, "\0\u{ff}\x07"),
+      });
       expect(await rig.store.createJobs([{ row }], keptAll)).toEqual({ kind: "created", earlier: new Map() });
       expect(await (await rig.reopen()).findJob(jobA)).toEqual(row);
       expect(await rig.store.findJob(jobB)).toBeUndefined();
@@ -103,7 +108,7 @@ export function readingSuite(engine: RegistryEngine): void {
   describe("a list of jobs", () => {
     it("ends a page by number and by bytes, and says whether it goes on", async () => {
       const ids = [5, 3, 1, 4, 2].map(idOf);
-      const creations = ids.map((jobId) => ({ row: rowOf(jobId, { job: Buffer.alloc(100) }) }));
+      const creations = ids.map((jobId) => ({ row: rowOf(jobId, { job: jobOf("", "x".repeat(98)) }) }));
       await rig.store.createJobs(creations, keptAll);
       const page = async (afterId: string, limit: number, maxBytes: number) => {
         const { rows, goesOn } = await rig.store.listJobs({ afterId, limit, maxBytes });

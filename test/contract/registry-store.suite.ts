@@ -4,6 +4,7 @@ import { changesSuite } from "./registry-store.changes.ts";
 import { crashSuite } from "./registry-store.crash.ts";
 import { createsSuite } from "./registry-store.creates.ts";
 import { lifecycleSuite } from "./registry-store.lifecycle.ts";
+import { namesSuite } from "./registry-store.names.ts";
 import { readingSuite } from "./registry-store.reading.ts";
 import { receiptsSuite } from "./registry-store.receipts.ts";
 
@@ -13,6 +14,7 @@ export function registryStoreSuite(engine: RegistryEngine): void {
     createsSuite(engine);
     changesSuite(engine);
     readingSuite(engine);
+    namesSuite(engine);
     receiptsSuite(engine);
     lifecycleSuite(engine);
     crashSuite(engine);

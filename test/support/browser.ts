@@ -1,13 +1,9 @@
-import { execFile } from "node:child_process";
 import { access, constants } from "node:fs/promises";
 import { delimiter, join } from "node:path";
-import { promisify } from "node:util";
 import { type Browser, chromium } from "playwright-core";
-
-const run = promisify(execFile);
+import { installFromDebian } from "./debian.ts";
 
 const names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
-const installTimeoutMs = 600_000;
 
 /** The path of a Chromium on this machine; undefined when there is none. */
 async function findBrowser(): Promise<string | undefined> {
@@ -33,15 +29,7 @@ async function findBrowser(): Promise<string | undefined> {
  */
 export async function ensureBrowser(say: (line: string) => void): Promise<void> {
   if ((await findBrowser()) !== undefined || process.getuid?.() !== 0) return;
-  say("installing chromium from Debian (once) ...");
-  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
-  const apt = (...args: string[]) => run("apt-get", ["-q", "-y", ...args], { env, timeout: installTimeoutMs });
-  try {
-    await apt("update");
-    await apt("install", "--no-install-recommends", "chromium", "fonts-dejavu-core");
-  } catch (error) {
-    say(`chromium was not installed: ${error instanceof Error ? error.message : String(error)}`);
-  }
+  await installFromDebian(["chromium", "fonts-dejavu-core"], say);
 }
 
 /** A headless browser that talks to nobody but the page's own server. */

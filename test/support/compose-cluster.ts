@@ -5,12 +5,11 @@ import { chmod, chown, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/pr
 import { request } from "node:http";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { findNatsServer } from "../../services/launcher/nats/nats-server-binary.ts";
 import { type ComposeService, readComposeFile } from "./compose-file.ts";
-import { natsBinDir, repositoryDir } from "./nats.ts";
+import { repositoryDir, testNatsServer } from "./nats.ts";
 import { createBridge, createContainer, ensureNamespaceTools, type NetContainer } from "./net-container.ts";
 
-export const apiToken = "api-token";
+const apiToken = "api-token";
 export const brokers = ["nats-1", "nats-2", "nats-3"] as const;
 
 /** A call that the target had. */
@@ -76,11 +75,7 @@ async function removeLeftOvers(): Promise<void> {
 export async function startComposeCluster(env: Record<string, string> = {}): Promise<ComposeCluster> {
   await ensureNamespaceTools((line) => console.error(line));
   const compose = readComposeFile({ CARILLON_API_TOKENS: apiToken, CARILLON_INTERNAL_TOKEN: "internal-token", ...env });
-  const binary = await findNatsServer({
-    searchPath: process.env.PATH ?? "",
-    binDir: natsBinDir,
-    say: (line) => console.error(line),
-  });
+  const binary = await testNatsServer();
   await removeLeftOvers();
   const workDir = await mkdtemp(join(tmpdir(), `${folderPrefix}${process.pid}-`));
   await chmod(workDir, 0o755);

@@ -90,6 +90,7 @@ function resultOf(init: LetterInit): AttemptResult {
     httpStatus: 0,
     reason: "TIMEOUT",
     message: "no answer in time",
+    retryAtMs: 0,
     trigger: ExecutionTrigger.SCHEDULE,
     ...init,
   };

@@ -72,13 +72,17 @@ export async function startExecutorRig(options: { nats?: Nats; collectResults?: 
   await publisher.start();
 
   const results: AttemptResult[] = [];
+  /** What is told of attempts that have to wait; not among the results. */
+  const waits: AttemptResult[] = [];
   const waiters = new Set<() => void>();
   const collector = createConsumerLoop(broker, deps, {
     stream: streams.results,
     durable: consumers.results,
     room: () => ({ messages: 100, bytes: 16 * 1024 * 1024 }),
     onMessage(message) {
-      results.push(...fromBinary(ResultBatchSchema, message.data).results);
+      for (const result of fromBinary(ResultBatchSchema, message.data).results) {
+        (result.status === ExecutionStatus.RUNNING ? waits : results).push(result);
+      }
       message.ack();
       for (const check of waiters) check();
     },
@@ -126,6 +130,7 @@ export async function startExecutorRig(options: { nats?: Nats; collectResults?: 
   const config: ExecutorConfig = {
     natsUrl: nats.url,
     logLevel: "silent",
+    logFormat: "json",
     executorId: "rig",
     grpcAddress: loopback,
     opsAddress: loopback,
@@ -146,6 +151,7 @@ export async function startExecutorRig(options: { nats?: Nats; collectResults?: 
     broker,
     publisher,
     results,
+    waits,
     recorded,
     attempts,
     statuses,

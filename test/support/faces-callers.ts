@@ -7,8 +7,13 @@ import {
   toBinary,
   toJson,
 } from "@bufbuild/protobuf";
-import { type Client, ConnectError, createClient, type Transport } from "@connectrpc/connect";
-import { createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import { type Client, ConnectError, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
+import {
+  createConnectTransport,
+  createGrpcTransport,
+  createGrpcWebTransport,
+  Http2SessionManager,
+} from "@connectrpc/connect-node";
 import { DeadExecutionService } from "../../gen/carillon/v1/dead_execution_pb.ts";
 import { ExecutionService } from "../../gen/carillon/v1/execution_pb.ts";
 import { JobService } from "../../gen/carillon/v1/job_pb.ts";
@@ -61,6 +66,7 @@ export function createCallers(grpc: Address, http: Address, token?: string): Cal
     overTransport("Connect JSON", createConnectTransport({ ...options, useBinaryFormat: false })),
     overTransport("Connect binary", createConnectTransport({ ...options, useBinaryFormat: true })),
     overTransport("gRPC-Web", createGrpcWebTransport(options)),
+    ...overHttp2(baseUrl, options.interceptors),
     {
       name: "REST",
       jobs: restClient(JobService, baseUrl, authorization),
@@ -71,13 +77,25 @@ export function createCallers(grpc: Address, http: Address, token?: string): Cal
   ];
 }
 
-function overTransport(name: string, transport: Transport): Caller {
+/** The same port, by those who know beforehand that it speaks HTTP/2. */
+function overHttp2(baseUrl: string, interceptors: Interceptor[]): Caller[] {
+  const sessionManager = new Http2SessionManager(baseUrl);
+  const options = { baseUrl, httpVersion: "2" as const, interceptors, sessionManager };
+  const close = () => sessionManager.abort();
+  return [
+    overTransport("gRPC over HTTP", createGrpcTransport(options), close),
+    overTransport("Connect over HTTP/2", createConnectTransport({ ...options, useBinaryFormat: false }), close),
+    overTransport("gRPC-Web over HTTP/2", createGrpcWebTransport(options), close),
+  ];
+}
+
+function overTransport(name: string, transport: Transport, close: () => void = () => undefined): Caller {
   return {
     name,
     jobs: translated(createClient(JobService, transport)),
     executions: translated(createClient(ExecutionService, transport)),
     dead: translated(createClient(DeadExecutionService, transport)),
-    close: () => undefined,
+    close,
   };
 }
 

@@ -21,6 +21,8 @@ export interface FakeBackend {
   readonly metrics: Registry;
   /** The last UpdateJob request's mask, as a face made it. */
   lastMask(): string[] | undefined;
+  /** The resume_token of each watch, as a face handed it on. */
+  readonly resumedFrom: readonly string[];
   /** Settles when a watcher of the job is gone from the server's point of view. */
   watchEnded(jobId: string): Promise<void>;
   /** Ends once a watcher is waiting for more. */
@@ -43,6 +45,7 @@ export function createFakeBackend(options: { tokens?: string[] } = {}): FakeBack
   const pipeline = createCallPipeline({ tokens: options.tokens ?? [] }, { metrics, log, clock: systemClock });
   const jobs = new Map<string, JobInit>();
   const watches = new Map<string, { started: PromiseWithResolvers<void>; ended: PromiseWithResolvers<void> }>();
+  const resumedFrom: string[] = [];
   let mask: string[] | undefined;
 
   const watchOf = (jobId: string) => {
@@ -82,6 +85,7 @@ export function createFakeBackend(options: { tokens?: string[] } = {}): FakeBack
     },
     batchCreateJobs: (request) => ({ jobs: request.requests.map(({ job }) => add(job)) }),
     getJob: (request) => find(request.jobId),
+    batchGetJobs: (request) => ({ jobs: request.jobIds.map(find) }),
     listJobs: (request) => ({ jobs: [...jobs.values()].slice(0, request.pageSize || 50), nextPageToken: "" }),
     updateJob(request) {
       mask = request.updateMask?.paths;
@@ -92,6 +96,9 @@ export function createFakeBackend(options: { tokens?: string[] } = {}): FakeBack
       jobs.set(stored.jobId ?? "", stored);
       return stored;
     },
+    batchUpdateJobs: (request) => ({ jobs: request.requests.map(({ job }) => find(job?.jobId ?? "")) }),
+    batchDeleteJobs: (request) => ({ deletedCount: request.jobIds.filter((jobId) => jobs.delete(jobId)).length }),
+    purgeJobs: () => ({ purgeCount: jobs.size, purgeSample: [...jobs.keys()], nextPageToken: "" }),
     async deleteJob(request) {
       const job = find(request.jobId);
       if (request.etag !== "" && request.etag !== job.etag) {
@@ -123,8 +130,10 @@ export function createFakeBackend(options: { tokens?: string[] } = {}): FakeBack
       const watch = watchOf(jobId);
       try {
         context.open();
+        resumedFrom.push(request.resumeToken);
+        if (request.bookmarks) yield { resumeToken: "token-0" };
         if (find(jobId).displayName === "unwritable") yield { ...executionOf(jobId, 1), ...unwritableExecution };
-        for (const second of [1, 2, 3]) yield executionOf(jobId, second);
+        for (const second of [1, 2, 3]) yield { ...executionOf(jobId, second), resumeToken: `token-${second}` };
         // A job named so ends its stream; any other is watched until the client has had enough.
         if (find(jobId).displayName === "three") return;
         watch.started.resolve();
@@ -171,6 +180,7 @@ export function createFakeBackend(options: { tokens?: string[] } = {}): FakeBack
     metrics,
     errors,
     lastMask: () => mask,
+    resumedFrom,
     watchStarted: (jobId) => watchOf(jobId).started.promise,
     watchEnded: (jobId) => watchOf(jobId).ended.promise,
   };

@@ -23,7 +23,13 @@ export interface Answer {
 
 /** The HTTP front door over the backend of the contract suite, with a small limit for bodies. */
 export async function startFrontDoor(
-  options: { tokens?: string[]; ready?: () => boolean | Promise<boolean>; clock?: Clock } = {},
+  options: {
+    tokens?: string[];
+    ready?: () => boolean | Promise<boolean>;
+    clock?: Clock;
+    corsOrigins?: string[];
+    drainMs?: number;
+  } = {},
 ): Promise<FrontDoor> {
   const backend = createFakeBackend(options);
   const { services, pipeline } = backend;
@@ -34,7 +40,12 @@ export async function startFrontDoor(
     metrics,
   };
   const server = createHttpServer(
-    { address: { host: "127.0.0.1", port: 0 }, maxBodyBytes: 300_000 },
+    {
+      address: { host: "127.0.0.1", port: 0 },
+      maxBodyBytes: 300_000,
+      corsOrigins: options.corsOrigins ?? [],
+      ...(options.drainMs !== undefined && { drainMs: options.drainMs }),
+    },
     { services, pipeline, probes, log: pino({ level: "silent" }), clock: options.clock ?? systemClock },
   );
   await server.start();

@@ -9,6 +9,13 @@ export interface HeldConnection {
   holdAfter(request: string): void;
   /** What has this in it does not arrive from now on; undefined: all does. */
   lose(request: string | undefined): void;
+  /**
+   * Nothing goes either way any more on the connections that there are, and nobody is told, as where the machine behind an
+   * address is gone. New ones work.
+   */
+  silence(): void;
+  /** How many were ever made. */
+  connections(): number;
   /** How often something did not arrive. */
   lost(): number;
   /** Bytes that are held back. */
@@ -24,6 +31,9 @@ export async function holdConnection(host: string, port: number): Promise<HeldCo
   let holding: string | undefined;
   let losing: string | undefined;
   let lost = 0;
+  let connections = 0;
+  const clients = new Set<Socket>();
+  const silent = new WeakSet<Socket>();
   const server = createServer((client) => {
     const upstream = connect(port, host);
     for (const socket of [client, upstream]) {
@@ -31,16 +41,21 @@ export async function holdConnection(host: string, port: number): Promise<HeldCo
       socket.on("error", () => undefined);
       socket.on("close", () => sockets.delete(socket));
     }
+    connections++;
+    clients.add(client);
+    client.on("close", () => clients.delete(client));
     client.on("data", (bytes) => {
+      if (silent.has(client)) return;
       if (holding !== undefined && bytes.includes(holding)) held ??= [];
       if (losing !== undefined && bytes.includes(losing)) lost++;
       else upstream.write(bytes);
     });
     upstream.on("data", (bytes) => {
+      if (silent.has(client)) return;
       if (held) held.push({ client, bytes });
       else client.write(bytes);
     });
-    upstream.on("close", () => client.destroy());
+    upstream.on("close", () => silent.has(client) || client.destroy());
     client.on("close", () => upstream.destroy());
   });
   server.listen(0, "127.0.0.1");
@@ -53,6 +68,10 @@ export async function holdConnection(host: string, port: number): Promise<HeldCo
     lose(request) {
       losing = request;
     },
+    silence() {
+      for (const client of clients) silent.add(client);
+    },
+    connections: () => connections,
     lost: () => lost,
     heldBytes: () => held?.reduce((sum, { bytes }) => sum + bytes.length, 0) ?? 0,
     release() {

@@ -23,6 +23,7 @@ export function resultOf(changes: Partial<AttemptResult> = {}): AttemptResult {
     httpStatus: 200,
     reason: "",
     message: "",
+    retryAtMs: 0,
     trigger: ExecutionTrigger.SCHEDULE,
     ...changes,
   };

@@ -6,11 +6,17 @@ import { join, resolve } from "node:path";
 import { reservePorts } from "../../services/launcher/children/ports.ts";
 import { natsConfig, natsReady } from "../../services/launcher/nats/nats-server.ts";
 import { findNatsServer } from "../../services/launcher/nats/nats-server-binary.ts";
+import { userCacheDir } from "../../services/launcher/nats/nats-server-cache.ts";
 import { systemClock } from "../../services/platform/process/clock.ts";
 
 export const repositoryDir = resolve(import.meta.dirname, "../..");
-/** One nats-server for all tests, fetched once a clone. */
-export const natsBinDir = join(repositoryDir, ".carillon/bin");
+/** One nats-server for all tests and starts of a user, fetched once; here where the user has no place for it. */
+const natsBinDir = join(repositoryDir, ".carillon/bin");
+const natsCacheDirs = [userCacheDir(process.env), natsBinDir].filter((dir) => dir !== undefined);
+/** What a launcher has to know in order to find it there. */
+export const natsCacheEnv = Object.fromEntries(
+  ["HOME", "XDG_CACHE_HOME"].flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+) as Record<string, string>;
 
 const leaderlessArgs = [
   ...["--name", "lone", "--cluster_name", "test"],
@@ -45,13 +51,23 @@ export interface Nats {
   stop(): Promise<void>;
 }
 
+/** The path of a nats-server for tests. */
+export function testNatsServer(): Promise<string> {
+  return findNatsServer({
+    searchPath: process.env.PATH ?? "",
+    cacheDirs: natsCacheDirs,
+    step(label) {
+      console.error(label);
+      return { say: () => {}, end: () => {} };
+    },
+    signal: new AbortController().signal,
+    clock: systemClock,
+  });
+}
+
 /** A real nats-server with JetStream, on a port of its own. Resolves when it takes clients. */
 export async function startNats(options: NatsOptions = {}): Promise<Nats> {
-  const binary = await findNatsServer({
-    searchPath: process.env.PATH ?? "",
-    binDir: natsBinDir,
-    say: (line) => console.error(line),
-  });
+  const binary = await testNatsServer();
   const workDir = await mkdtemp(join(tmpdir(), "carillon-nats-"));
   const storeDir = options.storeDir ?? join(workDir, "store");
   await mkdir(storeDir, { recursive: true });

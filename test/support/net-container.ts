@@ -13,7 +13,7 @@ import { repositoryDir } from "./nats.ts";
 const run = promisify(execFile);
 
 /** Runs to its end; rejects with its stderr. */
-export const sh = (script: string, ...args: string[]) => run("sh", ["-ec", script, "sh", ...args]);
+const sh = (script: string, ...args: string[]) => run("sh", ["-ec", script, "sh", ...args]);
 
 /** Makes sure of what the tests need: Debian's iproute2, where this is root and it is missing. */
 export async function ensureNamespaceTools(say: (line: string) => void): Promise<void> {

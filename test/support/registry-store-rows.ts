@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { JobSchema } from "../../gen/carillon/v1/job_pb.ts";
 import { manualExecutionId } from "../../services/domain/identity/execution-id.ts";
 import {
@@ -42,8 +42,8 @@ export function rowOf(jobId: string, over: Partial<JobRow> = {}): JobRow {
   };
 }
 
-function jobOf(jobId: string, displayName: string): Uint8Array {
-  return Buffer.from(toBinary(JobSchema, create(JobSchema, { jobId, displayName })));
+export function jobOf(jobId: string, displayName: string, over: MessageInitShape<typeof JobSchema> = {}): Uint8Array {
+  return Buffer.from(toBinary(JobSchema, create(JobSchema, { jobId, displayName, ...over })));
 }
 
 export function callOf(

@@ -45,11 +45,13 @@ export async function startRegistry(
   const service = createRegistry(
     {
       logLevel: "silent",
+      logFormat: "json",
       httpAddress: anyPort,
       grpcAddress: anyPort,
       opsAddress: anyPort,
       historyAddress: { host: "127.0.0.1", port: 9 },
       apiTokens: [],
+      corsOrigins: [],
       internalToken: undefined,
       metricsPeers: [],
       replicas: 1,

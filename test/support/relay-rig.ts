@@ -92,7 +92,12 @@ export function useRelay(): RelayRig {
     await publisher.start();
     const watch: StoreWatch = {};
     const watched = watchedStore(store, watch);
-    const wait = createPublicationWait({ clock, publishing: () => true, seen: () => Promise.resolve() });
+    const wait = createPublicationWait({
+      clock,
+      publishing: () => true,
+
+      seen: () => Promise.resolve(),
+    });
     const relay = createRelay(watched, publisher, createJobsRange(broker), wait, { clock, log });
     now = { nats, broker, publisher, store, watched, watch, relay, wait, stream: await followJobs(nats.url) };
   });

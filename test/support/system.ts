@@ -3,10 +3,10 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import type { Addresses } from "../../services/launcher/children/services.ts";
 import { formatAddress } from "../../services/platform/process/environment.ts";
-import { natsBinDir, repositoryDir } from "./nats.ts";
+import { repositoryDir } from "./nats.ts";
 
 export interface SystemOptions {
   /** Beside what this process inherits; CARILLON_* and NATS_URL of its own environment are not passed on. */
@@ -149,8 +149,7 @@ function inherited(): Record<string, string | undefined> {
     )
       delete env[name];
   }
-  // Found there, nothing is fetched anew for a temporary data folder.
-  return { ...env, PATH: `${process.env.PATH ?? ""}${delimiter}${natsBinDir}` };
+  return env;
 }
 
 function killIfAlive(pid: number): void {

@@ -11,7 +11,7 @@ export interface StoreWatch {
   decidesTwice?: boolean;
 }
 
-type Decide = (row: object) => unknown;
+type Decide = (rows: object) => unknown;
 
 /** A real store whose calls can be held up or made to fail, as those of a database across a network. */
 export function watchedStore(store: RegistryStore, watch: StoreWatch): RegistryStore {
@@ -30,12 +30,12 @@ export function watchedStore(store: RegistryStore, watch: StoreWatch): RegistryS
   });
 }
 
-/** Each time on a row of its own: what the first call did to its row would be lost. */
+/** Each time on rows of its own: what the first call did to a row would be lost. */
 function twice(arg: unknown): unknown {
   if (typeof arg !== "function") return arg;
   const decide = arg as Decide;
-  return (row: object) => {
-    decide({ ...row });
-    return decide({ ...row });
+  return (rows: object) => {
+    decide(structuredClone(rows));
+    return decide(structuredClone(rows));
   };
 }

@@ -83,21 +83,26 @@ export class WireValues {
   }
 
   result(): AttemptResult {
-    const skipped = this.dice.chance(0.2);
-    const { SUCCESS, FAILED, SKIPPED_PAUSED, SKIPPED_SUPERSEDED } = ExecutionStatus;
+    const { SUCCESS, FAILED, SKIPPED_PAUSED, SKIPPED_SUPERSEDED, RUNNING } = ExecutionStatus;
+    const kind = this.dice.pick(["made", "made", "made", "skipped", "waits"] as const);
+    const status = this.dice.pick(
+      { made: [SUCCESS, FAILED], skipped: [SKIPPED_PAUSED, SKIPPED_SUPERSEDED], waits: [RUNNING] }[kind],
+    );
+    const final = kind === "skipped" || (kind === "made" && this.bool());
     return {
       jobId: this.jobId(),
       second: this.second(),
       run: this.#run(),
-      attempt: skipped ? 0 : this.uint32() || 1,
-      status: this.dice.pick(skipped ? [SKIPPED_PAUSED, SKIPPED_SUPERSEDED] : [SUCCESS, FAILED]),
-      final: skipped || this.bool(),
+      attempt: kind === "made" ? this.uint32() || 1 : 0,
+      status,
+      final,
       sentAtMs: this.instantMs(),
       durationMs: this.uint32(),
       httpStatus: this.uint32(),
       reason: this.#resultText(),
       message: this.#resultText(),
       trigger: this.dice.pick([ExecutionTrigger.UNSPECIFIED, ExecutionTrigger.SCHEDULE, ExecutionTrigger.MANUAL]),
+      retryAtMs: status === FAILED && !final ? this.instantMs() : 0,
     };
   }
 

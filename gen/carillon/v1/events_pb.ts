@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file carillon/v1/events.proto.
  */
 export const file_carillon_v1_events: GenFile = /*@__PURE__*/
-  fileDesc("ChhjYXJpbGxvbi92MS9ldmVudHMucHJvdG8SC2NhcmlsbG9uLnYxIoQCCghKb2JFdmVudBIOCgZqb2JfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoDRIPCgdkZWxldGVkGAMgASgIEh0KA2pvYhgEIAEoCzIQLmNhcmlsbG9uLnYxLkpvYhIZChF0aW1pbmdfZ2VuZXJhdGlvbhgFIAEoDRIZChFlZmZlY3RpdmVfZnJvbV9tcxgGIAEoAxIXCg90aW1pbmdfc2VxdWVuY2UYByABKAQSKwoHZWFybGllchgIIAMoCzIaLmNhcmlsbG9uLnYxLkVhcmxpZXJUaW1pbmcSGQoRcGF1c2VkX2dlbmVyYXRpb24YCSABKA0SDQoFZW5kZWQYCiABKAgi6QEKDUVhcmxpZXJUaW1pbmcSGQoRdGltaW5nX2dlbmVyYXRpb24YASABKA0SEAoIc2NoZWR1bGUYAiABKAkSEQoJdGltZV96b25lGAMgASgJEhkKDHN0YXJ0X3NlY29uZBgEIAEoA0gAiAEBEhcKCmVuZF9zZWNvbmQYBSABKANIAYgBARIZChFlZmZlY3RpdmVfZnJvbV9tcxgGIAEoAxIQCgh1bnRpbF9tcxgHIAEoAxIXCg90aW1pbmdfc2VxdWVuY2UYCCABKARCDwoNX3N0YXJ0X3NlY29uZEINCgtfZW5kX3NlY29uZCJhCghEdWVCYXRjaBIOCgZzZWNvbmQYASABKAMSEQoJcGFydGl0aW9uGAIgASgNEhIKCm1heV9yZXBlYXQYAyABKAgSDQoFZXBvY2gYBCABKAQSDwoHZW50cmllcxgFIAMoDCKPAwoIRHVlRW50cnkSDgoGam9iX2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKA0SCwoDdXJsGAMgASgJEicKBm1ldGhvZBgEIAEoDjIXLmNhcmlsbG9uLnYxLkh0dHBNZXRob2QSMwoHaGVhZGVycxgFIAMoCzIiLmNhcmlsbG9uLnYxLkR1ZUVudHJ5LkhlYWRlcnNFbnRyeRIMCgRib2R5GAYgASgJEhIKCnRpbWVvdXRfbXMYByABKA0SFAoMbWF4X2F0dGVtcHRzGAggASgNEhYKDm1pbl9iYWNrb2ZmX21zGAkgASgNEhYKDm1heF9iYWNrb2ZmX21zGAogASgNEhQKDGV4ZWN1dGlvbl9pZBgLIAEoCRIuCgd0cmlnZ2VyGAwgASgOMh0uY2FyaWxsb24udjEuRXhlY3V0aW9uVHJpZ2dlchIWCg5leHBpcmVfYWZ0ZXJfcxgNIAEoDRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASI2CgpSZXRyeUJhdGNoEigKB2VudHJpZXMYASADKAsyFy5jYXJpbGxvbi52MS5SZXRyeUVudHJ5IpoBCgpSZXRyeUVudHJ5Eg0KBWVudHJ5GAEgASgMEhQKDGV4ZWN1dGlvbl9pZBgCIAEoCRIOCgZzZWNvbmQYAyABKAMSDwoHYXR0ZW1wdBgEIAEoDRIVCg1ub3RfYmVmb3JlX21zGAUgASgDEhYKDnJlZHJpdmVuX2F0X21zGAYgASgDEhcKD2F0dGVtcHRzX2JlZm9yZRgHIAEoDSIzCgxFeGVjdXRvckJlYXQSDAoEbGl2ZRgBIAEoCBIVCg1qb2JzX3NlcXVlbmNlGAIgASgEIjoKC1Jlc3VsdEJhdGNoEisKB3Jlc3VsdHMYASADKAsyGi5jYXJpbGxvbi52MS5BdHRlbXB0UmVzdWx0IqICCg1BdHRlbXB0UmVzdWx0EhQKDGV4ZWN1dGlvbl9pZBgBIAEoCRIOCgZqb2JfaWQYAiABKAkSDgoGc2Vjb25kGAMgASgDEg8KB2F0dGVtcHQYBCABKA0SLAoGc3RhdHVzGAUgASgOMhwuY2FyaWxsb24udjEuRXhlY3V0aW9uU3RhdHVzEg0KBWZpbmFsGAYgASgIEhIKCnNlbnRfYXRfbXMYByABKAMSEwoLZHVyYXRpb25fbXMYCCABKA0SEwoLaHR0cF9zdGF0dXMYCSABKA0SDgoGcmVhc29uGAogASgJEg8KB21lc3NhZ2UYCyABKAkSLgoHdHJpZ2dlchgMIAEoDjIdLmNhcmlsbG9uLnYxLkV4ZWN1dGlvblRyaWdnZXIibQoKRGVhZExldHRlchINCgVlbnRyeRgBIAEoDBIUCgxleGVjdXRpb25faWQYAiABKAkSDgoGc2Vjb25kGAMgASgDEioKBnJlc3VsdBgEIAEoCzIaLmNhcmlsbG9uLnYxLkF0dGVtcHRSZXN1bHQiZAoEVGljaxIOCgZ0aWNrZXIYASABKAkSDgoGc2Vjb25kGAIgASgDEi4KCnBhcnRpdGlvbnMYAyADKAsyGi5jYXJpbGxvbi52MS5QYXJ0aXRpb25UaWNrEgwKBGxpdmUYBCABKAgiawoNUGFydGl0aW9uVGljaxIRCglwYXJ0aXRpb24YASABKA0SDQoFZXBvY2gYAiABKAQSDgoGc2Vjb25kGAMgASgDEhEKCXB1Ymxpc2hlZBgEIAEoDRIVCg1qb2JzX3NlcXVlbmNlGAUgASgEIlUKDlBhcnRpdGlvbkNsYWltEg0KBW93bmVyGAEgASgJEg0KBWVwb2NoGAIgASgEEg4KBnNlY29uZBgDIAEoAxIVCg1qb2JzX3NlcXVlbmNlGAQgASgEIiwKE0ZpbmRSZWNvcmRlZFJlcXVlc3QSFQoNZXhlY3V0aW9uX2lkcxgBIAMoCSItChRGaW5kUmVjb3JkZWRSZXNwb25zZRIVCg1leGVjdXRpb25faWRzGAEgAygJIj8KD0ZpbmRNYWRlUmVxdWVzdBIsCghhdHRlbXB0cxgBIAMoCzIaLmNhcmlsbG9uLnYxLkF0dGVtcHRUb01ha2UiSAoNQXR0ZW1wdFRvTWFrZRIUCgxleGVjdXRpb25faWQYASABKAkSDwoHYXR0ZW1wdBgCIAEoDRIQCghyZWRyaXZlbhgDIAEoCCIpChBGaW5kTWFkZVJlc3BvbnNlEhUKDWV4ZWN1dGlvbl9pZHMYASADKAkyrgEKDkhpc3RvcnlTZXJ2aWNlElMKDEZpbmRSZWNvcmRlZBIgLmNhcmlsbG9uLnYxLkZpbmRSZWNvcmRlZFJlcXVlc3QaIS5jYXJpbGxvbi52MS5GaW5kUmVjb3JkZWRSZXNwb25zZRJHCghGaW5kTWFkZRIcLmNhcmlsbG9uLnYxLkZpbmRNYWRlUmVxdWVzdBodLmNhcmlsbG9uLnYxLkZpbmRNYWRlUmVzcG9uc2ViBnByb3RvMw", [file_carillon_v1_execution, file_carillon_v1_job]);
+  fileDesc("ChhjYXJpbGxvbi92MS9ldmVudHMucHJvdG8SC2NhcmlsbG9uLnYxIoQCCghKb2JFdmVudBIOCgZqb2JfaWQYASABKAkSEgoKZ2VuZXJhdGlvbhgCIAEoDRIPCgdkZWxldGVkGAMgASgIEh0KA2pvYhgEIAEoCzIQLmNhcmlsbG9uLnYxLkpvYhIZChF0aW1pbmdfZ2VuZXJhdGlvbhgFIAEoDRIZChFlZmZlY3RpdmVfZnJvbV9tcxgGIAEoAxIXCg90aW1pbmdfc2VxdWVuY2UYByABKAQSKwoHZWFybGllchgIIAMoCzIaLmNhcmlsbG9uLnYxLkVhcmxpZXJUaW1pbmcSGQoRcGF1c2VkX2dlbmVyYXRpb24YCSABKA0SDQoFZW5kZWQYCiABKAgi6QEKDUVhcmxpZXJUaW1pbmcSGQoRdGltaW5nX2dlbmVyYXRpb24YASABKA0SEAoIc2NoZWR1bGUYAiABKAkSEQoJdGltZV96b25lGAMgASgJEhkKDHN0YXJ0X3NlY29uZBgEIAEoA0gAiAEBEhcKCmVuZF9zZWNvbmQYBSABKANIAYgBARIZChFlZmZlY3RpdmVfZnJvbV9tcxgGIAEoAxIQCgh1bnRpbF9tcxgHIAEoAxIXCg90aW1pbmdfc2VxdWVuY2UYCCABKARCDwoNX3N0YXJ0X3NlY29uZEINCgtfZW5kX3NlY29uZCJhCghEdWVCYXRjaBIOCgZzZWNvbmQYASABKAMSEQoJcGFydGl0aW9uGAIgASgNEhIKCm1heV9yZXBlYXQYAyABKAgSDQoFZXBvY2gYBCABKAQSDwoHZW50cmllcxgFIAMoDCKPAwoIRHVlRW50cnkSDgoGam9iX2lkGAEgASgJEhIKCmdlbmVyYXRpb24YAiABKA0SCwoDdXJsGAMgASgJEicKBm1ldGhvZBgEIAEoDjIXLmNhcmlsbG9uLnYxLkh0dHBNZXRob2QSMwoHaGVhZGVycxgFIAMoCzIiLmNhcmlsbG9uLnYxLkR1ZUVudHJ5LkhlYWRlcnNFbnRyeRIMCgRib2R5GAYgASgJEhIKCnRpbWVvdXRfbXMYByABKA0SFAoMbWF4X2F0dGVtcHRzGAggASgNEhYKDm1pbl9iYWNrb2ZmX21zGAkgASgNEhYKDm1heF9iYWNrb2ZmX21zGAogASgNEhQKDGV4ZWN1dGlvbl9pZBgLIAEoCRIuCgd0cmlnZ2VyGAwgASgOMh0uY2FyaWxsb24udjEuRXhlY3V0aW9uVHJpZ2dlchIWCg5leHBpcmVfYWZ0ZXJfcxgNIAEoDRouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASI2CgpSZXRyeUJhdGNoEigKB2VudHJpZXMYASADKAsyFy5jYXJpbGxvbi52MS5SZXRyeUVudHJ5IpoBCgpSZXRyeUVudHJ5Eg0KBWVudHJ5GAEgASgMEhQKDGV4ZWN1dGlvbl9pZBgCIAEoCRIOCgZzZWNvbmQYAyABKAMSDwoHYXR0ZW1wdBgEIAEoDRIVCg1ub3RfYmVmb3JlX21zGAUgASgDEhYKDnJlZHJpdmVuX2F0X21zGAYgASgDEhcKD2F0dGVtcHRzX2JlZm9yZRgHIAEoDSIzCgxFeGVjdXRvckJlYXQSDAoEbGl2ZRgBIAEoCBIVCg1qb2JzX3NlcXVlbmNlGAIgASgEIj4KFFJ1bm5pbmdDYWxsc1F1ZXN0aW9uEg8KB2pvYl9pZHMYASADKAkSFQoNZXhlY3V0aW9uX2lkcxgCIAMoCSJNCgxSdW5uaW5nQ2FsbHMSFAoMZXhlY3V0b3JfcnVuGAEgASgJEicKBWNhbGxzGAIgAygLMhguY2FyaWxsb24udjEuUnVubmluZ0NhbGwimAEKC1J1bm5pbmdDYWxsEhQKDGV4ZWN1dGlvbl9pZBgBIAEoCRIOCgZqb2JfaWQYAiABKAkSDgoGc2Vjb25kGAMgASgDEg8KB2F0dGVtcHQYBCABKA0SEgoKc2VudF9hdF9tcxgFIAEoAxIuCgd0cmlnZ2VyGAYgASgOMh0uY2FyaWxsb24udjEuRXhlY3V0aW9uVHJpZ2dlciI6CgtSZXN1bHRCYXRjaBIrCgdyZXN1bHRzGAEgAygLMhouY2FyaWxsb24udjEuQXR0ZW1wdFJlc3VsdCK3AgoNQXR0ZW1wdFJlc3VsdBIUCgxleGVjdXRpb25faWQYASABKAkSDgoGam9iX2lkGAIgASgJEg4KBnNlY29uZBgDIAEoAxIPCgdhdHRlbXB0GAQgASgNEiwKBnN0YXR1cxgFIAEoDjIcLmNhcmlsbG9uLnYxLkV4ZWN1dGlvblN0YXR1cxINCgVmaW5hbBgGIAEoCBISCgpzZW50X2F0X21zGAcgASgDEhMKC2R1cmF0aW9uX21zGAggASgNEhMKC2h0dHBfc3RhdHVzGAkgASgNEg4KBnJlYXNvbhgKIAEoCRIPCgdtZXNzYWdlGAsgASgJEi4KB3RyaWdnZXIYDCABKA4yHS5jYXJpbGxvbi52MS5FeGVjdXRpb25UcmlnZ2VyEhMKC3JldHJ5X2F0X21zGA0gASgDIm0KCkRlYWRMZXR0ZXISDQoFZW50cnkYASABKAwSFAoMZXhlY3V0aW9uX2lkGAIgASgJEg4KBnNlY29uZBgDIAEoAxIqCgZyZXN1bHQYBCABKAsyGi5jYXJpbGxvbi52MS5BdHRlbXB0UmVzdWx0ImQKBFRpY2sSDgoGdGlja2VyGAEgASgJEg4KBnNlY29uZBgCIAEoAxIuCgpwYXJ0aXRpb25zGAMgAygLMhouY2FyaWxsb24udjEuUGFydGl0aW9uVGljaxIMCgRsaXZlGAQgASgIImsKDVBhcnRpdGlvblRpY2sSEQoJcGFydGl0aW9uGAEgASgNEg0KBWVwb2NoGAIgASgEEg4KBnNlY29uZBgDIAEoAxIRCglwdWJsaXNoZWQYBCABKA0SFQoNam9ic19zZXF1ZW5jZRgFIAEoBCJVCg5QYXJ0aXRpb25DbGFpbRINCgVvd25lchgBIAEoCRINCgVlcG9jaBgCIAEoBBIOCgZzZWNvbmQYAyABKAMSFQoNam9ic19zZXF1ZW5jZRgEIAEoBCIsChNGaW5kUmVjb3JkZWRSZXF1ZXN0EhUKDWV4ZWN1dGlvbl9pZHMYASADKAkiLQoURmluZFJlY29yZGVkUmVzcG9uc2USFQoNZXhlY3V0aW9uX2lkcxgBIAMoCSI/Cg9GaW5kTWFkZVJlcXVlc3QSLAoIYXR0ZW1wdHMYASADKAsyGi5jYXJpbGxvbi52MS5BdHRlbXB0VG9NYWtlIkgKDUF0dGVtcHRUb01ha2USFAoMZXhlY3V0aW9uX2lkGAEgASgJEg8KB2F0dGVtcHQYAiABKA0SEAoIcmVkcml2ZW4YAyABKAgiKQoQRmluZE1hZGVSZXNwb25zZRIVCg1leGVjdXRpb25faWRzGAEgAygJMq4BCg5IaXN0b3J5U2VydmljZRJTCgxGaW5kUmVjb3JkZWQSIC5jYXJpbGxvbi52MS5GaW5kUmVjb3JkZWRSZXF1ZXN0GiEuY2FyaWxsb24udjEuRmluZFJlY29yZGVkUmVzcG9uc2USRwoIRmluZE1hZGUSHC5jYXJpbGxvbi52MS5GaW5kTWFkZVJlcXVlc3QaHS5jYXJpbGxvbi52MS5GaW5kTWFkZVJlc3BvbnNlQosBCgtjYXJpbGxvbi52MUILRXZlbnRzUHJvdG9QAVooY2FyaWxsb24uaW50ZXJuYWwvY2FyaWxsb24vdjE7Y2FyaWxsb252MaoCC0NhcmlsbG9uLlYxygILQ2FyaWxsb25cVjHiAhdDYXJpbGxvblxWMVxHUEJNZXRhZGF0YeoCDENhcmlsbG9uOjpWMWIGcHJvdG8z", [file_carillon_v1_execution, file_carillon_v1_job]);
 
 /**
  * JOBS, carillon.jobs.<partition>.<job_id>: the last state of a job.
@@ -420,7 +420,107 @@ export const ExecutorBeatSchema: GenMessage<ExecutorBeat> = /*@__PURE__*/
   messageDesc(file_carillon_v1_events, 6);
 
 /**
- * RESULTS, carillon.results.0: what became of attempts, as one executor tells it.
+ * carillon.calls, without a stream: history asks all executors what they have on
+ * the wire. Each answers to the reply subject with RunningCalls.
+ *
+ * @generated from message carillon.v1.RunningCallsQuestion
+ */
+export type RunningCallsQuestion = Message<"carillon.v1.RunningCallsQuestion"> & {
+  /**
+   * Of these jobs, and of these executions.
+   *
+   * @generated from field: repeated string job_ids = 1;
+   */
+  jobIds: string[];
+
+  /**
+   * @generated from field: repeated string execution_ids = 2;
+   */
+  executionIds: string[];
+};
+
+/**
+ * Describes the message carillon.v1.RunningCallsQuestion.
+ * Use `create(RunningCallsQuestionSchema)` to create a new message.
+ */
+export const RunningCallsQuestionSchema: GenMessage<RunningCallsQuestion> = /*@__PURE__*/
+  messageDesc(file_carillon_v1_events, 7);
+
+/**
+ * @generated from message carillon.v1.RunningCalls
+ */
+export type RunningCalls = Message<"carillon.v1.RunningCalls"> & {
+  /**
+   * The one that answers: as the last token of its beats' subject.
+   *
+   * @generated from field: string executor_run = 1;
+   */
+  executorRun: string;
+
+  /**
+   * @generated from field: repeated carillon.v1.RunningCall calls = 2;
+   */
+  calls: RunningCall[];
+};
+
+/**
+ * Describes the message carillon.v1.RunningCalls.
+ * Use `create(RunningCallsSchema)` to create a new message.
+ */
+export const RunningCallsSchema: GenMessage<RunningCalls> = /*@__PURE__*/
+  messageDesc(file_carillon_v1_events, 8);
+
+/**
+ * An attempt on the wire.
+ *
+ * @generated from message carillon.v1.RunningCall
+ */
+export type RunningCall = Message<"carillon.v1.RunningCall"> & {
+  /**
+   * @generated from field: string execution_id = 1;
+   */
+  executionId: string;
+
+  /**
+   * @generated from field: string job_id = 2;
+   */
+  jobId: string;
+
+  /**
+   * @generated from field: int64 second = 3;
+   */
+  second: bigint;
+
+  /**
+   * From 1.
+   *
+   * @generated from field: uint32 attempt = 4;
+   */
+  attempt: number;
+
+  /**
+   * When the request was sent, unix milliseconds.
+   *
+   * @generated from field: int64 sent_at_ms = 5;
+   */
+  sentAtMs: bigint;
+
+  /**
+   * @generated from field: carillon.v1.ExecutionTrigger trigger = 6;
+   */
+  trigger: ExecutionTrigger;
+};
+
+/**
+ * Describes the message carillon.v1.RunningCall.
+ * Use `create(RunningCallSchema)` to create a new message.
+ */
+export const RunningCallSchema: GenMessage<RunningCall> = /*@__PURE__*/
+  messageDesc(file_carillon_v1_events, 9);
+
+/**
+ * RESULTS, carillon.results.0: what became of attempts, as one executor tells it;
+ * or, as the registry tells it, that a manual run waits.
  *
  * @generated from message carillon.v1.ResultBatch
  */
@@ -436,7 +536,7 @@ export type ResultBatch = Message<"carillon.v1.ResultBatch"> & {
  * Use `create(ResultBatchSchema)` to create a new message.
  */
 export const ResultBatchSchema: GenMessage<ResultBatch> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_events, 7);
+  messageDesc(file_carillon_v1_events, 10);
 
 /**
  * @generated from message carillon.v1.AttemptResult
@@ -458,7 +558,7 @@ export type AttemptResult = Message<"carillon.v1.AttemptResult"> & {
   second: bigint;
 
   /**
-   * From 1; 0 for a skipped occurrence.
+   * From 1; 0 for a skipped occurrence, and for one that waits.
    *
    * @generated from field: uint32 attempt = 4;
    */
@@ -466,7 +566,8 @@ export type AttemptResult = Message<"carillon.v1.AttemptResult"> & {
 
   /**
    * SUCCESS, FAILED or a skip. With final unset: a failed attempt whose retry
-   * is already in the RETRY stream.
+   * is already in the RETRY stream, or RUNNING, which says that the first
+   * attempt has to wait.
    *
    * @generated from field: carillon.v1.ExecutionStatus status = 5;
    */
@@ -478,8 +579,8 @@ export type AttemptResult = Message<"carillon.v1.AttemptResult"> & {
   final: boolean;
 
   /**
-   * When the request was sent; for a skip, when the verdict was given. Unix
-   * milliseconds.
+   * When the request was sent; for a skip, when the verdict was given; of one
+   * that waits, since when. Unix milliseconds.
    *
    * @generated from field: int64 sent_at_ms = 7;
    */
@@ -511,6 +612,14 @@ export type AttemptResult = Message<"carillon.v1.AttemptResult"> & {
    * @generated from field: carillon.v1.ExecutionTrigger trigger = 12;
    */
   trigger: ExecutionTrigger;
+
+  /**
+   * Of a failed attempt that is not final: when the next one is due, unix
+   * milliseconds.
+   *
+   * @generated from field: int64 retry_at_ms = 13;
+   */
+  retryAtMs: bigint;
 };
 
 /**
@@ -518,7 +627,7 @@ export type AttemptResult = Message<"carillon.v1.AttemptResult"> & {
  * Use `create(AttemptResultSchema)` to create a new message.
  */
 export const AttemptResultSchema: GenMessage<AttemptResult> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_events, 8);
+  messageDesc(file_carillon_v1_events, 11);
 
 /**
  * DEAD, carillon.dead.<partition>.<job_id>: an execution that used up its attempts,
@@ -560,7 +669,7 @@ export type DeadLetter = Message<"carillon.v1.DeadLetter"> & {
  * Use `create(DeadLetterSchema)` to create a new message.
  */
 export const DeadLetterSchema: GenMessage<DeadLetter> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_events, 9);
+  messageDesc(file_carillon_v1_events, 12);
 
 /**
  * TICKS, carillon.ticks.<ticker>: one finished second of one ticker.
@@ -596,7 +705,7 @@ export type Tick = Message<"carillon.v1.Tick"> & {
  * Use `create(TickSchema)` to create a new message.
  */
 export const TickSchema: GenMessage<Tick> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_events, 10);
+  messageDesc(file_carillon_v1_events, 13);
 
 /**
  * @generated from message carillon.v1.PartitionTick
@@ -641,7 +750,7 @@ export type PartitionTick = Message<"carillon.v1.PartitionTick"> & {
  * Use `create(PartitionTickSchema)` to create a new message.
  */
 export const PartitionTickSchema: GenMessage<PartitionTick> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_events, 11);
+  messageDesc(file_carillon_v1_events, 14);
 
 /**
  * KV carillon_partitions, key = partition number.
@@ -681,7 +790,7 @@ export type PartitionClaim = Message<"carillon.v1.PartitionClaim"> & {
  * Use `create(PartitionClaimSchema)` to create a new message.
  */
 export const PartitionClaimSchema: GenMessage<PartitionClaim> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_events, 12);
+  messageDesc(file_carillon_v1_events, 15);
 
 /**
  * @generated from message carillon.v1.FindRecordedRequest
@@ -698,7 +807,7 @@ export type FindRecordedRequest = Message<"carillon.v1.FindRecordedRequest"> & {
  * Use `create(FindRecordedRequestSchema)` to create a new message.
  */
 export const FindRecordedRequestSchema: GenMessage<FindRecordedRequest> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_events, 13);
+  messageDesc(file_carillon_v1_events, 16);
 
 /**
  * @generated from message carillon.v1.FindRecordedResponse
@@ -717,7 +826,7 @@ export type FindRecordedResponse = Message<"carillon.v1.FindRecordedResponse"> &
  * Use `create(FindRecordedResponseSchema)` to create a new message.
  */
 export const FindRecordedResponseSchema: GenMessage<FindRecordedResponse> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_events, 14);
+  messageDesc(file_carillon_v1_events, 17);
 
 /**
  * @generated from message carillon.v1.FindMadeRequest
@@ -736,7 +845,7 @@ export type FindMadeRequest = Message<"carillon.v1.FindMadeRequest"> & {
  * Use `create(FindMadeRequestSchema)` to create a new message.
  */
 export const FindMadeRequestSchema: GenMessage<FindMadeRequest> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_events, 15);
+  messageDesc(file_carillon_v1_events, 18);
 
 /**
  * @generated from message carillon.v1.AttemptToMake
@@ -767,7 +876,7 @@ export type AttemptToMake = Message<"carillon.v1.AttemptToMake"> & {
  * Use `create(AttemptToMakeSchema)` to create a new message.
  */
 export const AttemptToMakeSchema: GenMessage<AttemptToMake> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_events, 16);
+  messageDesc(file_carillon_v1_events, 19);
 
 /**
  * @generated from message carillon.v1.FindMadeResponse
@@ -786,7 +895,7 @@ export type FindMadeResponse = Message<"carillon.v1.FindMadeResponse"> & {
  * Use `create(FindMadeResponseSchema)` to create a new message.
  */
 export const FindMadeResponseSchema: GenMessage<FindMadeResponse> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_events, 17);
+  messageDesc(file_carillon_v1_events, 20);
 
 /**
  * Served by history to executors.

@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file carillon/v1/execution.proto.
  */
 export const file_carillon_v1_execution: GenFile = /*@__PURE__*/
-  fileDesc("ChtjYXJpbGxvbi92MS9leGVjdXRpb24ucHJvdG8SC2NhcmlsbG9uLnYxIpEDCglFeGVjdXRpb24SFAoMZXhlY3V0aW9uX2lkGAEgASgJEg4KBmpvYl9pZBgCIAEoCRItCgl0aW1lc3RhbXAYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKBnN0YXR1cxgEIAEoDjIcLmNhcmlsbG9uLnYxLkV4ZWN1dGlvblN0YXR1cxIYCgtodHRwX3N0YXR1cxgFIAEoBUgAiAEBEhMKC2R1cmF0aW9uX21zGAYgASgFEjIKDnNjaGVkdWxlZF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIVCg1hdHRlbXB0X2NvdW50GAggASgFEiYKCGF0dGVtcHRzGAkgAygLMhQuY2FyaWxsb24udjEuQXR0ZW1wdBIOCgZyZWFzb24YCiABKAkSDwoHbWVzc2FnZRgLIAEoCRIuCgd0cmlnZ2VyGAwgASgOMh0uY2FyaWxsb24udjEuRXhlY3V0aW9uVHJpZ2dlckIOCgxfaHR0cF9zdGF0dXMi1wEKB0F0dGVtcHQSDwoHYXR0ZW1wdBgBIAEoBRItCgl0aW1lc3RhbXAYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKBnN0YXR1cxgDIAEoDjIcLmNhcmlsbG9uLnYxLkV4ZWN1dGlvblN0YXR1cxIYCgtodHRwX3N0YXR1cxgEIAEoBUgAiAEBEhMKC2R1cmF0aW9uX21zGAUgASgFEg4KBnJlYXNvbhgGIAEoCRIPCgdtZXNzYWdlGAcgASgJQg4KDF9odHRwX3N0YXR1cyJwChVMaXN0RXhlY3V0aW9uc1JlcXVlc3QSHQoGam9iX2lkGAEgASgJQg3gQQK6SAfIAQFyAhhAEhoKCXBhZ2Vfc2l6ZRgCIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxiACCJdChZMaXN0RXhlY3V0aW9uc1Jlc3BvbnNlEioKCmV4ZWN1dGlvbnMYASADKAsyFi5jYXJpbGxvbi52MS5FeGVjdXRpb24SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIjsKE0dldEV4ZWN1dGlvblJlcXVlc3QSJAoMZXhlY3V0aW9uX2lkGAEgASgJQg7gQQK6SAjIAQFyAxiAASI3ChZXYXRjaEV4ZWN1dGlvbnNSZXF1ZXN0Eh0KBmpvYl9pZBgBIAEoCUIN4EECukgHyAEBcgIYQCKOAQoPQXVkaXRKb2JSZXF1ZXN0Eh0KBmpvYl9pZBgBIAEoCUIN4EECukgHyAEBcgIYQBIuCgpzdGFydF90aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIsCghlbmRfdGltZRgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXAiXQoQQXVkaXRKb2JSZXNwb25zZRIWCg5leHBlY3RlZF9jb3VudBgBIAEoBRIWCg5yZWNvcmRlZF9jb3VudBgCIAEoBRIZChF1bmFjY291bnRlZF9jb3VudBgDIAEoBSrNAgoPRXhlY3V0aW9uU3RhdHVzEiAKHEVYRUNVVElPTl9TVEFUVVNfVU5TUEVDSUZJRUQQABIcChhFWEVDVVRJT05fU1RBVFVTX1NVQ0NFU1MQARIbChdFWEVDVVRJT05fU1RBVFVTX0ZBSUxFRBACEiQKIEVYRUNVVElPTl9TVEFUVVNfU0tJUFBFRF9PVkVSTEFQEAMSJAogRVhFQ1VUSU9OX1NUQVRVU19TS0lQUEVEX01JU0ZJUkUQBBIjCh9FWEVDVVRJT05fU1RBVFVTX1NLSVBQRURfUEFVU0VEEAUSJAogRVhFQ1VUSU9OX1NUQVRVU19TS0lQUEVEX0VYUElSRUQQBhInCiNFWEVDVVRJT05fU1RBVFVTX1NLSVBQRURfU1VQRVJTRURFRBAHEh0KGUVYRUNVVElPTl9TVEFUVVNfUkVUUllJTkcQCCpzChBFeGVjdXRpb25UcmlnZ2VyEiEKHUVYRUNVVElPTl9UUklHR0VSX1VOU1BFQ0lGSUVEEAASHgoaRVhFQ1VUSU9OX1RSSUdHRVJfU0NIRURVTEUQARIcChhFWEVDVVRJT05fVFJJR0dFUl9NQU5VQUwQAjL5AwoQRXhlY3V0aW9uU2VydmljZRKFAQoOTGlzdEV4ZWN1dGlvbnMSIi5jYXJpbGxvbi52MS5MaXN0RXhlY3V0aW9uc1JlcXVlc3QaIy5jYXJpbGxvbi52MS5MaXN0RXhlY3V0aW9uc1Jlc3BvbnNlIiraQQZqb2JfaWSC0+STAhsSGS9qb2JzL3tqb2JfaWR9L2V4ZWN1dGlvbnMSewoMR2V0RXhlY3V0aW9uEiAuY2FyaWxsb24udjEuR2V0RXhlY3V0aW9uUmVxdWVzdBoWLmNhcmlsbG9uLnYxLkV4ZWN1dGlvbiIx2kEMZXhlY3V0aW9uX2lkgtPkkwIcEhovZXhlY3V0aW9ucy97ZXhlY3V0aW9uX2lkfRJ5Cg9XYXRjaEV4ZWN1dGlvbnMSIy5jYXJpbGxvbi52MS5XYXRjaEV4ZWN1dGlvbnNSZXF1ZXN0GhYuY2FyaWxsb24udjEuRXhlY3V0aW9uIieC0+STAiESHy9qb2JzL3tqb2JfaWR9L2V4ZWN1dGlvbnM6d2F0Y2gwARJlCghBdWRpdEpvYhIcLmNhcmlsbG9uLnYxLkF1ZGl0Sm9iUmVxdWVzdBodLmNhcmlsbG9uLnYxLkF1ZGl0Sm9iUmVzcG9uc2UiHILT5JMCFhIUL2pvYnMve2pvYl9pZH06YXVkaXRiBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_api_client, file_google_api_field_behavior, file_google_protobuf_timestamp]);
+  fileDesc("ChtjYXJpbGxvbi92MS9leGVjdXRpb24ucHJvdG8SC2NhcmlsbG9uLnYxIvkDCglFeGVjdXRpb24SFAoMZXhlY3V0aW9uX2lkGAEgASgJEg4KBmpvYl9pZBgCIAEoCRItCgl0aW1lc3RhbXAYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKBnN0YXR1cxgEIAEoDjIcLmNhcmlsbG9uLnYxLkV4ZWN1dGlvblN0YXR1cxIYCgtodHRwX3N0YXR1cxgFIAEoBUgAiAEBEhMKC2R1cmF0aW9uX21zGAYgASgFEjIKDnNjaGVkdWxlZF90aW1lGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIVCg1hdHRlbXB0X2NvdW50GAggASgFEiYKCGF0dGVtcHRzGAkgAygLMhQuY2FyaWxsb24udjEuQXR0ZW1wdBIOCgZyZWFzb24YCiABKAkSDwoHbWVzc2FnZRgLIAEoCRIuCgd0cmlnZ2VyGAwgASgOMh0uY2FyaWxsb24udjEuRXhlY3V0aW9uVHJpZ2dlchI1ChFuZXh0X2F0dGVtcHRfdGltZRgNIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASHgoMcmVzdW1lX3Rva2VuGA4gASgJQgPgQQNIAYgBAUIOCgxfaHR0cF9zdGF0dXNCDwoNX3Jlc3VtZV90b2tlbiLXAQoHQXR0ZW1wdBIPCgdhdHRlbXB0GAEgASgFEi0KCXRpbWVzdGFtcBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoGc3RhdHVzGAMgASgOMhwuY2FyaWxsb24udjEuRXhlY3V0aW9uU3RhdHVzEhgKC2h0dHBfc3RhdHVzGAQgASgFSACIAQESEwoLZHVyYXRpb25fbXMYBSABKAUSDgoGcmVhc29uGAYgASgJEg8KB21lc3NhZ2UYByABKAlCDgoMX2h0dHBfc3RhdHVzIooBChVMaXN0RXhlY3V0aW9uc1JlcXVlc3QSHgoGam9iX2lkGAEgASgJQg7gQQK6SAjIAQFyAxiEARIaCglwYWdlX3NpemUYAiABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgDIAEoCUIIukgFcgMYgAgSFwoPaW5jbHVkZV9ydW5uaW5nGAQgASgIIl0KFkxpc3RFeGVjdXRpb25zUmVzcG9uc2USKgoKZXhlY3V0aW9ucxgBIAMoCzIWLmNhcmlsbG9uLnYxLkV4ZWN1dGlvbhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiOwoTR2V0RXhlY3V0aW9uUmVxdWVzdBIkCgxleGVjdXRpb25faWQYASABKAlCDuBBArpICMgBAXIDGIABImsKFldhdGNoRXhlY3V0aW9uc1JlcXVlc3QSHgoGam9iX2lkGAEgASgJQg7gQQK6SAjIAQFyAxiEARIeCgxyZXN1bWVfdG9rZW4YAiABKAlCCLpIBXIDGIAIEhEKCWJvb2ttYXJrcxgDIAEoCCKPAQoPQXVkaXRKb2JSZXF1ZXN0Eh4KBmpvYl9pZBgBIAEoCUIO4EECukgIyAEBcgMYhAESLgoKc3RhcnRfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIl0KEEF1ZGl0Sm9iUmVzcG9uc2USFgoOZXhwZWN0ZWRfY291bnQYASABKAUSFgoOcmVjb3JkZWRfY291bnQYAiABKAUSGQoRdW5hY2NvdW50ZWRfY291bnQYAyABKAUq6wIKD0V4ZWN1dGlvblN0YXR1cxIgChxFWEVDVVRJT05fU1RBVFVTX1VOU1BFQ0lGSUVEEAASHAoYRVhFQ1VUSU9OX1NUQVRVU19TVUNDRVNTEAESGwoXRVhFQ1VUSU9OX1NUQVRVU19GQUlMRUQQAhIkCiBFWEVDVVRJT05fU1RBVFVTX1NLSVBQRURfT1ZFUkxBUBADEiQKIEVYRUNVVElPTl9TVEFUVVNfU0tJUFBFRF9NSVNGSVJFEAQSIwofRVhFQ1VUSU9OX1NUQVRVU19TS0lQUEVEX1BBVVNFRBAFEiQKIEVYRUNVVElPTl9TVEFUVVNfU0tJUFBFRF9FWFBJUkVEEAYSJwojRVhFQ1VUSU9OX1NUQVRVU19TS0lQUEVEX1NVUEVSU0VERUQQBxIdChlFWEVDVVRJT05fU1RBVFVTX1JFVFJZSU5HEAgSHAoYRVhFQ1VUSU9OX1NUQVRVU19SVU5OSU5HEAkqcwoQRXhlY3V0aW9uVHJpZ2dlchIhCh1FWEVDVVRJT05fVFJJR0dFUl9VTlNQRUNJRklFRBAAEh4KGkVYRUNVVElPTl9UUklHR0VSX1NDSEVEVUxFEAESHAoYRVhFQ1VUSU9OX1RSSUdHRVJfTUFOVUFMEAIy+QMKEEV4ZWN1dGlvblNlcnZpY2UShQEKDkxpc3RFeGVjdXRpb25zEiIuY2FyaWxsb24udjEuTGlzdEV4ZWN1dGlvbnNSZXF1ZXN0GiMuY2FyaWxsb24udjEuTGlzdEV4ZWN1dGlvbnNSZXNwb25zZSIq2kEGam9iX2lkgtPkkwIbEhkvam9icy97am9iX2lkfS9leGVjdXRpb25zEnsKDEdldEV4ZWN1dGlvbhIgLmNhcmlsbG9uLnYxLkdldEV4ZWN1dGlvblJlcXVlc3QaFi5jYXJpbGxvbi52MS5FeGVjdXRpb24iMdpBDGV4ZWN1dGlvbl9pZILT5JMCHBIaL2V4ZWN1dGlvbnMve2V4ZWN1dGlvbl9pZH0SeQoPV2F0Y2hFeGVjdXRpb25zEiMuY2FyaWxsb24udjEuV2F0Y2hFeGVjdXRpb25zUmVxdWVzdBoWLmNhcmlsbG9uLnYxLkV4ZWN1dGlvbiIngtPkkwIhEh8vam9icy97am9iX2lkfS9leGVjdXRpb25zOndhdGNoMAESZQoIQXVkaXRKb2ISHC5jYXJpbGxvbi52MS5BdWRpdEpvYlJlcXVlc3QaHS5jYXJpbGxvbi52MS5BdWRpdEpvYlJlc3BvbnNlIhyC0+STAhYSFC9qb2JzL3tqb2JfaWR9OmF1ZGl0Qo4BCgtjYXJpbGxvbi52MUIORXhlY3V0aW9uUHJvdG9QAVooY2FyaWxsb24uaW50ZXJuYWwvY2FyaWxsb24vdjE7Y2FyaWxsb252MaoCC0NhcmlsbG9uLlYxygILQ2FyaWxsb25cVjHiAhdDYXJpbGxvblxWMVxHUEJNZXRhZGF0YeoCDENhcmlsbG9uOjpWMWIGcHJvdG8z", [file_buf_validate_validate, file_google_api_annotations, file_google_api_client, file_google_api_field_behavior, file_google_protobuf_timestamp]);
 
 /**
  * The record of one occurrence. timestamp, http_status, duration_ms, reason
@@ -24,6 +24,8 @@ export const file_carillon_v1_execution: GenFile = /*@__PURE__*/
  * one that was recorded, or of the skip that did; until then those of the last
  * attempt so far. One that has FAILED and is redriven (RedriveExecutions) is
  * decided once more, by the last attempt of its new set or the first that succeeds.
+ * While it is RUNNING they are those of the attempt on the wire; before its
+ * first one timestamp tells since when it waits, and message for what.
  *
  * @generated from message carillon.v1.Execution
  */
@@ -60,7 +62,8 @@ export type Execution = Message<"carillon.v1.Execution"> & {
   httpStatus?: number | undefined;
 
   /**
-   * From sending the request to the end of the answer, in milliseconds.
+   * From sending the request to the end of the answer, in milliseconds; so far,
+   * while it is on the wire.
    *
    * @generated from field: int32 duration_ms = 6;
    */
@@ -74,7 +77,7 @@ export type Execution = Message<"carillon.v1.Execution"> & {
   scheduledTime?: Timestamp | undefined;
 
   /**
-   * How many attempts were made.
+   * How many attempts were made, the one on the wire included.
    *
    * @generated from field: int32 attempt_count = 8;
    */
@@ -110,6 +113,20 @@ export type Execution = Message<"carillon.v1.Execution"> & {
    * @generated from field: carillon.v1.ExecutionTrigger trigger = 12;
    */
   trigger: ExecutionTrigger;
+
+  /**
+   * Of one that is RETRYING: the next attempt is not made before this instant.
+   *
+   * @generated from field: google.protobuf.Timestamp next_attempt_time = 13;
+   */
+  nextAttemptTime?: Timestamp | undefined;
+
+  /**
+   * Only in WatchExecutions: the place in the stream behind this execution.
+   *
+   * @generated from field: optional string resume_token = 14;
+   */
+  resumeToken?: string | undefined;
 };
 
 /**
@@ -140,7 +157,7 @@ export type Attempt = Message<"carillon.v1.Attempt"> & {
   timestamp?: Timestamp | undefined;
 
   /**
-   * SUCCESS or FAILED.
+   * SUCCESS or FAILED; RUNNING while it is on the wire.
    *
    * @generated from field: carillon.v1.ExecutionStatus status = 3;
    */
@@ -154,7 +171,8 @@ export type Attempt = Message<"carillon.v1.Attempt"> & {
   httpStatus?: number | undefined;
 
   /**
-   * From sending the request to the end of the answer, in milliseconds.
+   * From sending the request to the end of the answer, in milliseconds; so far,
+   * while it is on the wire.
    *
    * @generated from field: int32 duration_ms = 5;
    */
@@ -204,6 +222,13 @@ export type ListExecutionsRequest = Message<"carillon.v1.ListExecutionsRequest">
    * @generated from field: string page_token = 3;
    */
   pageToken: string;
+
+  /**
+   * Also those that have not ended: RUNNING and RETRYING, in the same order.
+   *
+   * @generated from field: bool include_running = 4;
+   */
+  includeRunning: boolean;
 };
 
 /**
@@ -264,6 +289,24 @@ export type WatchExecutionsRequest = Message<"carillon.v1.WatchExecutionsRequest
    * @generated from field: string job_id = 1;
    */
   jobId: string;
+
+  /**
+   * resume_token of the last execution that was received: go on behind it. Over
+   * HTTP a Last-Event-ID header says the same, and comes first.
+   *
+   * @generated from field: string resume_token = 2;
+   */
+  resumeToken: string;
+
+  /**
+   * Also send the place in the stream when it begins, and every 15 s in which any
+   * execution ended: an Execution with nothing but its resume_token. So one
+   * that is told of rarely can be gone on with as well. Always so in
+   * server-sent events, where it is an id without data.
+   *
+   * @generated from field: bool bookmarks = 3;
+   */
+  bookmarks: boolean;
 };
 
 /**
@@ -404,6 +447,13 @@ export const ExecutionStatus = {
    * @generated from enum value: EXECUTION_STATUS_RETRYING = 8;
    */
   RETRYING: 8,
+
+  /**
+   * Not ended: an attempt is on the wire, or the first one waits for its turn.
+   *
+   * @generated from enum value: EXECUTION_STATUS_RUNNING = 9;
+   */
+  RUNNING: 9,
 } as const;
 
 /**
@@ -462,7 +512,8 @@ export const ExecutionTriggerSchema: GenEnum<ExecutionTrigger> = /*@__PURE__*/
 export const ExecutionService: GenService<{
   /**
    * Lists the executions of a job that have ended, newest first: the last 5
-   * unless page_size asks for more. NOT_FOUND: there is no such job.
+   * unless page_size asks for more. With include_running those as well that
+   * have not. NOT_FOUND: there is no such job.
    *
    * @generated from rpc carillon.v1.ExecutionService.ListExecutions
    */
@@ -472,8 +523,9 @@ export const ExecutionService: GenService<{
     output: typeof ListExecutionsResponseSchema;
   },
   /**
-   * Returns one execution with all its attempts, also while it waits for a
-   * retry. NOT_FOUND: no attempt of it has been recorded.
+   * Returns one execution with all its attempts, also while it has not ended:
+   * a manual run from the moment that RunJob has answered, an occurrence from
+   * its first call on. NOT_FOUND: nobody knows of it.
    *
    * @generated from rpc carillon.v1.ExecutionService.GetExecution
    */
@@ -484,7 +536,10 @@ export const ExecutionService: GenService<{
   },
   /**
    * Streams the executions of a job from now on, each as it ends; once more when
-   * a call was made after all of one that had been skipped.
+   * a call was made after all of one that had been skipped. A stream that broke
+   * off is gone on with by resume_token: first comes what ended meanwhile, then
+   * what ends from now on, nothing left out. OUT_OF_RANGE (HTTP 410): what ended
+   * since is not all known any more; list the executions, and watch anew.
    *
    * @generated from rpc carillon.v1.ExecutionService.WatchExecutions
    */

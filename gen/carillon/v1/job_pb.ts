@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file carillon/v1/job.proto.
  */
 export const file_carillon_v1_job: GenFile = /*@__PURE__*/
-  fileDesc("ChVjYXJpbGxvbi92MS9qb2IucHJvdG8SC2NhcmlsbG9uLnYxItEICgNKb2ISEwoGam9iX2lkGAEgASgJQgPgQQMSIAoIc2NoZWR1bGUYAiABKAlCDuBBArpICMgBAXIDGIACEiQKDGFwaV9lbmRwb2ludBgDIAEoCUIO4EECukgIyAEBcgMYoxASMgoEdHlwZRgEIAEoDjIULmNhcmlsbG9uLnYxLkpvYlR5cGVCDuBBArpICMgBAYIBAhABEjMKCmNyZWF0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgPgQQMSMwoKdXBkYXRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxIeCgxkaXNwbGF5X25hbWUYByABKAlCCLpIBXIDGMgBEmUKBmxhYmVscxgIIAMoCzIcLmNhcmlsbG9uLnYxLkpvYi5MYWJlbHNFbnRyeUI3ukg0mgExEEAiJnIkMiJeW0EtWmEtejAtOV1bQS1aYS16MC05Xy4vLV17MCw2Mn0kKgVyAxj/ARIaCgl0aW1lX3pvbmUYCSABKAlCB7pIBHICGEASLgoKc3RhcnRfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjgKBmppdHRlchgMIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkINukgKqgEHIgMIkBwyABIjCgRodHRwGA0gASgLMhUuY2FyaWxsb24udjEuSHR0cENhbGwSJwoFcmV0cnkYDiABKAsyGC5jYXJpbGxvbi52MS5SZXRyeVBvbGljeRI8Cg5vdmVybGFwX3BvbGljeRgPIAEoDjIaLmNhcmlsbG9uLnYxLk92ZXJsYXBQb2xpY3lCCLpIBYIBAhABEiYKCGNhdGNoX3VwGBAgASgLMhQuY2FyaWxsb24udjEuQ2F0Y2hVcBI0Cgpkc3RfcG9saWN5GBEgASgOMhYuY2FyaWxsb24udjEuRHN0UG9saWN5Qgi6SAWCAQIQARIpCgVzdGF0ZRgSIAEoDjIVLmNhcmlsbG9uLnYxLkpvYlN0YXRlQgPgQQMSNgoNbmV4dF9ydW5fdGltZRgTIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxIXCgpnZW5lcmF0aW9uGBQgASgNQgPgQQMSFQoEZXRhZxgVIAEoCUIHukgEcgIYQBJBCgxleHBpcmVfYWZ0ZXIYFiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CELpIDaoBCiIECID1JDICCAESGQoHd2FybmluZxgXIAEoCUID4EEDSACIAQEaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIKCghfd2FybmluZyLIAgoISHR0cENhbGwSMQoGbWV0aG9kGAEgASgOMhcuY2FyaWxsb24udjEuSHR0cE1ldGhvZEIIukgFggECEAESRgoHaGVhZGVycxgCIAMoCzIiLmNhcmlsbG9uLnYxLkh0dHBDYWxsLkhlYWRlcnNFbnRyeUIRukgOmgELEEAiB3IFEAEYgAISHAoEYm9keRgDIAEoCUIJukgGcgQogIAISACIAQESPgoHdGltZW91dBgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkISukgPqgEMIgMIiA4yBRCAreIEEioKDXN1Y2Nlc3NfY29kZXMYBSADKAVCE7pIEJIBDRBAGAEiBxoFGNcEKGQaLgoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCBwoFX2JvZHkiwwEKC1JldHJ5UG9saWN5EiQKDG1heF9hdHRlbXB0cxgBIAEoBUIJukgGGgQYFCgBSACIAQESPQoLbWluX2JhY2tvZmYYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDbpICqoBByIDCJAcMgASPgoLbWF4X2JhY2tvZmYYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDrpIC6oBCCIECICjBTIAQg8KDV9tYXhfYXR0ZW1wdHMiwQEKB0NhdGNoVXASNQoGcG9saWN5GAEgASgOMhsuY2FyaWxsb24udjEuQ2F0Y2hVcC5Qb2xpY3lCCLpIBYIBAhABEikKBndpbmRvdxgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJUCgZQb2xpY3kSFgoSUE9MSUNZX1VOU1BFQ0lGSUVEEAASDgoKUE9MSUNZX0FMTBABEhEKDVBPTElDWV9MQVRFU1QQAhIPCgtQT0xJQ1lfTk9ORRADIloKEENyZWF0ZUpvYlJlcXVlc3QSKAoDam9iGAEgASgLMhAuY2FyaWxsb24udjEuSm9iQgngQQK6SAPIAQESHAoKcmVxdWVzdF9pZBgCIAEoCUIIukgFcgMYgAEiWQoWQmF0Y2hDcmVhdGVKb2JzUmVxdWVzdBI/CghyZXF1ZXN0cxgBIAMoCzIdLmNhcmlsbG9uLnYxLkNyZWF0ZUpvYlJlcXVlc3RCDuBBArpICJIBBQgBEOgHIlsKF0JhdGNoQ3JlYXRlSm9ic1Jlc3BvbnNlEh4KBGpvYnMYASADKAsyEC5jYXJpbGxvbi52MS5Kb2ISFAoHd2FybmluZxgCIAEoCUgAiAEBQgoKCF93YXJuaW5nIi4KDUdldEpvYlJlcXVlc3QSHQoGam9iX2lkGAEgASgJQg3gQQK6SAfIAQFyAhhAIksKD0xpc3RKb2JzUmVxdWVzdBIaCglwYWdlX3NpemUYASABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMYgAgiSwoQTGlzdEpvYnNSZXNwb25zZRIeCgRqb2JzGAEgAygLMhAuY2FyaWxsb24udjEuSm9iEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJtChBVcGRhdGVKb2JSZXF1ZXN0EigKA2pvYhgBIAEoCzIQLmNhcmlsbG9uLnYxLkpvYkIJ4EECukgD2AEDEi8KC3VwZGF0ZV9tYXNrGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzayJIChBEZWxldGVKb2JSZXF1ZXN0Eh0KBmpvYl9pZBgBIAEoCUIN4EECukgHyAEBcgIYQBIVCgRldGFnGAIgASgJQge6SARyAhhAIkcKD1BhdXNlSm9iUmVxdWVzdBIdCgZqb2JfaWQYASABKAlCDeBBArpIB8gBAXICGEASFQoEZXRhZxgCIAEoCUIHukgEcgIYQCJIChBSZXN1bWVKb2JSZXF1ZXN0Eh0KBmpvYl9pZBgBIAEoCUIN4EECukgHyAEBcgIYQBIVCgRldGFnGAIgASgJQge6SARyAhhAIkwKDVJ1bkpvYlJlcXVlc3QSHQoGam9iX2lkGAEgASgJQg3gQQK6SAfIAQFyAhhAEhwKCnJlcXVlc3RfaWQYAiABKAlCCLpIBXIDGIABIkgKDlJ1bkpvYlJlc3BvbnNlEhQKDGV4ZWN1dGlvbl9pZBgBIAEoCRIUCgd3YXJuaW5nGAIgASgJSACIAQFCCgoIX3dhcm5pbmcikQEKEkJhY2tmaWxsSm9iUmVxdWVzdBIdCgZqb2JfaWQYASABKAlCDeBBArpIB8gBAXICGEASLgoKc3RhcnRfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIi8KE0JhY2tmaWxsSm9iUmVzcG9uc2USGAoQb2NjdXJyZW5jZV9jb3VudBgBIAEoBSKbAQoWUHJldmlld1NjaGVkdWxlUmVxdWVzdBIgCghzY2hlZHVsZRgBIAEoCUIO4EECukgIyAEBcgMYgAISGgoJdGltZV96b25lGAIgASgJQge6SARyAhhAEikKBWFmdGVyGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIYCgVjb3VudBgEIAEoBUIJukgGGgQYZCgAIkoKF1ByZXZpZXdTY2hlZHVsZVJlc3BvbnNlEi8KC29jY3VycmVuY2VzGAEgAygLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCo+CgdKb2JUeXBlEhgKFEpPQl9UWVBFX1VOU1BFQ0lGSUVEEAASGQoVSk9CX1RZUEVfQVRMRUFTVF9PTkNFEAEqagoISm9iU3RhdGUSGQoVSk9CX1NUQVRFX1VOU1BFQ0lGSUVEEAASFAoQSk9CX1NUQVRFX0FDVElWRRABEhQKEEpPQl9TVEFURV9QQVVTRUQQAhIXChNKT0JfU1RBVEVfQ09NUExFVEVEEAMqYgoNT3ZlcmxhcFBvbGljeRIeChpPVkVSTEFQX1BPTElDWV9VTlNQRUNJRklFRBAAEhgKFE9WRVJMQVBfUE9MSUNZX0FMTE9XEAESFwoTT1ZFUkxBUF9QT0xJQ1lfU0tJUBACKlcKCURzdFBvbGljeRIaChZEU1RfUE9MSUNZX1VOU1BFQ0lGSUVEEAASEwoPRFNUX1BPTElDWV9PTkNFEAESGQoVRFNUX1BPTElDWV9XQUxMX0NMT0NLEAIqxwEKCkh0dHBNZXRob2QSGwoXSFRUUF9NRVRIT0RfVU5TUEVDSUZJRUQQABIUChBIVFRQX01FVEhPRF9QT1NUEAESEwoPSFRUUF9NRVRIT0RfR0VUEAISFAoQSFRUUF9NRVRIT0RfSEVBRBADEhMKD0hUVFBfTUVUSE9EX1BVVBAEEhYKEkhUVFBfTUVUSE9EX0RFTEVURRAFEhUKEUhUVFBfTUVUSE9EX1BBVENIEAYSFwoTSFRUUF9NRVRIT0RfT1BUSU9OUxAHMpQJCgpKb2JTZXJ2aWNlElYKCUNyZWF0ZUpvYhIdLmNhcmlsbG9uLnYxLkNyZWF0ZUpvYlJlcXVlc3QaEC5jYXJpbGxvbi52MS5Kb2IiGNpBA2pvYoLT5JMCDDoDam9iIgUvam9icxJ6Cg9CYXRjaENyZWF0ZUpvYnMSIy5jYXJpbGxvbi52MS5CYXRjaENyZWF0ZUpvYnNSZXF1ZXN0GiQuY2FyaWxsb24udjEuQmF0Y2hDcmVhdGVKb2JzUmVzcG9uc2UiHILT5JMCFjoBKiIRL2pvYnM6YmF0Y2hDcmVhdGUSVwoGR2V0Sm9iEhouY2FyaWxsb24udjEuR2V0Sm9iUmVxdWVzdBoQLmNhcmlsbG9uLnYxLkpvYiIf2kEGam9iX2lkgtPkkwIQEg4vam9icy97am9iX2lkfRJWCghMaXN0Sm9icxIcLmNhcmlsbG9uLnYxLkxpc3RKb2JzUmVxdWVzdBodLmNhcmlsbG9uLnYxLkxpc3RKb2JzUmVzcG9uc2UiDYLT5JMCBxIFL2pvYnMSbwoJVXBkYXRlSm9iEh0uY2FyaWxsb24udjEuVXBkYXRlSm9iUmVxdWVzdBoQLmNhcmlsbG9uLnYxLkpvYiIx2kEPam9iLHVwZGF0ZV9tYXNrgtPkkwIZOgNqb2IyEi9qb2JzL3tqb2Iuam9iX2lkfRJjCglEZWxldGVKb2ISHS5jYXJpbGxvbi52MS5EZWxldGVKb2JSZXF1ZXN0GhYuZ29vZ2xlLnByb3RvYnVmLkVtcHR5Ih/aQQZqb2JfaWSC0+STAhAqDi9qb2JzL3tqb2JfaWR9EmQKCFBhdXNlSm9iEhwuY2FyaWxsb24udjEuUGF1c2VKb2JSZXF1ZXN0GhAuY2FyaWxsb24udjEuSm9iIijaQQZqb2JfaWSC0+STAhk6ASoiFC9qb2JzL3tqb2JfaWR9OnBhdXNlEmcKCVJlc3VtZUpvYhIdLmNhcmlsbG9uLnYxLlJlc3VtZUpvYlJlcXVlc3QaEC5jYXJpbGxvbi52MS5Kb2IiKdpBBmpvYl9pZILT5JMCGjoBKiIVL2pvYnMve2pvYl9pZH06cmVzdW1lEmkKBlJ1bkpvYhIaLmNhcmlsbG9uLnYxLlJ1bkpvYlJlcXVlc3QaGy5jYXJpbGxvbi52MS5SdW5Kb2JSZXNwb25zZSIm2kEGam9iX2lkgtPkkwIXOgEqIhIvam9icy97am9iX2lkfTpydW4SdAoLQmFja2ZpbGxKb2ISHy5jYXJpbGxvbi52MS5CYWNrZmlsbEpvYlJlcXVlc3QaIC5jYXJpbGxvbi52MS5CYWNrZmlsbEpvYlJlc3BvbnNlIiKC0+STAhw6ASoiFy9qb2JzL3tqb2JfaWR9OmJhY2tmaWxsEnsKD1ByZXZpZXdTY2hlZHVsZRIjLmNhcmlsbG9uLnYxLlByZXZpZXdTY2hlZHVsZVJlcXVlc3QaJC5jYXJpbGxvbi52MS5QcmV2aWV3U2NoZWR1bGVSZXNwb25zZSIdgtPkkwIXOgEqIhIvc2NoZWR1bGVzOnByZXZpZXdiBnByb3RvMw", [file_buf_validate_validate, file_google_api_annotations, file_google_api_client, file_google_api_field_behavior, file_google_protobuf_duration, file_google_protobuf_empty, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
+  fileDesc("ChVjYXJpbGxvbi92MS9qb2IucHJvdG8SC2NhcmlsbG9uLnYxIoMJCgNKb2ISEwoGam9iX2lkGAEgASgJQgPgQQMSIAoIc2NoZWR1bGUYAiABKAlCDuBBArpICMgBAXIDGIACEiQKDGFwaV9lbmRwb2ludBgDIAEoCUIO4EECukgIyAEBcgMYoxASMgoEdHlwZRgEIAEoDjIULmNhcmlsbG9uLnYxLkpvYlR5cGVCDuBBArpICMgBAYIBAhABEjMKCmNyZWF0ZWRfYXQYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQgPgQQMSMwoKdXBkYXRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxIeCgxkaXNwbGF5X25hbWUYByABKAlCCLpIBXIDGMgBEmUKBmxhYmVscxgIIAMoCzIcLmNhcmlsbG9uLnYxLkpvYi5MYWJlbHNFbnRyeUI3ukg0mgExEEAiJnIkMiJeW0EtWmEtejAtOV1bQS1aYS16MC05Xy4vLV17MCw2Mn0kKgVyAxj/ARIaCgl0aW1lX3pvbmUYCSABKAlCB7pIBHICGEASLgoKc3RhcnRfdGltZRgKIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjgKBmppdHRlchgMIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkINukgKqgEHIgMIkBwyABIjCgRodHRwGA0gASgLMhUuY2FyaWxsb24udjEuSHR0cENhbGwSJwoFcmV0cnkYDiABKAsyGC5jYXJpbGxvbi52MS5SZXRyeVBvbGljeRI8Cg5vdmVybGFwX3BvbGljeRgPIAEoDjIaLmNhcmlsbG9uLnYxLk92ZXJsYXBQb2xpY3lCCLpIBYIBAhABEiYKCGNhdGNoX3VwGBAgASgLMhQuY2FyaWxsb24udjEuQ2F0Y2hVcBI0Cgpkc3RfcG9saWN5GBEgASgOMhYuY2FyaWxsb24udjEuRHN0UG9saWN5Qgi6SAWCAQIQARIpCgVzdGF0ZRgSIAEoDjIVLmNhcmlsbG9uLnYxLkpvYlN0YXRlQgPgQQMSNgoNbmV4dF9ydW5fdGltZRgTIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCA+BBAxIXCgpnZW5lcmF0aW9uGBQgASgNQgPgQQMSFQoEZXRhZxgVIAEoCUIHukgEcgIYQBJBCgxleHBpcmVfYWZ0ZXIYFiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CELpIDaoBCiIECID1JDICCAESGQoHd2FybmluZxgXIAEoCUID4EEDSACIAQESMAoDa2V5GBggASgJQiO6SCDYAQFyGzIZXltBLVphLXowLTlfLi86LV17MSwxMjh9JBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgoKCF93YXJuaW5nIsgCCghIdHRwQ2FsbBIxCgZtZXRob2QYASABKA4yFy5jYXJpbGxvbi52MS5IdHRwTWV0aG9kQgi6SAWCAQIQARJGCgdoZWFkZXJzGAIgAygLMiIuY2FyaWxsb24udjEuSHR0cENhbGwuSGVhZGVyc0VudHJ5QhG6SA6aAQsQQCIHcgUQARiAAhIcCgRib2R5GAMgASgJQgm6SAZyBCiAgAhIAIgBARI+Cgd0aW1lb3V0GAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhK6SA+qAQwiAwiIDjIFEICt4gQSKgoNc3VjY2Vzc19jb2RlcxgFIAMoBUITukgQkgENEEAYASIHGgUY1wQoZBouCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIHCgVfYm9keSLDAQoLUmV0cnlQb2xpY3kSJAoMbWF4X2F0dGVtcHRzGAEgASgFQgm6SAYaBBgUKAFIAIgBARI9CgttaW5fYmFja29mZhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkINukgKqgEHIgMIkBwyABI+CgttYXhfYmFja29mZhgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIOukgLqgEIIgQIgKMFMgBCDwoNX21heF9hdHRlbXB0cyLBAQoHQ2F0Y2hVcBI1CgZwb2xpY3kYASABKA4yGy5jYXJpbGxvbi52MS5DYXRjaFVwLlBvbGljeUIIukgFggECEAESKQoGd2luZG93GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIlQKBlBvbGljeRIWChJQT0xJQ1lfVU5TUEVDSUZJRUQQABIOCgpQT0xJQ1lfQUxMEAESEQoNUE9MSUNZX0xBVEVTVBACEg8KC1BPTElDWV9OT05FEAMicQoQQ3JlYXRlSm9iUmVxdWVzdBIoCgNqb2IYASABKAsyEC5jYXJpbGxvbi52MS5Kb2JCCeBBArpIA8gBARIcCgpyZXF1ZXN0X2lkGAIgASgJQgi6SAVyAxiAARIVCg12YWxpZGF0ZV9vbmx5GAMgASgIInAKFkJhdGNoQ3JlYXRlSm9ic1JlcXVlc3QSPwoIcmVxdWVzdHMYASADKAsyHS5jYXJpbGxvbi52MS5DcmVhdGVKb2JSZXF1ZXN0Qg7gQQK6SAiSAQUIARDoBxIVCg12YWxpZGF0ZV9vbmx5GAIgASgIIlsKF0JhdGNoQ3JlYXRlSm9ic1Jlc3BvbnNlEh4KBGpvYnMYASADKAsyEC5jYXJpbGxvbi52MS5Kb2ISFAoHd2FybmluZxgCIAEoCUgAiAEBQgoKCF93YXJuaW5nIi8KDUdldEpvYlJlcXVlc3QSHgoGam9iX2lkGAEgASgJQg7gQQK6SAjIAQFyAxiEASI/ChNCYXRjaEdldEpvYnNSZXF1ZXN0EigKB2pvYl9pZHMYASADKAlCF+BBArpIEZIBDggBEOgHIgdyBRABGIQBIjYKFEJhdGNoR2V0Sm9ic1Jlc3BvbnNlEh4KBGpvYnMYASADKAsyEC5jYXJpbGxvbi52MS5Kb2IiZQoPTGlzdEpvYnNSZXF1ZXN0EhoKCXBhZ2Vfc2l6ZRgBIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiACBIYCgZmaWx0ZXIYAyABKAlCCLpIBXIDGIAgIksKEExpc3RKb2JzUmVzcG9uc2USHgoEam9icxgBIAMoCzIQLmNhcmlsbG9uLnYxLkpvYhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkimwEKEFVwZGF0ZUpvYlJlcXVlc3QSKAoDam9iGAEgASgLMhAuY2FyaWxsb24udjEuSm9iQgngQQK6SAPYAQMSLwoLdXBkYXRlX21hc2sYAiABKAsyGi5nb29nbGUucHJvdG9idWYuRmllbGRNYXNrEhUKDWFsbG93X21pc3NpbmcYAyABKAgSFQoNdmFsaWRhdGVfb25seRgEIAEoCCJwChZCYXRjaFVwZGF0ZUpvYnNSZXF1ZXN0Ej8KCHJlcXVlc3RzGAEgAygLMh0uY2FyaWxsb24udjEuVXBkYXRlSm9iUmVxdWVzdEIO4EECukgIkgEFCAEQ6AcSFQoNdmFsaWRhdGVfb25seRgCIAEoCCKJAQoXQmF0Y2hVcGRhdGVKb2JzUmVzcG9uc2USHgoEam9icxgBIAMoCzIQLmNhcmlsbG9uLnYxLkpvYhIVCg1jcmVhdGVkX2NvdW50GAIgASgFEhUKDWNoYW5nZWRfY291bnQYAyABKAUSFAoHd2FybmluZxgEIAEoCUgAiAEBQgoKCF93YXJuaW5nImAKEERlbGV0ZUpvYlJlcXVlc3QSHgoGam9iX2lkGAEgASgJQg7gQQK6SAjIAQFyAxiEARIVCgRldGFnGAIgASgJQge6SARyAhhAEhUKDWFsbG93X21pc3NpbmcYAyABKAgicAoWQmF0Y2hEZWxldGVKb2JzUmVxdWVzdBIoCgdqb2JfaWRzGAEgAygJQhfgQQK6SBGSAQ4IARDoByIHcgUQARiEARIVCg1hbGxvd19taXNzaW5nGAIgASgIEhUKDXZhbGlkYXRlX29ubHkYAyABKAgiMAoXQmF0Y2hEZWxldGVKb2JzUmVzcG9uc2USFQoNZGVsZXRlZF9jb3VudBgBIAEoBSJ7ChBQdXJnZUpvYnNSZXF1ZXN0Eh4KBmZpbHRlchgBIAEoCUIO4EECukgIyAEBcgMYgCASDQoFZm9yY2UYAiABKAgSGgoJbWF4X2NvdW50GAMgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YBCABKAlCCLpIBXIDGIAIIlcKEVB1cmdlSm9ic1Jlc3BvbnNlEhMKC3B1cmdlX2NvdW50GAEgASgFEhQKDHB1cmdlX3NhbXBsZRgCIAMoCRIXCg9uZXh0X3BhZ2VfdG9rZW4YAyABKAkiSAoPUGF1c2VKb2JSZXF1ZXN0Eh4KBmpvYl9pZBgBIAEoCUIO4EECukgIyAEBcgMYhAESFQoEZXRhZxgCIAEoCUIHukgEcgIYQCJJChBSZXN1bWVKb2JSZXF1ZXN0Eh4KBmpvYl9pZBgBIAEoCUIO4EECukgIyAEBcgMYhAESFQoEZXRhZxgCIAEoCUIHukgEcgIYQCJNCg1SdW5Kb2JSZXF1ZXN0Eh4KBmpvYl9pZBgBIAEoCUIO4EECukgIyAEBcgMYhAESHAoKcmVxdWVzdF9pZBgCIAEoCUIIukgFcgMYgAEiSAoOUnVuSm9iUmVzcG9uc2USFAoMZXhlY3V0aW9uX2lkGAEgASgJEhQKB3dhcm5pbmcYAiABKAlIAIgBAUIKCghfd2FybmluZyKSAQoSQmFja2ZpbGxKb2JSZXF1ZXN0Eh4KBmpvYl9pZBgBIAEoCUIO4EECukgIyAEBcgMYhAESLgoKc3RhcnRfdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIi8KE0JhY2tmaWxsSm9iUmVzcG9uc2USGAoQb2NjdXJyZW5jZV9jb3VudBgBIAEoBSKbAQoWUHJldmlld1NjaGVkdWxlUmVxdWVzdBIgCghzY2hlZHVsZRgBIAEoCUIO4EECukgIyAEBcgMYgAISGgoJdGltZV96b25lGAIgASgJQge6SARyAhhAEikKBWFmdGVyGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIYCgVjb3VudBgEIAEoBUIJukgGGgQYZCgAIkoKF1ByZXZpZXdTY2hlZHVsZVJlc3BvbnNlEi8KC29jY3VycmVuY2VzGAEgAygLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCo+CgdKb2JUeXBlEhgKFEpPQl9UWVBFX1VOU1BFQ0lGSUVEEAASGQoVSk9CX1RZUEVfQVRMRUFTVF9PTkNFEAEqagoISm9iU3RhdGUSGQoVSk9CX1NUQVRFX1VOU1BFQ0lGSUVEEAASFAoQSk9CX1NUQVRFX0FDVElWRRABEhQKEEpPQl9TVEFURV9QQVVTRUQQAhIXChNKT0JfU1RBVEVfQ09NUExFVEVEEAMqYgoNT3ZlcmxhcFBvbGljeRIeChpPVkVSTEFQX1BPTElDWV9VTlNQRUNJRklFRBAAEhgKFE9WRVJMQVBfUE9MSUNZX0FMTE9XEAESFwoTT1ZFUkxBUF9QT0xJQ1lfU0tJUBACKlcKCURzdFBvbGljeRIaChZEU1RfUE9MSUNZX1VOU1BFQ0lGSUVEEAASEwoPRFNUX1BPTElDWV9PTkNFEAESGQoVRFNUX1BPTElDWV9XQUxMX0NMT0NLEAIqxwEKCkh0dHBNZXRob2QSGwoXSFRUUF9NRVRIT0RfVU5TUEVDSUZJRUQQABIUChBIVFRQX01FVEhPRF9QT1NUEAESEwoPSFRUUF9NRVRIT0RfR0VUEAISFAoQSFRUUF9NRVRIT0RfSEVBRBADEhMKD0hUVFBfTUVUSE9EX1BVVBAEEhYKEkhUVFBfTUVUSE9EX0RFTEVURRAFEhUKEUhUVFBfTUVUSE9EX1BBVENIEAYSFwoTSFRUUF9NRVRIT0RfT1BUSU9OUxAHMt0MCgpKb2JTZXJ2aWNlElYKCUNyZWF0ZUpvYhIdLmNhcmlsbG9uLnYxLkNyZWF0ZUpvYlJlcXVlc3QaEC5jYXJpbGxvbi52MS5Kb2IiGNpBA2pvYoLT5JMCDDoDam9iIgUvam9icxJ6Cg9CYXRjaENyZWF0ZUpvYnMSIy5jYXJpbGxvbi52MS5CYXRjaENyZWF0ZUpvYnNSZXF1ZXN0GiQuY2FyaWxsb24udjEuQmF0Y2hDcmVhdGVKb2JzUmVzcG9uc2UiHILT5JMCFjoBKiIRL2pvYnM6YmF0Y2hDcmVhdGUSVwoGR2V0Sm9iEhouY2FyaWxsb24udjEuR2V0Sm9iUmVxdWVzdBoQLmNhcmlsbG9uLnYxLkpvYiIf2kEGam9iX2lkgtPkkwIQEg4vam9icy97am9iX2lkfRJrCgxCYXRjaEdldEpvYnMSIC5jYXJpbGxvbi52MS5CYXRjaEdldEpvYnNSZXF1ZXN0GiEuY2FyaWxsb24udjEuQmF0Y2hHZXRKb2JzUmVzcG9uc2UiFoLT5JMCEBIOL2pvYnM6YmF0Y2hHZXQSVgoITGlzdEpvYnMSHC5jYXJpbGxvbi52MS5MaXN0Sm9ic1JlcXVlc3QaHS5jYXJpbGxvbi52MS5MaXN0Sm9ic1Jlc3BvbnNlIg2C0+STAgcSBS9qb2JzEm8KCVVwZGF0ZUpvYhIdLmNhcmlsbG9uLnYxLlVwZGF0ZUpvYlJlcXVlc3QaEC5jYXJpbGxvbi52MS5Kb2IiMdpBD2pvYix1cGRhdGVfbWFza4LT5JMCGToDam9iMhIvam9icy97am9iLmpvYl9pZH0SegoPQmF0Y2hVcGRhdGVKb2JzEiMuY2FyaWxsb24udjEuQmF0Y2hVcGRhdGVKb2JzUmVxdWVzdBokLmNhcmlsbG9uLnYxLkJhdGNoVXBkYXRlSm9ic1Jlc3BvbnNlIhyC0+STAhY6ASoiES9qb2JzOmJhdGNoVXBkYXRlEmMKCURlbGV0ZUpvYhIdLmNhcmlsbG9uLnYxLkRlbGV0ZUpvYlJlcXVlc3QaFi5nb29nbGUucHJvdG9idWYuRW1wdHkiH9pBBmpvYl9pZILT5JMCECoOL2pvYnMve2pvYl9pZH0SegoPQmF0Y2hEZWxldGVKb2JzEiMuY2FyaWxsb24udjEuQmF0Y2hEZWxldGVKb2JzUmVxdWVzdBokLmNhcmlsbG9uLnYxLkJhdGNoRGVsZXRlSm9ic1Jlc3BvbnNlIhyC0+STAhY6ASoiES9qb2JzOmJhdGNoRGVsZXRlEmIKCVB1cmdlSm9icxIdLmNhcmlsbG9uLnYxLlB1cmdlSm9ic1JlcXVlc3QaHi5jYXJpbGxvbi52MS5QdXJnZUpvYnNSZXNwb25zZSIWgtPkkwIQOgEqIgsvam9iczpwdXJnZRJkCghQYXVzZUpvYhIcLmNhcmlsbG9uLnYxLlBhdXNlSm9iUmVxdWVzdBoQLmNhcmlsbG9uLnYxLkpvYiIo2kEGam9iX2lkgtPkkwIZOgEqIhQvam9icy97am9iX2lkfTpwYXVzZRJnCglSZXN1bWVKb2ISHS5jYXJpbGxvbi52MS5SZXN1bWVKb2JSZXF1ZXN0GhAuY2FyaWxsb24udjEuSm9iIinaQQZqb2JfaWSC0+STAho6ASoiFS9qb2JzL3tqb2JfaWR9OnJlc3VtZRJpCgZSdW5Kb2ISGi5jYXJpbGxvbi52MS5SdW5Kb2JSZXF1ZXN0GhsuY2FyaWxsb24udjEuUnVuSm9iUmVzcG9uc2UiJtpBBmpvYl9pZILT5JMCFzoBKiISL2pvYnMve2pvYl9pZH06cnVuEnQKC0JhY2tmaWxsSm9iEh8uY2FyaWxsb24udjEuQmFja2ZpbGxKb2JSZXF1ZXN0GiAuY2FyaWxsb24udjEuQmFja2ZpbGxKb2JSZXNwb25zZSIigtPkkwIcOgEqIhcvam9icy97am9iX2lkfTpiYWNrZmlsbBJ7Cg9QcmV2aWV3U2NoZWR1bGUSIy5jYXJpbGxvbi52MS5QcmV2aWV3U2NoZWR1bGVSZXF1ZXN0GiQuY2FyaWxsb24udjEuUHJldmlld1NjaGVkdWxlUmVzcG9uc2UiHYLT5JMCFzoBKiISL3NjaGVkdWxlczpwcmV2aWV3QogBCgtjYXJpbGxvbi52MUIISm9iUHJvdG9QAVooY2FyaWxsb24uaW50ZXJuYWwvY2FyaWxsb24vdjE7Y2FyaWxsb252MaoCC0NhcmlsbG9uLlYxygILQ2FyaWxsb25cVjHiAhdDYXJpbGxvblxWMVxHUEJNZXRhZGF0YeoCDENhcmlsbG9uOjpWMWIGcHJvdG8z", [file_buf_validate_validate, file_google_api_annotations, file_google_api_client, file_google_api_field_behavior, file_google_protobuf_duration, file_google_protobuf_empty, file_google_protobuf_field_mask, file_google_protobuf_timestamp]);
 
 /**
  * A definition: which call to make, and when.
@@ -201,6 +201,15 @@ export type Job = Message<"carillon.v1.Job"> & {
    * @generated from field: optional string warning = 23;
    */
   warning?: string | undefined;
+
+  /**
+   * A name of the client's own: 1 to 128 letters, digits and "-_./:", which no
+   * other job has. It may be changed and removed; job_id stays. A deleted job's
+   * key is free at once. Default: none.
+   *
+   * @generated from field: string key = 24;
+   */
+  key: string;
 };
 
 /**
@@ -393,6 +402,14 @@ export type CreateJobRequest = Message<"carillon.v1.CreateJobRequest"> & {
    * @generated from field: string request_id = 2;
    */
   requestId: string;
+
+  /**
+   * Checks all that the call would check, and does nothing (AIP-163). The answer
+   * is what it would be, without job_id and etag; request_id is not remembered.
+   *
+   * @generated from field: bool validate_only = 3;
+   */
+  validateOnly: boolean;
 };
 
 /**
@@ -412,6 +429,13 @@ export type BatchCreateJobsRequest = Message<"carillon.v1.BatchCreateJobsRequest
    * @generated from field: repeated carillon.v1.CreateJobRequest requests = 1;
    */
   requests: CreateJobRequest[];
+
+  /**
+   * As in CreateJobRequest, for the whole batch; refused in a single request.
+   *
+   * @generated from field: bool validate_only = 2;
+   */
+  validateOnly: boolean;
 };
 
 /**
@@ -466,6 +490,44 @@ export const GetJobRequestSchema: GenMessage<GetJobRequest> = /*@__PURE__*/
   messageDesc(file_carillon_v1_job, 7);
 
 /**
+ * @generated from message carillon.v1.BatchGetJobsRequest
+ */
+export type BatchGetJobsRequest = Message<"carillon.v1.BatchGetJobsRequest"> & {
+  /**
+   * 1 to 1,000.
+   *
+   * @generated from field: repeated string job_ids = 1;
+   */
+  jobIds: string[];
+};
+
+/**
+ * Describes the message carillon.v1.BatchGetJobsRequest.
+ * Use `create(BatchGetJobsRequestSchema)` to create a new message.
+ */
+export const BatchGetJobsRequestSchema: GenMessage<BatchGetJobsRequest> = /*@__PURE__*/
+  messageDesc(file_carillon_v1_job, 8);
+
+/**
+ * @generated from message carillon.v1.BatchGetJobsResponse
+ */
+export type BatchGetJobsResponse = Message<"carillon.v1.BatchGetJobsResponse"> & {
+  /**
+   * In the order of the ids.
+   *
+   * @generated from field: repeated carillon.v1.Job jobs = 1;
+   */
+  jobs: Job[];
+};
+
+/**
+ * Describes the message carillon.v1.BatchGetJobsResponse.
+ * Use `create(BatchGetJobsResponseSchema)` to create a new message.
+ */
+export const BatchGetJobsResponseSchema: GenMessage<BatchGetJobsResponse> = /*@__PURE__*/
+  messageDesc(file_carillon_v1_job, 9);
+
+/**
  * @generated from message carillon.v1.ListJobsRequest
  */
 export type ListJobsRequest = Message<"carillon.v1.ListJobsRequest"> & {
@@ -477,11 +539,20 @@ export type ListJobsRequest = Message<"carillon.v1.ListJobsRequest"> & {
   pageSize: number;
 
   /**
-   * next_page_token of an earlier answer.
+   * next_page_token of an earlier answer, to the same filter.
    *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
+
+  /**
+   * Only jobs with these labels (AIP-160): comparisons such as
+   * labels.team = "payments", with AND between them. A label's key with "." or
+   * "/" in it stands in quotes: labels."example.com/team" = "payments".
+   *
+   * @generated from field: string filter = 3;
+   */
+  filter: string;
 };
 
 /**
@@ -489,7 +560,7 @@ export type ListJobsRequest = Message<"carillon.v1.ListJobsRequest"> & {
  * Use `create(ListJobsRequestSchema)` to create a new message.
  */
 export const ListJobsRequestSchema: GenMessage<ListJobsRequest> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_job, 8);
+  messageDesc(file_carillon_v1_job, 10);
 
 /**
  * @generated from message carillon.v1.ListJobsResponse
@@ -513,14 +584,14 @@ export type ListJobsResponse = Message<"carillon.v1.ListJobsResponse"> & {
  * Use `create(ListJobsResponseSchema)` to create a new message.
  */
 export const ListJobsResponseSchema: GenMessage<ListJobsResponse> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_job, 9);
+  messageDesc(file_carillon_v1_job, 11);
 
 /**
  * @generated from message carillon.v1.UpdateJobRequest
  */
 export type UpdateJobRequest = Message<"carillon.v1.UpdateJobRequest"> & {
   /**
-   * The job; job_id names it.
+   * The job; job_id names it, or, where that is left out, key.
    *
    * @generated from field: carillon.v1.Job job = 1;
    */
@@ -528,11 +599,28 @@ export type UpdateJobRequest = Message<"carillon.v1.UpdateJobRequest"> & {
 
   /**
    * The fields to change. Left out: those that are set in job. "*": all that
-   * can be set.
+   * can be set; what is left out of job goes back to its default, but the key by
+   * which it is named.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 2;
    */
   updateMask?: FieldMask | undefined;
+
+  /**
+   * Creates the job when none has the key by which it is named.
+   *
+   * @generated from field: bool allow_missing = 3;
+   */
+  allowMissing: boolean;
+
+  /**
+   * Checks all that the call would check, and does nothing (AIP-163). The answer
+   * is what it would be; a job that would be created has neither job_id nor etag,
+   * and a job that would change has no etag.
+   *
+   * @generated from field: bool validate_only = 4;
+   */
+  validateOnly: boolean;
 };
 
 /**
@@ -540,7 +628,73 @@ export type UpdateJobRequest = Message<"carillon.v1.UpdateJobRequest"> & {
  * Use `create(UpdateJobRequestSchema)` to create a new message.
  */
 export const UpdateJobRequestSchema: GenMessage<UpdateJobRequest> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_job, 10);
+  messageDesc(file_carillon_v1_job, 12);
+
+/**
+ * @generated from message carillon.v1.BatchUpdateJobsRequest
+ */
+export type BatchUpdateJobsRequest = Message<"carillon.v1.BatchUpdateJobsRequest"> & {
+  /**
+   * 1 to 1,000 requests, each with a mask, an etag and an allow_missing of its own.
+   *
+   * @generated from field: repeated carillon.v1.UpdateJobRequest requests = 1;
+   */
+  requests: UpdateJobRequest[];
+
+  /**
+   * As in UpdateJobRequest, for the whole batch; refused in a single request.
+   *
+   * @generated from field: bool validate_only = 2;
+   */
+  validateOnly: boolean;
+};
+
+/**
+ * Describes the message carillon.v1.BatchUpdateJobsRequest.
+ * Use `create(BatchUpdateJobsRequestSchema)` to create a new message.
+ */
+export const BatchUpdateJobsRequestSchema: GenMessage<BatchUpdateJobsRequest> = /*@__PURE__*/
+  messageDesc(file_carillon_v1_job, 13);
+
+/**
+ * @generated from message carillon.v1.BatchUpdateJobsResponse
+ */
+export type BatchUpdateJobsResponse = Message<"carillon.v1.BatchUpdateJobsResponse"> & {
+  /**
+   * In the order of the requests.
+   *
+   * @generated from field: repeated carillon.v1.Job jobs = 1;
+   */
+  jobs: Job[];
+
+  /**
+   * How many of them were created.
+   *
+   * @generated from field: int32 created_count = 2;
+   */
+  createdCount: number;
+
+  /**
+   * How many of them were there, and have changed. The others are as they were.
+   *
+   * @generated from field: int32 changed_count = 3;
+   */
+  changedCount: number;
+
+  /**
+   * As in BatchCreateJobsResponse, where jobs were created.
+   *
+   * @generated from field: optional string warning = 4;
+   */
+  warning?: string | undefined;
+};
+
+/**
+ * Describes the message carillon.v1.BatchUpdateJobsResponse.
+ * Use `create(BatchUpdateJobsResponseSchema)` to create a new message.
+ */
+export const BatchUpdateJobsResponseSchema: GenMessage<BatchUpdateJobsResponse> = /*@__PURE__*/
+  messageDesc(file_carillon_v1_job, 14);
 
 /**
  * @generated from message carillon.v1.DeleteJobRequest
@@ -557,6 +711,13 @@ export type DeleteJobRequest = Message<"carillon.v1.DeleteJobRequest"> & {
    * @generated from field: string etag = 2;
    */
   etag: string;
+
+  /**
+   * A job that is not there is deleted already (AIP-135).
+   *
+   * @generated from field: bool allow_missing = 3;
+   */
+  allowMissing: boolean;
 };
 
 /**
@@ -564,7 +725,132 @@ export type DeleteJobRequest = Message<"carillon.v1.DeleteJobRequest"> & {
  * Use `create(DeleteJobRequestSchema)` to create a new message.
  */
 export const DeleteJobRequestSchema: GenMessage<DeleteJobRequest> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_job, 11);
+  messageDesc(file_carillon_v1_job, 15);
+
+/**
+ * @generated from message carillon.v1.BatchDeleteJobsRequest
+ */
+export type BatchDeleteJobsRequest = Message<"carillon.v1.BatchDeleteJobsRequest"> & {
+  /**
+   * 1 to 1,000.
+   *
+   * @generated from field: repeated string job_ids = 1;
+   */
+  jobIds: string[];
+
+  /**
+   * Those that are not there are deleted already.
+   *
+   * @generated from field: bool allow_missing = 2;
+   */
+  allowMissing: boolean;
+
+  /**
+   * Checks all that the call would check, and does nothing (AIP-163).
+   *
+   * @generated from field: bool validate_only = 3;
+   */
+  validateOnly: boolean;
+};
+
+/**
+ * Describes the message carillon.v1.BatchDeleteJobsRequest.
+ * Use `create(BatchDeleteJobsRequestSchema)` to create a new message.
+ */
+export const BatchDeleteJobsRequestSchema: GenMessage<BatchDeleteJobsRequest> = /*@__PURE__*/
+  messageDesc(file_carillon_v1_job, 16);
+
+/**
+ * @generated from message carillon.v1.BatchDeleteJobsResponse
+ */
+export type BatchDeleteJobsResponse = Message<"carillon.v1.BatchDeleteJobsResponse"> & {
+  /**
+   * How many there were.
+   *
+   * @generated from field: int32 deleted_count = 1;
+   */
+  deletedCount: number;
+};
+
+/**
+ * Describes the message carillon.v1.BatchDeleteJobsResponse.
+ * Use `create(BatchDeleteJobsResponseSchema)` to create a new message.
+ */
+export const BatchDeleteJobsResponseSchema: GenMessage<BatchDeleteJobsResponse> = /*@__PURE__*/
+  messageDesc(file_carillon_v1_job, 17);
+
+/**
+ * @generated from message carillon.v1.PurgeJobsRequest
+ */
+export type PurgeJobsRequest = Message<"carillon.v1.PurgeJobsRequest"> & {
+  /**
+   * Which jobs, as in ListJobsRequest.
+   *
+   * @generated from field: string filter = 1;
+   */
+  filter: string;
+
+  /**
+   * Deletes them. Otherwise they are counted, and stay.
+   *
+   * @generated from field: bool force = 2;
+   */
+  force: boolean;
+
+  /**
+   * How many to delete at most: 0 and more than 1,000 mean 1,000.
+   *
+   * @generated from field: int32 max_count = 3;
+   */
+  maxCount: number;
+
+  /**
+   * next_page_token of an earlier answer, to the same filter and force.
+   *
+   * @generated from field: string page_token = 4;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message carillon.v1.PurgeJobsRequest.
+ * Use `create(PurgeJobsRequestSchema)` to create a new message.
+ */
+export const PurgeJobsRequestSchema: GenMessage<PurgeJobsRequest> = /*@__PURE__*/
+  messageDesc(file_carillon_v1_job, 18);
+
+/**
+ * @generated from message carillon.v1.PurgeJobsResponse
+ */
+export type PurgeJobsResponse = Message<"carillon.v1.PurgeJobsResponse"> & {
+  /**
+   * How many were deleted, or would be: of those that this call looked at.
+   *
+   * @generated from field: int32 purge_count = 1;
+   */
+  purgeCount: number;
+
+  /**
+   * The ids of the first 100 of them.
+   *
+   * @generated from field: repeated string purge_sample = 2;
+   */
+  purgeSample: string[];
+
+  /**
+   * Empty when all were looked at.
+   *
+   * @generated from field: string next_page_token = 3;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message carillon.v1.PurgeJobsResponse.
+ * Use `create(PurgeJobsResponseSchema)` to create a new message.
+ */
+export const PurgeJobsResponseSchema: GenMessage<PurgeJobsResponse> = /*@__PURE__*/
+  messageDesc(file_carillon_v1_job, 19);
 
 /**
  * @generated from message carillon.v1.PauseJobRequest
@@ -588,7 +874,7 @@ export type PauseJobRequest = Message<"carillon.v1.PauseJobRequest"> & {
  * Use `create(PauseJobRequestSchema)` to create a new message.
  */
 export const PauseJobRequestSchema: GenMessage<PauseJobRequest> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_job, 12);
+  messageDesc(file_carillon_v1_job, 20);
 
 /**
  * @generated from message carillon.v1.ResumeJobRequest
@@ -612,7 +898,7 @@ export type ResumeJobRequest = Message<"carillon.v1.ResumeJobRequest"> & {
  * Use `create(ResumeJobRequestSchema)` to create a new message.
  */
 export const ResumeJobRequestSchema: GenMessage<ResumeJobRequest> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_job, 13);
+  messageDesc(file_carillon_v1_job, 21);
 
 /**
  * @generated from message carillon.v1.RunJobRequest
@@ -637,14 +923,14 @@ export type RunJobRequest = Message<"carillon.v1.RunJobRequest"> & {
  * Use `create(RunJobRequestSchema)` to create a new message.
  */
 export const RunJobRequestSchema: GenMessage<RunJobRequest> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_job, 14);
+  messageDesc(file_carillon_v1_job, 22);
 
 /**
  * @generated from message carillon.v1.RunJobResponse
  */
 export type RunJobResponse = Message<"carillon.v1.RunJobResponse"> & {
   /**
-   * The execution; GetExecution finds it once its first attempt has ended.
+   * The execution; GetExecution finds it from now on.
    *
    * @generated from field: string execution_id = 1;
    */
@@ -664,7 +950,7 @@ export type RunJobResponse = Message<"carillon.v1.RunJobResponse"> & {
  * Use `create(RunJobResponseSchema)` to create a new message.
  */
 export const RunJobResponseSchema: GenMessage<RunJobResponse> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_job, 15);
+  messageDesc(file_carillon_v1_job, 23);
 
 /**
  * @generated from message carillon.v1.BackfillJobRequest
@@ -695,7 +981,7 @@ export type BackfillJobRequest = Message<"carillon.v1.BackfillJobRequest"> & {
  * Use `create(BackfillJobRequestSchema)` to create a new message.
  */
 export const BackfillJobRequestSchema: GenMessage<BackfillJobRequest> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_job, 16);
+  messageDesc(file_carillon_v1_job, 24);
 
 /**
  * @generated from message carillon.v1.BackfillJobResponse
@@ -714,7 +1000,7 @@ export type BackfillJobResponse = Message<"carillon.v1.BackfillJobResponse"> & {
  * Use `create(BackfillJobResponseSchema)` to create a new message.
  */
 export const BackfillJobResponseSchema: GenMessage<BackfillJobResponse> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_job, 17);
+  messageDesc(file_carillon_v1_job, 25);
 
 /**
  * @generated from message carillon.v1.PreviewScheduleRequest
@@ -754,7 +1040,7 @@ export type PreviewScheduleRequest = Message<"carillon.v1.PreviewScheduleRequest
  * Use `create(PreviewScheduleRequestSchema)` to create a new message.
  */
 export const PreviewScheduleRequestSchema: GenMessage<PreviewScheduleRequest> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_job, 18);
+  messageDesc(file_carillon_v1_job, 26);
 
 /**
  * @generated from message carillon.v1.PreviewScheduleResponse
@@ -773,7 +1059,7 @@ export type PreviewScheduleResponse = Message<"carillon.v1.PreviewScheduleRespon
  * Use `create(PreviewScheduleResponseSchema)` to create a new message.
  */
 export const PreviewScheduleResponseSchema: GenMessage<PreviewScheduleResponse> = /*@__PURE__*/
-  messageDesc(file_carillon_v1_job, 19);
+  messageDesc(file_carillon_v1_job, 27);
 
 /**
  * The delivery promise of a job.
@@ -997,6 +1283,10 @@ export const HttpMethodSchema: GenEnum<HttpMethod> = /*@__PURE__*/
  * Every refusal carries google.rpc.ErrorInfo (domain "carillon") and, where a
  * field is at fault, google.rpc.BadRequest with one violation a field.
  *
+ * Wherever a call takes a job_id, "key=" and the key of a job do as well:
+ * "key=billing/nightly". In a path "/" and ":" of a key are percent-encoded:
+ * GET /jobs/key=billing%2Fnightly.
+ *
  * @generated from service carillon.v1.JobService
  */
 export const JobService: GenService<{
@@ -1006,7 +1296,8 @@ export const JobService: GenService<{
    *
    * INVALID_ARGUMENT: a field is missing, unknown or out of bounds.
    * UNIMPLEMENTED: a field of the contract that this version does not serve yet.
-   * ALREADY_EXISTS: request_id was used before with other contents.
+   * ALREADY_EXISTS: another job has the key (KEY_TAKEN), or request_id was used
+   * before with other contents (REQUEST_ID_REUSED).
    *
    * @generated from rpc carillon.v1.JobService.CreateJob
    */
@@ -1028,7 +1319,7 @@ export const JobService: GenService<{
     output: typeof BatchCreateJobsResponseSchema;
   },
   /**
-   * Returns one job. NOT_FOUND: there is none of that id.
+   * Returns one job. NOT_FOUND: there is none of that id or key.
    *
    * @generated from rpc carillon.v1.JobService.GetJob
    */
@@ -1038,7 +1329,20 @@ export const JobService: GenService<{
     output: typeof JobSchema;
   },
   /**
-   * Lists jobs, oldest first. A page ends early when its jobs take 3.5 MiB.
+   * Returns up to 1,000 jobs, in the order asked (AIP-231); over REST some 300,
+   * since a query takes no more ids. NOT_FOUND: one of them is not there.
+   * INVALID_ARGUMENT (BATCH_TOO_LARGE): they take more than 3.5 MiB.
+   *
+   * @generated from rpc carillon.v1.JobService.BatchGetJobs
+   */
+  batchGetJobs: {
+    methodKind: "unary";
+    input: typeof BatchGetJobsRequestSchema;
+    output: typeof BatchGetJobsResponseSchema;
+  },
+  /**
+   * Lists jobs, oldest first. A page ends early when its jobs take 3.5 MiB, or
+   * when 10,000 jobs were looked at for a filter: it has a token to go on with.
    *
    * @generated from rpc carillon.v1.JobService.ListJobs
    */
@@ -1050,9 +1354,14 @@ export const JobService: GenService<{
   /**
    * Changes the fields of a job that update_mask names (AIP-134). Output-only
    * fields are ignored. A changed schedule, time zone, start or end takes
-   * effect from the answer on.
+   * effect from the answer on. What changes nothing leaves generation, etag and
+   * updated_at as they are.
    *
-   * ABORTED: job.etag was given and is not that of the stored job (AIP-154).
+   * With allow_missing the job is named by its key, and is created if there is
+   * none: then all that is set in job counts, whatever the mask.
+   *
+   * ABORTED: job.etag was given and is not that of the stored job (AIP-154), or
+   * there is no job. ALREADY_EXISTS: another job has the new key.
    *
    * @generated from rpc carillon.v1.JobService.UpdateJob
    */
@@ -1062,8 +1371,23 @@ export const JobService: GenService<{
     output: typeof JobSchema;
   },
   /**
-   * Deletes a job. After the answer no occurrence of it starts.
-   * ABORTED: etag was given and is not that of the stored job.
+   * Changes up to 1,000 jobs in one transaction, each as UpdateJob does: all of
+   * them, or none. Sent again, it changes nothing.
+   * INVALID_ARGUMENT: two requests name one job (JOB_NAMED_TWICE), or the jobs
+   * take more than 3.5 MiB (BATCH_TOO_LARGE). Others: as for UpdateJob.
+   *
+   * @generated from rpc carillon.v1.JobService.BatchUpdateJobs
+   */
+  batchUpdateJobs: {
+    methodKind: "unary";
+    input: typeof BatchUpdateJobsRequestSchema;
+    output: typeof BatchUpdateJobsResponseSchema;
+  },
+  /**
+   * Deletes a job. After the answer no occurrence of it starts. Its key is free.
+   * ABORTED: etag was given and is not that of the stored job. UNAVAILABLE
+   * (CHANGE_PENDING): it is deleted, but the broker has not taken that within
+   * some seconds, and calls may start until it does. Repeat it to wait for that.
    *
    * @generated from rpc carillon.v1.JobService.DeleteJob
    */
@@ -1073,8 +1397,33 @@ export const JobService: GenService<{
     output: typeof EmptySchema;
   },
   /**
+   * Deletes up to 1,000 jobs, all of them or none, as DeleteJob does.
+   * NOT_FOUND: one of them is not there, and allow_missing is not set.
+   *
+   * @generated from rpc carillon.v1.JobService.BatchDeleteJobs
+   */
+  batchDeleteJobs: {
+    methodKind: "unary";
+    input: typeof BatchDeleteJobsRequestSchema;
+    output: typeof BatchDeleteJobsResponseSchema;
+  },
+  /**
+   * Deletes the jobs that match a filter, oldest first (AIP-165): 1,000 a call at
+   * most, with a token to go on with while there may be more. Without force it
+   * deletes nothing, and tells how many there are. After the answer no occurrence
+   * of what it deleted starts. When a call fails halfway, repeat it.
+   *
+   * @generated from rpc carillon.v1.JobService.PurgeJobs
+   */
+  purgeJobs: {
+    methodKind: "unary";
+    input: typeof PurgeJobsRequestSchema;
+    output: typeof PurgeJobsResponseSchema;
+  },
+  /**
    * Stops a job until it is resumed. After the answer no occurrence of it
-   * starts. Pausing a paused job changes nothing. ABORTED: as for DeleteJob.
+   * starts. Pausing a paused job changes nothing. ABORTED, UNAVAILABLE: as for
+   * DeleteJob.
    *
    * @generated from rpc carillon.v1.JobService.PauseJob
    */

@@ -7,6 +7,11 @@ export interface Position {
   run: string;
 }
 
+/** Whether a position comes after another, newest first. */
+export function isAfter(a: Position, b: Position): boolean {
+  return a.second < b.second || (a.second === b.second && a.run < b.run);
+}
+
 /** The `run` of a manual run's position. */
 export function runOfManual(unique: string): string {
   return `m${unique}`;

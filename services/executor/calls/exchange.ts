@@ -77,6 +77,11 @@ export class Exchange implements Passenger {
     this.connection.abandon(error);
   }
 
+  /** When the request was handed to the socket; before that, to its connection. Unix milliseconds. */
+  get sentAtMs(): number {
+    return this.#sentAtMs;
+  }
+
   /** Status of the answer so far; 0 when there is none. */
   answeredStatus(): number {
     return this.#status;

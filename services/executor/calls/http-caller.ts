@@ -26,10 +26,17 @@ export interface HttpCaller {
   wantedOfLane(origin: string, kind: LaneKind): number;
   /** Takes back all that was not sent yet. */
   takeWaiting(): Attempt[];
-  /** Those on the wire. */
-  sent(): Attempt[];
+  /** What is on the wire at this moment. */
+  onWire(): readonly OnWire[];
   /** Cuts off what is in flight, without an outcome, and closes all connections. */
   close(): void;
+}
+
+/** An attempt whose call is on the wire. */
+export interface OnWire {
+  readonly attempt: Attempt;
+  /** When its request was sent, unix milliseconds. */
+  readonly sentAtMs: number;
 }
 
 export interface HttpCallerDeps {
@@ -222,7 +229,7 @@ export function createHttpCaller(deps: HttpCallerDeps, limits: Partial<Scheduler
     lanedWaiting: () => scheduler.lanedWaiting(),
     wantedOfLane: (origin, kind) => scheduler.wantedOfLane(origin, kind),
     takeWaiting: () => [...scheduler.takeAll(), ...setAside.takeAll()],
-    sent: () => inFlight.map(({ attempt }) => attempt),
+    onWire: () => inFlight,
     close() {
       closed = true;
       cancelCheck?.();

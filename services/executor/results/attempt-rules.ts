@@ -76,6 +76,7 @@ export function createAttemptRules(deps: {
       reason,
       message: skipMessages[reason],
       trigger: attempt.call.trigger,
+      retryAtMs: 0,
     };
     if (!attempt.redrive) return results.add(result, attempt.settlement);
     // An execution that was redriven in vain is dead as before: history knows how it failed.
@@ -105,7 +106,27 @@ export function createAttemptRules(deps: {
       reason: failed ? outcome.reason : "",
       message: failed ? outcome.message : "",
       trigger: attempt.call.trigger,
+      retryAtMs: 0,
     };
+  };
+
+  /** What nobody knows of yet, and may lie in its lane for hours, is shown while it does. */
+  const tellWait = ({ call, second }: Attempt) => {
+    results.tell({
+      jobId: call.jobId,
+      second,
+      run: call.run,
+      attempt: 0,
+      status: ExecutionStatus.RUNNING,
+      final: false,
+      sentAtMs: clock.nowMs(),
+      durationMs: 0,
+      httpStatus: 0,
+      reason: "",
+      message: `waits for its target, ${call.origin}`,
+      trigger: call.trigger,
+      retryAtMs: 0,
+    });
   };
 
   const settleWith = (attempt: Attempt, result: AttemptResult) => (stored: boolean) => {
@@ -121,7 +142,7 @@ export function createAttemptRules(deps: {
   const dieUnretried = (attempt: Attempt, result: AttemptResult) => {
     metrics.unretried();
     const message = `${result.message} (not tried again: more retries wait already than there is room for)`;
-    die(attempt, { ...result, final: true, message });
+    die(attempt, { ...result, final: true, message, retryAtMs: 0 });
   };
 
   const isExpired = ({ call, second, redrive }: Attempt) =>
@@ -153,6 +174,7 @@ export function createAttemptRules(deps: {
       // What lies in a lane already has its room, and keeps it in the other one.
       if (!attempt.lane && !deps.mayFill(attempt.call.origin, kind)) return skip(attempt, "BACKLOG_FULL");
       metrics.moved();
+      if (attempt.number === 1 && !attempt.moved && !attempt.redrive) tellWait(attempt);
       deps.lanes.add(attempt, kind, settle(attempt));
     },
     outlive(attempt) {
@@ -170,7 +192,7 @@ export function createAttemptRules(deps: {
       } else if (numberInSet < call.maxAttempts) {
         const nowMs = clock.nowMs();
         const waitMs = retryWaitMs(call, numberInSet, deps.random, outcome.retryAfterMs);
-        const result = resultOf(attempt, end, false);
+        const result = { ...resultOf(attempt, end, false), retryAtMs: nowMs + waitMs };
         if (!retryRoom.mayWait(call.origin, waitMs)) return dieUnretried(attempt, result);
         retryRoom.note(call.origin, call.entry.length, nowMs, nowMs + waitMs);
         // The retry first: what is recorded tells a redelivery that the retry is safe.

@@ -23,7 +23,7 @@ const recordOf = (second: number, message: string): ExecutionRecord => {
     reason: "TLS_ERROR",
     message,
   };
-  const attempts = Array.from({ length: 20 }, (_, i) => ({ ...ending, attempt: i + 1 }));
+  const attempts = Array.from({ length: 20 }, (_, i) => ({ ...ending, attempt: i + 1, retryAtMs: 0 }));
   return {
     ...ending,
     jobId: jobNamed("job"),
@@ -44,7 +44,10 @@ describe("a list of executions", () => {
         list: async (_, limit, before) =>
           records.filter((one) => !before || one.second < before.second).slice(0, limit),
         find: async () => undefined,
+        endedSince: () => expect.unreachable(),
+        lastEnding: () => expect.unreachable(),
       },
+      unended: { find: async () => undefined, list: () => expect.unreachable() },
       watchers: { watch: () => expect.unreachable() },
     });
     const pages: { bytes: number; seconds: number[] }[] = [];

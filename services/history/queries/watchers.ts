@@ -1,24 +1,38 @@
+import type { Clock } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import { RpcError, stoppingError } from "../../platform/rpc/errors/rpc-error.ts";
 import type { ExecutionRecord } from "../records/execution-record.ts";
+import type { EndingPlace } from "../store/contract.ts";
 
-export interface Watch extends AsyncIterable<ExecutionRecord> {
+/** What a watch tells: an execution that ended, with the place behind it, or the place alone. */
+export interface Told {
+  record?: ExecutionRecord;
+  place: EndingPlace;
+}
+
+export interface Watch extends AsyncIterable<Told> {
+  /** Lets through what is announced from here on. Before that the watch has its place, and drops everything. */
+  listen(): void;
   /** Ends it, from either side. */
   close(): void;
+  /** Whether it has ended, though what waits in it may not have been read. */
+  isOver(): boolean;
 }
 
 /** The open live streams; each gets the executions of one job as they end. */
 export interface Watchers extends Startable {
   /**
-   * Everything that is announced from this call on comes through the watch. What
-   * was announced before can be read from the store already, so that whoever
-   * watches first and lists then misses nothing. It fails with RESOURCE_EXHAUSTED when its reader falls too
-   * far behind and with UNAVAILABLE when the service stops; throws
+   * Everything that is announced after its `listen()` comes through the watch. What was announced before can be read
+   * from the store already, so that whoever listens first and reads then misses nothing. It fails with
+   * RESOURCE_EXHAUSTED when its reader falls too far behind and with UNAVAILABLE when the service stops; throws
    * RESOURCE_EXHAUSTED when there are too many.
    */
-  watch(jobId: string): Watch;
-  /** Tells of executions that ended. To be called after their commit; with one again only when it ends otherwise since. */
-  announce(ended: readonly ExecutionRecord[]): void;
+  watch(jobId: string, options?: { bookmarks: boolean }): Watch;
+  /**
+   * Tells of executions that ended in a commit, in their order. To be called after it; with one again only when it ends
+   * otherwise since. `place`: behind all of them.
+   */
+  announce(ended: readonly ExecutionRecord[], place: EndingPlace): void;
 }
 
 export interface WatchersConfig {
@@ -29,21 +43,29 @@ export interface WatchersConfig {
 
 export const watchersDefaults: WatchersConfig = { maxWatchers: 1_000, maxBuffered: 1_000 };
 
+/** A place that grows too old cannot be gone on from: whoever is told nothing else is told it at times. */
+const bookmarkMs = 15_000;
+
 interface Watcher {
-  push(record: ExecutionRecord): void;
+  push(told: Told): void;
   fail(error: RpcError): void;
 }
 
 export function createWatchers(
   config: WatchersConfig,
   deps: {
+    clock: Clock;
     /** Told how many watches are open. */
     onCount?: (count: number) => void;
   },
 ): Watchers {
   const byJob = new Map<string, Set<Watcher>>();
+  const withBookmarks = new Set<Watcher>();
   let count = 0;
   let stopped = false;
+  let cancelBookmarks = () => {};
+  /** Behind all that was announced since the last bookmarks. */
+  let latest: EndingPlace | undefined;
 
   const setCount = (value: number) => {
     count = value;
@@ -53,11 +75,18 @@ export function createWatchers(
     const watching = byJob.get(jobId);
     if (!watching?.delete(watcher)) return;
     if (watching.size === 0) byJob.delete(jobId);
+    withBookmarks.delete(watcher);
     setCount(count - 1);
+  };
+  const sendBookmarks = () => {
+    cancelBookmarks = deps.clock.after(bookmarkMs, sendBookmarks);
+    if (!latest) return;
+    for (const watcher of [...withBookmarks]) watcher.push({ place: latest });
+    latest = undefined;
   };
 
   return {
-    watch(jobId) {
+    watch(jobId, { bookmarks } = { bookmarks: false }) {
       if (stopped) throw stoppingError();
       if (count >= config.maxWatchers) {
         throw new RpcError("RESOURCE_EXHAUSTED", `${config.maxWatchers} streams are open already`, {
@@ -67,19 +96,27 @@ export function createWatchers(
       const buffer = createBuffer(config.maxBuffered, () => remove(jobId, buffer));
       const watching = byJob.get(jobId) ?? new Set();
       byJob.set(jobId, watching.add(buffer));
+      if (bookmarks) withBookmarks.add(buffer);
       setCount(count + 1);
       return buffer;
     },
-    announce(ended) {
+    announce(ended, place) {
+      latest = place;
       if (count === 0) return;
-      for (const record of ended) {
+      const before = place.count - ended.length;
+      for (const [i, record] of ended.entries()) {
         const watching = byJob.get(record.jobId);
-        if (watching) for (const watcher of [...watching]) watcher.push(record);
+        if (!watching) continue;
+        const told = { record, place: { ...place, count: before + i + 1 } };
+        for (const watcher of [...watching]) watcher.push(told);
       }
     },
-    async start() {},
+    async start() {
+      cancelBookmarks = deps.clock.after(bookmarkMs, sendBookmarks);
+    },
     async stop() {
       stopped = true;
+      cancelBookmarks();
       for (const watching of [...byJob.values()]) for (const watcher of [...watching]) watcher.fail(stoppingError());
     },
   };
@@ -87,8 +124,9 @@ export function createWatchers(
 
 /** What waits for one reader. `onEnd` is called once, however it ends. */
 function createBuffer(maxBuffered: number, onEnd: () => void): Watch & Watcher {
-  const waiting: ExecutionRecord[] = [];
+  const waiting: Told[] = [];
   let wake: (() => void) | undefined;
+  let listening = false;
   let ended = false;
   let failure: RpcError | undefined;
 
@@ -103,23 +141,27 @@ function createBuffer(maxBuffered: number, onEnd: () => void): Watch & Watcher {
     end();
   };
   return {
-    push(record) {
-      if (ended) return;
+    listen() {
+      listening = true;
+    },
+    push(told) {
+      if (ended || !listening) return;
       if (waiting.length >= maxBuffered) {
         waiting.length = 0;
         const what = `${maxBuffered} executions were waiting to be read`;
         return fail(new RpcError("RESOURCE_EXHAUSTED", what, { reason: "WATCHER_TOO_SLOW" }));
       }
-      waiting.push(record);
+      waiting.push(told);
       wake?.();
     },
     fail,
     close: end,
+    isOver: () => ended,
     async *[Symbol.asyncIterator]() {
       try {
         for (;;) {
-          const record = waiting.shift();
-          if (record) yield record;
+          const told = waiting.shift();
+          if (told) yield told;
           else if (failure) throw failure;
           else if (ended) return;
           else {

@@ -18,6 +18,7 @@ const failed = (attempt: number, changes: Partial<AttemptResult> = {}): AttemptR
   httpStatus: 500 + attempt,
   reason: "HTTP_STATUS",
   message: `the target answered ${500 + attempt}`,
+  retryAtMs: 0,
   trigger: ExecutionTrigger.SCHEDULE,
   ...changes,
 });

@@ -1,10 +1,12 @@
 import { ExecutionStatus, type ExecutionTrigger } from "../../../gen/carillon/v1/execution_pb.ts";
 import type { Position } from "../../domain/identity/position.ts";
-import { type AttemptResult, type Ending, isSkip } from "../../wire/attempt-result.ts";
+import { type AttemptResult, type Ending, isSkip, isWait } from "../../wire/attempt-result.ts";
 
 export interface AttemptRecord extends Ending {
   /** From 1. */
   attempt: number;
+  /** When the next attempt was due, unix milliseconds; 0 when there was to be none. */
+  retryAtMs: number;
 }
 
 /** What is known of one execution. Its ending is that of the attempt or skip that decided it, or of its last attempt so far. */
@@ -35,7 +37,8 @@ export interface ExecutionRecord extends Position, Ending {
  *   newer timing.
  * - Of an attempt number the first record stays, unless a later one decides.
  * - While nothing has decided it the execution waits for its retry: RETRYING, with
- *   the ending of its highest attempt.
+ *   the ending of its highest attempt. So does one of which nothing is known but that
+ *   its first attempt has to wait; that is news only when nothing else is known.
  */
 
 /** The record that a result begins. */
@@ -49,6 +52,7 @@ export function begin(result: AttemptResult): ExecutionRecord {
 
 /** The record with one more result in it; undefined when the result changes nothing. */
 export function amend(record: ExecutionRecord, result: AttemptResult): ExecutionRecord | undefined {
+  if (isWait(result.status)) return undefined;
   if (isSkip(result.status)) return amendWithSkip(record, result);
   const known = record.attempts.some((attempt) => attempt.attempt === result.attempt);
   const decides = result.final && (record.decidedBy === 0 || isRedriven(record, result));
@@ -110,17 +114,17 @@ export function hasEnded(record: { status: ExecutionStatus }): boolean {
 }
 
 /**
- * Whether a call of an execution may still be owed, though it has a record. A skip because its job was changed or
+ * Whether the first call of an execution may still be owed, though it has a record. A skip because its job was changed or
  * paused says that one timing does not owe it any more; the timing that came with a later change may have the same
- * second.
+ * second. That it waits is told beside what keeps it, which may be lost.
  */
 export function mayBeCalled({ status, attemptCount }: { status: ExecutionStatus; attemptCount: number }): boolean {
   const leftToOthers = status === ExecutionStatus.SKIPPED_SUPERSEDED || status === ExecutionStatus.SKIPPED_PAUSED;
-  return leftToOthers && attemptCount === 0;
+  return attemptCount === 0 && (leftToOthers || !hasEnded({ status }));
 }
 
 function attemptOf(result: AttemptResult): AttemptRecord {
-  return { attempt: result.attempt, ...endingOf(result) };
+  return { attempt: result.attempt, retryAtMs: result.retryAtMs, ...endingOf(result) };
 }
 
 function endingOf({ status, sentAtMs, durationMs, httpStatus, reason, message }: Ending): Ending {

@@ -10,7 +10,7 @@ import { readResultBatch } from "../../wire/result-batch.ts";
 import { consumers, streams } from "../../wire/streams.ts";
 import type { HistoryMetrics } from "../history-metrics.ts";
 import type { ExecutionRecord } from "../records/execution-record.ts";
-import type { HistoryStore, RecordChanges } from "../store/contract.ts";
+import type { EndingPlace, HistoryStore, RecordChanges } from "../store/contract.ts";
 
 export interface Recorder extends Startable {
   /** Why nothing can be recorded, in words for operators; undefined when the last commit succeeded, and the next one is in time. */
@@ -25,8 +25,11 @@ export interface RecorderDeps {
   metrics: HistoryMetrics;
   clock: Clock;
   log: Log;
-  /** Told of the executions that ended, or end otherwise, after each commit and in the order of the commits. */
-  onEnded: (ended: readonly ExecutionRecord[]) => void;
+  /**
+   * Told of the executions that ended, or end otherwise, after each commit in which any did, in the order of the commits; and
+   * of the place behind them.
+   */
+  onEnded: (ended: readonly ExecutionRecord[], place: EndingPlace) => void;
 }
 
 /** A commit is an fsync: results that come within this span share one. */
@@ -151,7 +154,7 @@ export function createRecorder(deps: RecorderDeps): Recorder {
     metrics.repeated.inc(results.length - changes.news);
     metrics.countEnded(changes.ended);
     metrics.countRevised(changes.revised);
-    deps.onEnded([...changes.ended, ...changes.revised.map(({ record }) => record)]);
+    if (changes.place) deps.onEnded([...changes.ended, ...changes.revised.map(({ record }) => record)], changes.place);
   };
 
   /** What waits stays in the stream and comes again: once in the log is enough, for as long as the reason is the same. */

@@ -4,6 +4,29 @@ import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { AttemptResult } from "../../wire/attempt-result.ts";
 import type { ExecutionRecord } from "../records/execution-record.ts";
 
+/**
+ * A place in the order in which executions ended: that of their commits, and within one of `ended` and then `revised`. It
+ * lies behind so many of a commit.
+ */
+export interface EndingPlace {
+  commit: number;
+  /** What tells that commit from another of its number, in a store that was set back or lost. */
+  mark: number;
+  count: number;
+}
+
+/** What ended behind a place. */
+export interface EndedSince {
+  /** As they stand now, in the order in which they ended, each with the place behind it. */
+  endings: { record: ExecutionRecord; place: EndingPlace }[];
+  /** So many more ended and are forgotten. */
+  forgotten: number;
+  /** Where the next question goes on. */
+  place: EndingPlace;
+  /** Whether there was nothing more at this moment. */
+  done: boolean;
+}
+
 /** What a call of `record` changed. */
 export interface RecordChanges {
   /** Results that were news: attempts and skips not known before. */
@@ -15,6 +38,8 @@ export interface RecordChanges {
   ended: ExecutionRecord[];
   /** The executions that had ended before this call and end otherwise since: a call was made of one that was skipped. */
   revised: Revision[];
+  /** The place behind all of these; undefined when there are none. */
+  place: EndingPlace | undefined;
 }
 
 export interface Revision {
@@ -90,7 +115,24 @@ export interface HistoryStore extends Startable {
    */
   list(jobId: string, limit: number, before?: Position): Promise<ExecutionRecord[]>;
 
-  /** The record of an execution, also of one that waits for its retry, with all its attempts. */
+  /**
+   * The executions of a job that have not ended, as far as records tell: they wait for a retry, or for their first
+   * attempt. In the order of `list`, and paged as there.
+   */
+  listWaiting(jobId: string, limit: number, before?: Position): Promise<ExecutionRecord[]>;
+
+  /**
+   * What has ended of a job behind a place, the oldest first; at most `limit`, and no more than a short look at once:
+   * it is asked again, behind the place that it gives, until it is done. One that ended twice (`revised`) comes twice.
+   * Undefined when the store cannot tell: the place is too far back, or was never one of this store. It can for
+   * the last ten thousand endings of all jobs at least, also over restarts.
+   */
+  endedSince(jobId: string, place: EndingPlace, limit: number): Promise<EndedSince | undefined>;
+
+  /** Behind all that has ended so far. */
+  lastEnding(): Promise<EndingPlace>;
+
+  /** The record of an execution, also of one that waits, with all its attempts. */
   find(execution: ExecutionIdParts): Promise<ExecutionRecord | undefined>;
 
   /**
@@ -101,7 +143,7 @@ export interface HistoryStore extends Startable {
 
   /**
    * Forgets executions that are older than a second, manual runs included, the oldest first. It never
-   * forgets one of that second or later, one that waits for a retry, or one of the last 5 of its job that have ended,
+   * forgets one of that second or later, one that waits for an attempt, or one of the last 5 of its job that have ended,
    * unless the job is deleted. A call is one short transaction: it is called again until it is done, and even then some
    * that were among the last 5 lately may go another day. A result that comes for a forgotten execution begins a new
    * record.

@@ -1,6 +1,7 @@
 import { type Address, formatAddress } from "../../platform/process/environment.ts";
 import type { LauncherConfig } from "../config.ts";
-import { isFree, type PortBlock, reservePorts } from "./ports.ts";
+import { portHolder } from "./port-holder.ts";
+import { type PortBlock, reservePorts, whyNotFree } from "./ports.ts";
 import type { Addresses } from "./services.ts";
 
 /** Everything that an instance listens on, decided before anything starts. */
@@ -27,16 +28,15 @@ export async function planAddresses(config: LauncherConfig): Promise<AddressPlan
   for (const [variable, address] of asked) {
     if (!address || address.port === 0) continue;
     const other = fixed.get(address.port);
-    if (other) problems.push(`${variable}: ${other} has port ${address.port} already`);
-    else if (!(await isFree(address.host, address.port))) {
-      problems.push(
-        `${variable}: port ${address.port} on ${address.host} is taken by another process, or not ours to use`,
-      );
+    if (other) problems.push(`${variable}: ${other} has port ${address.port} already: give each its own.`);
+    else {
+      const problem = await whyNotFree(address.host, address.port);
+      if (problem !== undefined) problems.push(await portComplaint(variable, address, problem));
     }
     fixed.set(address.port, variable);
   }
   if (problems.length > 0) {
-    throw new Error(`cannot listen:\n${problems.map((line) => `  ${line}`).join("\n")}\n  choose other addresses.`);
+    throw new Error(problems.join("\n"));
   }
 
   const block = await reservePorts(config.dataDir, new Set(fixed.keys()));
@@ -55,4 +55,28 @@ export async function planAddresses(config: LauncherConfig): Promise<AddressPlan
   const natsUrl = broker ? `nats://${formatAddress(broker)}` : (config.natsUrl ?? "");
   const addresses = { http: concrete(config.http), natsUrl, grpc, ops };
   return { addresses, nats: broker && { ...broker, monitorPort: block.take() }, block };
+}
+
+/** What is in the way of listening there, and what to do about it, in one sentence. */
+async function portComplaint(variable: string, { host, port }: Address, code: string): Promise<string> {
+  const elsewhere = `set ${variable} to another address, as ${formatAddress({ host, port: otherPort(port) })}`;
+  switch (code) {
+    case "EADDRINUSE": {
+      const holder = await portHolder(port);
+      return `${variable}: port ${port} on ${host} is taken by ${holder ?? "another process"}: stop that one, or ${elsewhere}.`;
+    }
+    case "EACCES":
+      return `${variable}: port ${port} on ${host} is not for this user to take (${code}): ${elsewhere}.`;
+    case "EADDRNOTAVAIL":
+    case "ENOTFOUND":
+      return `${variable}: ${host} is no address of this machine (${code}): set ${variable} to one that is, as ${formatAddress({ host: loopback, port })}.`;
+    default:
+      return `${variable}: port ${port} on ${host} cannot be listened on (${code}): ${elsewhere}.`;
+  }
+}
+
+const firstUnprivilegedPort = 1_024;
+
+function otherPort(port: number): number {
+  return port < firstUnprivilegedPort || port === 65_535 ? 8_081 : port + 1;
 }

@@ -26,6 +26,8 @@ export interface ChildDeps {
   write: (text: string) => void;
   /** The prefix of this child's lines. */
   prefix: string;
+  /** What is shown of a line; left out: the line itself. */
+  dress?: (line: string) => string;
   onSpawn: (pid: number) => void;
   onGone: () => void;
   /** Called after each death that nobody asked for, with how many there were since the last healthy spell. */
@@ -87,6 +89,7 @@ export function createChild(spec: ChildSpec, deps: ChildDeps): Child {
         prefix: deps.prefix,
         write: deps.write,
         ...(spec.keepLine ? { keep: spec.keepLine } : {}),
+        ...(deps.dress ? { dress: deps.dress } : {}),
       });
       stream?.setEncoding("utf8").on("data", (chunk: string) => lines.push(chunk));
       stream?.on("end", () => lines.flush());

@@ -3,6 +3,8 @@ export interface PrefixOptions {
   prefix: string;
   /** Lines it refuses are dropped. */
   keep?: (line: string) => boolean;
+  /** What is shown of a line that is kept; it may be several. */
+  dress?: (line: string) => string;
   write: (text: string) => void;
 }
 
@@ -10,7 +12,7 @@ export interface PrefixOptions {
 const longestLine = 256 * 1024;
 
 /** Turns a child's output, chunk by chunk, into whole prefixed lines; one write a chunk. `flush` ends a last line. */
-export function createLinePrefixer({ prefix, keep, write }: PrefixOptions) {
+export function createLinePrefixer({ prefix, keep, dress, write }: PrefixOptions) {
   let rest = "";
   return {
     push(chunk: string): void {
@@ -21,7 +23,9 @@ export function createLinePrefixer({ prefix, keep, write }: PrefixOptions) {
         rest = "";
       }
       const kept = keep ? lines.filter(keep) : lines;
-      if (kept.length > 0) write(`${prefix}${kept.join(`\n${prefix}`)}\n`);
+      if (kept.length === 0) return;
+      const shown = (dress ? kept.map(dress) : kept).join("\n");
+      write(`${prefix}${shown.replaceAll("\n", `\n${prefix}`)}\n`);
     },
     flush(): void {
       if (rest !== "") this.push("\n");

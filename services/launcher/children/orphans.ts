@@ -18,21 +18,31 @@ export interface Suspect {
 const graceMs = 10_000;
 const pollMs = 50;
 
-/** Ends what a killed launcher left behind, all at once, and resolves when it is gone. */
-export async function endOrphans(suspects: readonly Suspect[], clock: Clock, log: Log): Promise<void> {
-  await Promise.all(suspects.map((suspect) => endOrphan(suspect, clock, log)));
+/** Ends what a killed launcher left behind, all at once, and resolves when it is gone, or at `giveUp`. */
+export async function endOrphans(
+  suspects: readonly Suspect[],
+  clock: Clock,
+  log: Log,
+  giveUp: AbortSignal,
+): Promise<void> {
+  await Promise.all(suspects.map((suspect) => endOrphan(suspect, clock, log, giveUp)));
 }
 
-async function endOrphan({ name, pid, mark, stopSignal }: Suspect, clock: Clock, log: Log): Promise<void> {
+async function endOrphan(
+  { name, pid, mark, stopSignal }: Suspect,
+  clock: Clock,
+  log: Log,
+  giveUp: AbortSignal,
+): Promise<void> {
   if (pid === undefined) return;
   const isOurs = async () => (await commandLine(pid)).includes(mark);
   if (!(await isOurs())) return;
   log.warn({ event: "orphan_found", child: name, pid });
   signal(pid, stopSignal);
   const deadlineMs = clock.monotonicMs() + graceMs;
-  while (await isOurs()) {
+  while (!giveUp.aborted && (await isOurs())) {
     if (clock.monotonicMs() > deadlineMs) signal(pid, "SIGKILL");
-    await sleep(clock, pollMs);
+    await sleep(clock, pollMs, giveUp);
   }
 }
 

@@ -27,7 +27,7 @@ export async function reservePorts(seed: string, except: ReadonlySet<number> = n
   for (let i = 0; i < blocks; i++) {
     const base = firstPort + ((start + i) % blocks) * blockSize;
     const sign = await listen(loopback, base);
-    if (!sign) continue;
+    if (typeof sign === "string") continue;
     const free: number[] = [];
     for (let port = base + 1; port < base + blockSize; port++) {
       if (!except.has(port) && (await isFree(loopback, port))) free.push(port);
@@ -51,16 +51,21 @@ export async function reservePorts(seed: string, except: ReadonlySet<number> = n
 
 /** Whether the address can be listened on at this moment. */
 export async function isFree(host: string, port: number): Promise<boolean> {
-  const server = await listen(host, port);
-  if (!server) return false;
-  await close(server);
-  return true;
+  return (await whyNotFree(host, port)) === undefined;
 }
 
-function listen(host: string, port: number): Promise<Server | undefined> {
+/** The system's code for what is in the way of listening there; undefined when nothing is. */
+export async function whyNotFree(host: string, port: number): Promise<string | undefined> {
+  const server = await listen(host, port);
+  if (typeof server === "string") return server;
+  await close(server);
+  return undefined;
+}
+
+function listen(host: string, port: number): Promise<Server | string> {
   return new Promise((resolve) => {
     const server = createServer((socket) => socket.destroy());
-    server.once("error", () => resolve(undefined));
+    server.once("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message));
     server.listen({ host, port, exclusive: true }, () => resolve(server.unref()));
   });
 }

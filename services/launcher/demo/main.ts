@@ -8,6 +8,7 @@ import type { Addresses } from "../children/services.ts";
 import { readLauncherConfig } from "../config.ts";
 import { createLauncher } from "../launcher.ts";
 import { runUntilSignal } from "../run-until-signal.ts";
+import { createTerminal } from "../terminal.ts";
 import { startDemoTarget } from "./demo-target.ts";
 import { describeExecution, readEvents, type WatchedExecution } from "./demo-watch.ts";
 
@@ -25,16 +26,12 @@ const headers = {
   ...(token ? { authorization: `Bearer ${token}` } : {}),
 };
 
-console.log("starting Carillon ...");
-const launcher = createLauncher(
-  { ...config, dataDir },
-  {
-    clock: systemClock,
-    write: (text) => process.stdout.write(text),
-  },
-);
+const terminal = createTerminal(process.stdout, process.env, config.logFormat, systemClock);
+terminal.progress.write("starting Carillon ...\n");
+const launcher = createLauncher({ ...config, dataDir }, { clock: systemClock, terminal });
 runUntilSignal(launcher, {
   clock: systemClock,
+  say: (line) => terminal.progress.aside(() => console.error(line)),
   underNpm: process.env.npm_lifecycle_event !== undefined,
   onStarted(addresses) {
     show(`http://${formatAddress(addresses.http)}`, addresses).catch((error: unknown) => {

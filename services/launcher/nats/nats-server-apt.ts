@@ -1,9 +1,9 @@
 import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { type AptSource, mainArchive, parseDeb822, parseOneLine, sourceFor } from "./apt-sources.ts";
-import type { FetchNatsServer } from "./nats-server-fetch.ts";
+import type { FetchNatsServer, FetchOptions } from "./nats-server-fetch.ts";
 
 const run = promisify(execFile);
 
@@ -14,6 +14,8 @@ const run = promisify(execFile);
  */
 const suites = ["forky", "trixie"] as const;
 const aptTimeoutMs = 180_000;
+// A mirror that says nothing for so long is not there.
+const silenceSeconds = 15;
 const versionTimeoutMs = 10_000;
 
 /**
@@ -21,52 +23,63 @@ const versionTimeoutMs = 10_000;
  * keys that this system trusts already. apt gets a configuration of its own, so
  * that neither root is needed nor the system's lists and caches change.
  */
-export const fetchFromApt: FetchNatsServer = async ({ binDir, say }) => {
+export const fetchFromApt: FetchNatsServer = async (options) => {
   const release = await readFile("/etc/os-release", "utf8").catch(() => "");
   const codename = /^VERSION_CODENAME="?([a-z]+)"?$/m.exec(release)?.[1];
   if (!codename || !/^ID="?debian"?$/m.test(release)) return { ok: false, reason: "apt: this is not Debian" };
   const archive = mainArchive(await systemSources(), codename);
   if (!archive) return { ok: false, reason: `apt: no source with suite ${codename} is configured` };
 
-  await mkdir(binDir, { recursive: true });
   const reasons: string[] = [];
   for (const suite of suites) {
-    say(`fetching nats-server from Debian ${suite} ...`);
-    const reason = await fetchOf(archive, suite, binDir);
-    if (reason === undefined) return { ok: true };
-    reasons.push(`apt (${suite}): ${reason}`);
+    const fetched = await fetchOf(archive, suite, options);
+    if ("binary" in fetched) return { ok: true, binary: fetched.binary };
+    reasons.push(`apt (${suite}): ${fetched.reason}`);
   }
   return { ok: false, reason: reasons.join("; ") };
 };
 
-/** Why it could not be had from this suite; undefined when it is there and runs. */
-async function fetchOf(archive: AptSource, suite: string, binDir: string): Promise<string | undefined> {
-  const workDir = await mkdtemp(join(binDir, "fetch-"));
+/** Where it is, or why it could not be had from this suite. */
+async function fetchOf(
+  archive: AptSource,
+  suite: string,
+  options: FetchOptions,
+): Promise<{ binary: string } | { reason: string }> {
+  const { signal } = options;
+  const workDir = join(options.workDir, suite);
+  const step = options.step(`fetching nats-server from Debian ${suite}, once`);
   try {
+    step.say("reading what Debian has");
     const configFile = await writeAptConfig(workDir, sourceFor(archive, suite));
     const apt = (...args: string[]) =>
-      run("apt-get", ["-q", "-c", configFile, ...args], { cwd: workDir, timeout: aptTimeoutMs });
+      run("apt-get", ["-q", "-c", configFile, ...args], { cwd: workDir, timeout: aptTimeoutMs, signal });
     await apt("update");
+    step.say("downloading it");
     await apt("download", "nats-server");
     const packageFile = (await readdir(workDir)).find((name) => name.endsWith(".deb"));
-    if (!packageFile) return "nothing was downloaded";
-    await run("dpkg-deb", ["-x", packageFile, "unpacked"], { cwd: workDir });
+    if (!packageFile) return { reason: "nothing was downloaded" };
+    await run("dpkg-deb", ["-x", packageFile, "unpacked"], { cwd: workDir, signal });
     const binary = join(workDir, "unpacked/usr/sbin/nats-server");
-    await run(binary, ["-v"], { timeout: versionTimeoutMs });
-    // A rename is atomic: of two starts that fetch at once, either one's copy is whole.
-    await rename(binary, join(binDir, "nats-server"));
-    return undefined;
+    await run(binary, ["-v"], { timeout: versionTimeoutMs, signal });
+    return { binary };
   } catch (error) {
+    signal.throwIfAborted();
     const said = error instanceof Error && "stderr" in error ? String(error.stderr) : "";
-    return firstError(said) ?? (error instanceof Error ? error.message : String(error));
+    return {
+      reason: firstError(said) ?? (error instanceof Error ? (error.message.split("\n")[0] ?? "") : String(error)),
+    };
   } finally {
-    await rm(workDir, { recursive: true, force: true });
+    step.end();
   }
 }
 
 /** What apt itself calls an error, without its warnings. */
 function firstError(stderr: string): string | undefined {
-  return stderr.split("\n").find((line) => line.startsWith("E: "));
+  return stderr
+    .split("\n")
+    .find((line) => line.startsWith("E: "))
+    ?.slice("E: ".length)
+    .trim();
 }
 
 async function systemSources(): Promise<AptSource[]> {
@@ -98,6 +111,11 @@ async function writeAptConfig(workDir: string, source: string): Promise<string> 
       // As root apt would drop to the user _apt, who may not enter this folder.
       `APT::Sandbox::User "";`,
       `Acquire::Languages "none";`,
+      // Without an answer it would go on with what it does not have, and then say that there is no such package.
+      `APT::Update::Error-Mode "any";`,
+      `Acquire::Retries "1";`,
+      `Acquire::http::Timeout "${silenceSeconds}";`,
+      `Acquire::https::Timeout "${silenceSeconds}";`,
       "#clear APT::Update::Pre-Invoke;",
       "#clear APT::Update::Post-Invoke;",
       "#clear APT::Update::Post-Invoke-Success;",

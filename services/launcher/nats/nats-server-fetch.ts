@@ -1,9 +1,14 @@
+import type { Step } from "../setup/progress.mjs";
+
 export interface FetchOptions {
-  /** Where a fetched binary is kept. */
-  binDir: string;
-  /** Told in one line when something takes a while. */
-  say: (line: string) => void;
+  /** An empty folder, removed afterwards whatever comes. */
+  workDir: string;
+  step: (label: string) => Step;
+  /** Ends it at once: it is then rejected. */
+  signal: AbortSignal;
 }
 
-/** Brings a nats-server into a folder, or tells why it cannot. Throws nothing. */
-export type FetchNatsServer = (options: FetchOptions) => Promise<{ ok: true } | { ok: false; reason: string }>;
+/** Brings a nats-server into `workDir` and tells where it is, or why it cannot. */
+export type FetchNatsServer = (
+  options: FetchOptions,
+) => Promise<{ ok: true; binary: string } | { ok: false; reason: string }>;

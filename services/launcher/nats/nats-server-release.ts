@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { FetchNatsServer } from "./nats-server-fetch.ts";
@@ -23,30 +23,42 @@ const archives: Readonly<Record<string, { name: string; sha256: string }>> = {
 const downloadTimeoutMs = 120_000;
 
 /** Fetches the official release archive of a pinned version, on the platforms whose checksum is pinned. */
-export const fetchFromRelease: FetchNatsServer = async ({ binDir, say }) => {
+export const fetchFromRelease: FetchNatsServer = async ({ workDir, step: begin, signal }) => {
   const platform = `${process.platform}-${process.arch}`;
   const archive = archives[platform];
   if (!archive) return { ok: false, reason: `release archive: none is pinned for ${platform}` };
   const url = `https://github.com/nats-io/nats-server/releases/download/v${version}/${archive.name}.tar.gz`;
-  await mkdir(binDir, { recursive: true });
-  const workDir = await mkdtemp(join(binDir, "fetch-"));
+  const step = begin(`fetching nats-server ${version} from its release page, once`);
   try {
-    say(`fetching nats-server ${version} from its release page ...`);
-    const response = await fetch(url, { signal: AbortSignal.timeout(downloadTimeoutMs) });
+    const response = await fetch(url, { signal: AbortSignal.any([signal, AbortSignal.timeout(downloadTimeoutMs)]) });
     if (!response.ok) return { ok: false, reason: `release archive: ${url} answers ${response.status}` };
-    const bytes = new Uint8Array(await response.arrayBuffer());
+    const bytes = await readBody(response, step.say);
     const sum = createHash("sha256").update(bytes).digest("hex");
     if (sum !== archive.sha256) return { ok: false, reason: `release archive: ${url} has checksum ${sum}` };
     const file = join(workDir, "archive.tar.gz");
     await writeFile(file, bytes);
-    await run("tar", ["-xzf", file, "-C", workDir]);
-    // A rename is atomic: of two starts that fetch at once, either one's copy is whole.
-    await rename(join(workDir, archive.name, "nats-server"), join(binDir, "nats-server"));
-    return { ok: true };
+    await run("tar", ["-xzf", file, "-C", workDir], { signal });
+    return { ok: true, binary: join(workDir, archive.name, "nats-server") };
   } catch (error) {
+    signal.throwIfAborted();
     const cause = error instanceof Error ? (error.cause ?? error) : error;
     return { ok: false, reason: `release archive: ${cause instanceof Error ? cause.message : String(cause)}` };
   } finally {
-    await rm(workDir, { recursive: true, force: true });
+    step.end();
   }
 };
+
+const bytesOfMegabyte = 1e6;
+
+async function readBody(response: Response, say: (detail: string) => void): Promise<Uint8Array> {
+  const megabytes = (bytes: number) => (bytes / bytesOfMegabyte).toFixed(1);
+  const all = Number(response.headers.get("content-length"));
+  const chunks: Uint8Array[] = [];
+  let read = 0;
+  for await (const chunk of response.body ?? []) {
+    chunks.push(chunk);
+    read += chunk.length;
+    say(`${megabytes(read)}${all > 0 ? ` of ${megabytes(all)}` : ""} MB`);
+  }
+  return Buffer.concat(chunks);
+}

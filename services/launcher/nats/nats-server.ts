@@ -43,19 +43,21 @@ const tryTimeoutMs = 1_000;
  * JetStream has recovered its streams. Resolves early when the signal is aborted.
  */
 export async function natsReady(host: string, port: number, clock: Clock, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted && !(await greets(host, port))) await sleep(clock, pollMs, signal);
+  while (!signal.aborted && (await greeting(host, port)) !== "nats") await sleep(clock, pollMs, signal);
 }
 
-function greets(host: string, port: number): Promise<boolean> {
+/** `nats`: a server greets its clients. `foreign`: something else does. Else why there is no word, as a system's error code. */
+export function greeting(host: string, port: number): Promise<string> {
   return new Promise((resolve) => {
     const socket = connect({ host, port, timeout: tryTimeoutMs });
-    const finish = (greeted: boolean) => {
+    const finish = (what: string) => {
       socket.destroy();
-      resolve(greeted);
+      resolve(what);
     };
-    socket.once("data", (chunk) => finish(chunk.toString("latin1").startsWith("INFO ")));
-    socket.once("error", () => finish(false));
-    socket.once("timeout", () => finish(false));
-    socket.once("close", () => finish(false));
+    socket.once("data", (chunk) => finish(chunk.toString("latin1").startsWith("INFO ") ? "nats" : "foreign"));
+    // Of a name with several addresses it is a list, whose own message is empty.
+    socket.once("error", (error: NodeJS.ErrnoException) => finish(error.code ?? error.message));
+    socket.once("timeout", () => finish("it says nothing"));
+    socket.once("close", () => finish("it closes the connection"));
   });
 }

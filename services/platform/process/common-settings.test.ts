@@ -25,10 +25,16 @@ describe("the settings that several services share", () => {
       brokerMaxBytes: undefined,
       opsAddress: loopback(9199),
       logLevel: "info",
+      logFormat: "auto",
     });
     expect(readHistoryAccess(read)).toEqual({ historyAddress: loopback(9093), internalToken: undefined });
     expect(readDataDir(read)).toBe(".carillon");
-    expect(readFrontDoor(read)).toEqual({ httpAddress: loopback(8080), grpcAddress: loopback(9090), apiTokens: [] });
+    expect(readFrontDoor(read)).toEqual({
+      httpAddress: loopback(8080),
+      grpcAddress: loopback(9090),
+      apiTokens: [],
+      corsOrigins: [],
+    });
     read.done();
   });
 
@@ -39,6 +45,7 @@ describe("the settings that several services share", () => {
       CARILLON_BROKER_MAX_BYTES: "8388608",
       CARILLON_OPS_ADDR: ":1",
       CARILLON_LOG_LEVEL: "warn",
+      CARILLON_LOG_FORMAT: "text",
       CARILLON_HISTORY_ADDR: "history:9093",
       CARILLON_INTERNAL_TOKEN: "secret",
       CARILLON_DATA_DIR: "/data",
@@ -50,6 +57,7 @@ describe("the settings that several services share", () => {
       brokerMaxBytes: 8_388_608,
       opsAddress: { host: "0.0.0.0", port: 1 },
       logLevel: "warn",
+      logFormat: "text",
     });
     expect(readHistoryAccess(read)).toEqual({
       historyAddress: { host: "history", port: 9093 },
@@ -70,5 +78,34 @@ describe("the front door", () => {
     ]);
     expect(problemsOf({ ...open, CARILLON_API_TOKENS: "," }, readFrontDoor)).toHaveLength(2);
     expect(problemsOf({ ...open, CARILLON_API_TOKENS: "a, b" }, readFrontDoor)).toEqual([]);
+  });
+
+  it.each([
+    "*",
+    "https://app.example.com",
+    "http://localhost:5173,https://[::1]:8443",
+    " https://a.example , https://b.example ",
+  ])("lets in the pages of %j", (text) => {
+    const read = readEnvironment({ CARILLON_CORS_ORIGINS: text });
+    expect(readFrontDoor(read).corsOrigins).toEqual(text.split(",").map((origin) => origin.trim()));
+    expect(problemsOf({ CARILLON_CORS_ORIGINS: text }, readFrontDoor)).toEqual([]);
+  });
+
+  it.each([
+    "app.example.com",
+    "https://app.example.com/",
+    "https://app.example.com/path",
+    "https://App.example.com",
+    "https://app.example.com:443",
+    "https://*.example.com",
+    "https://user@app.example.com",
+    "ftp://app.example.com",
+    "null",
+    "https://",
+    "*,https://app.example.com",
+  ])("does not take %j for origins", (text) => {
+    expect(problemsOf({ CARILLON_CORS_ORIGINS: text }, readFrontDoor)).toEqual([
+      expect.stringMatching(/^CARILLON_CORS_ORIGINS: /),
+    ]);
   });
 });

@@ -1,7 +1,7 @@
 import { isNameServer } from "../net/resolv-conf.ts";
 import type { Address, EnvironmentReader } from "./environment.ts";
 import { formatAddress, isLoopback } from "./environment.ts";
-import type { LogLevel } from "./log.ts";
+import type { LogFormat, LogLevel } from "./log.ts";
 
 /** What every service reads. */
 export interface CommonSettings {
@@ -16,6 +16,7 @@ export interface CommonSettings {
   /** What that /metrics asks for where other machines reach it; undefined: nothing. */
   opsToken?: string | undefined;
   logLevel: LogLevel;
+  logFormat: LogFormat;
 }
 
 export function readCommonSettings(read: EnvironmentReader, defaults: { opsPort: number }): CommonSettings {
@@ -28,6 +29,7 @@ export function readCommonSettings(read: EnvironmentReader, defaults: { opsPort:
     // A job may call whatever an executor reaches, and its answer is read by whoever made the job.
     opsToken: isLoopback(opsAddress.host) ? undefined : readInternalToken(read),
     logLevel: read.logLevel(),
+    logFormat: read.logFormat(),
   };
 }
 
@@ -103,6 +105,8 @@ export interface FrontDoor {
   grpcAddress: Address;
   /** Bearer tokens; none: loopback only, and everybody there is let in. */
   apiTokens: readonly string[];
+  /** Origins whose pages may call, or "*" alone. */
+  corsOrigins: readonly string[];
 }
 
 /** Without a token an address that other machines reach is a problem. */
@@ -122,5 +126,25 @@ export function readFrontDoor(read: EnvironmentReader): FrontDoor {
     httpAddress: address("CARILLON_HTTP_ADDR", "127.0.0.1:8080"),
     grpcAddress: address("CARILLON_GRPC_ADDR", "127.0.0.1:9090"),
     apiTokens,
+    corsOrigins: readCorsOrigins(read),
   };
+}
+
+function readCorsOrigins(read: EnvironmentReader): string[] {
+  const name = "CARILLON_CORS_ORIGINS";
+  const origins = read.list(name);
+  for (const origin of origins) {
+    if (origin === "*") {
+      if (origins.length > 1) read.problem(`${name}: * lets in every page, and stands alone`);
+    } else if (!isOrigin(origin)) {
+      read.problem(`${name}: expected origins as browsers send them, like https://app.example.com, got "${origin}"`);
+    }
+  }
+  return origins;
+}
+
+/** Compared letter by letter with what a browser says: no path, no slash at the end, no capitals, no default port. */
+function isOrigin(text: string): boolean {
+  if (!/^https?:[^*]+$/.test(text) || !URL.canParse(text)) return false;
+  return new URL(text).origin === text;
 }

@@ -1,10 +1,11 @@
 import { distance as levenshtein } from "fastest-levenshtein";
-import { type LogLevel, logLevels } from "./log.ts";
+import { type LogFormat, type LogLevel, logFormats, logLevels } from "./log.ts";
 
 /** Every variable that some part of Carillon reads; any other CARILLON_* is a mistake. */
 const knownVariables = [
   "CARILLON_API_TOKENS",
   "CARILLON_BROKER_MAX_BYTES",
+  "CARILLON_CORS_ORIGINS",
   "CARILLON_DATA_DIR",
   "CARILLON_EXECUTOR_GRPC_ADDR",
   "CARILLON_EXECUTOR_ID",
@@ -16,6 +17,7 @@ const knownVariables = [
   "CARILLON_HISTORY_RETENTION",
   "CARILLON_HTTP_ADDR",
   "CARILLON_INTERNAL_TOKEN",
+  "CARILLON_LOG_FORMAT",
   "CARILLON_LOG_LEVEL",
   "CARILLON_METRICS_PEERS",
   "CARILLON_NAME_SERVERS",
@@ -54,6 +56,13 @@ export function readEnvironment(env: Environment) {
   // An empty variable counts as unset: that is how compose files leave one out.
   const raw = (name: VariableName) => env[name]?.trim() || undefined;
   const text = (name: VariableName, fallback: string) => raw(name) ?? fallback;
+  const oneOf = <Word extends string>(name: VariableName, words: readonly Word[], fallback: Word): Word => {
+    const value = text(name, fallback);
+    const found = words.find((word) => word === value);
+    if (found !== undefined) return found;
+    problems.push(`${name}: expected one of ${words.join(", ")}, got "${value}"`);
+    return fallback;
+  };
   return {
     text,
     optional: raw,
@@ -103,13 +112,8 @@ export function readEnvironment(env: Environment) {
       }
       return value;
     },
-    logLevel(): LogLevel {
-      const value = text("CARILLON_LOG_LEVEL", "info");
-      const found = logLevels.find((level) => level === value);
-      if (found !== undefined) return found;
-      problems.push(`CARILLON_LOG_LEVEL: expected one of ${logLevels.join(", ")}, got "${value}"`);
-      return "info";
-    },
+    logLevel: (): LogLevel => oneOf("CARILLON_LOG_LEVEL", logLevels, "info"),
+    logFormat: (): LogFormat => oneOf("CARILLON_LOG_FORMAT", logFormats, "auto"),
     /** Notes what a reader of its own found: the name of the variable, and what is wrong with it. */
     problem: (line: string) => problems.push(line),
     /** Throws ConfigError when anything was wrong. */

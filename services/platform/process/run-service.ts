@@ -2,11 +2,16 @@ import { type Clock, type Random, systemClock, systemRandom } from "./clock.ts";
 import { configOrExit } from "./config-or-exit.ts";
 import { type Environment, formatAddress } from "./environment.ts";
 import { exitCodes } from "./exit-codes.ts";
-import { createLog, type LogLevel } from "./log.ts";
+import { createLog, type LogFormat, type LogLevel, logStyle } from "./log.ts";
 import { createMetrics } from "./metrics.ts";
 import type { Service, ServiceDeps } from "./service.ts";
 
-export interface ServiceDefinition<Config extends { logLevel: LogLevel }> {
+interface LogSettings {
+  logLevel: LogLevel;
+  logFormat: LogFormat;
+}
+
+export interface ServiceDefinition<Config extends LogSettings> {
   /** As it stands in each line of the log, in the metrics and in front of a refused configuration. */
   name: string;
   /** Throws ConfigError with everything that is wrong. */
@@ -26,7 +31,7 @@ const stopDeadlineMs = 9_000;
  *
  * `env` is process.env itself: the zone is written to it.
  */
-export function runService<Config extends { logLevel: LogLevel }>(
+export function runService<Config extends LogSettings>(
   { name, readConfig, create }: ServiceDefinition<Config>,
   env: NodeJS.ProcessEnv,
   { clock, random }: { clock: Clock; random: Random } = { clock: systemClock, random: systemRandom },
@@ -36,7 +41,9 @@ export function runService<Config extends { logLevel: LogLevel }>(
   env.TZ = "UTC";
   const config = configOrExit(name, () => readConfig(env));
   // Not within the call that writes the line: its caller is in the middle of something.
-  const log = createLog(name, config.logLevel, () => queueMicrotask(() => stop("stdout closed")));
+  const onClosed = () => queueMicrotask(() => stop("stdout closed"));
+  const style = logStyle(config.logFormat, process.stdout.isTTY === true, env);
+  const log = createLog(name, config.logLevel, onClosed, style);
   let stopping = false;
 
   const crash = (event: string) => (error: unknown) => {

@@ -11,6 +11,7 @@ import type { ServiceHandlers } from "../../platform/rpc/call-context.ts";
 import { invalidField, RpcError } from "../../platform/rpc/errors/rpc-error.ts";
 import { pageSizeOf } from "../../platform/rpc/page-size.ts";
 import { streams } from "../../wire/streams.ts";
+import { findJobId, readJobName } from "../jobs/job-names.ts";
 import { jobNotFound } from "../jobs/refusals.ts";
 import type { RegistryStore } from "../store/contract.ts";
 import type { Letter } from "./letter.ts";
@@ -30,7 +31,7 @@ const redrivesAtOnce = 1;
 
 /** The RPCs of DeadExecutionService. Their requests have been checked by the rules of the proto. */
 export function createDeadExecutionService(deps: {
-  store: Pick<RegistryStore, "findJob">;
+  store: Pick<RegistryStore, "findJob" | "findKeys">;
   readLetters: ReadLetters;
   redrive: Redrive;
   /** Whether the broker can be asked at this moment. */
@@ -59,14 +60,24 @@ export function createDeadExecutionService(deps: {
     if (!(await store.findJob(jobId))) throw jobNotFound(jobId);
   };
 
+  /** The request with the id of the job that it names, if it names one. */
+  const withJobId = async <T extends { jobId: string }>(asked: T): Promise<T> => {
+    const name = readJobName(asked.jobId);
+    const jobId = await findJobId(store, name);
+    if (jobId === undefined) throw jobNotFound(name);
+    return { ...asked, jobId };
+  };
+
   return {
-    async listDeadExecutions(request) {
+    async listDeadExecutions(asked) {
       const rpc = "ListDeadExecutions";
+      const request = await withJobId(asked);
       const { letters, next } = await read(rpc, request, pageSizeOf(request.pageSize, defaultPageSize));
       return { deadExecutions: letters.map(deadExecutionOf), nextPageToken: tokenOf(rpc, request, next) };
     },
-    async redriveExecutions(request, { signal }) {
+    async redriveExecutions(asked, { signal }) {
       const rpc = "RedriveExecutions";
+      const request = await withJobId(asked);
       return oneByOne(async () => {
         // Whoever went away while it waited would not hear what became of them.
         if (signal.aborted) throw signal.reason;

@@ -22,7 +22,7 @@ const at = timestampFromMs;
 const letter = (changes: { reason?: string; diedAtMs?: number; executionId?: string } = {}): Letter => {
   const { reason = "TIMEOUT", diedAtMs = 0, executionId = `${a}-7` } = changes;
   const ending = { status: ExecutionStatus.FAILED, sentAtMs: 0, durationMs: 0, httpStatus: 0, reason, message: "" };
-  const result = { ...ending, jobId: a, second: 7, run: "", attempt: 1, final: true };
+  const result = { ...ending, jobId: a, second: 7, run: "", attempt: 1, final: true, retryAtMs: 0 };
   return { sequence: 1, diedAtMs, executionId, result: { ...result, trigger: ExecutionTrigger.SCHEDULE } };
 };
 

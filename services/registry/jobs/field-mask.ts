@@ -41,11 +41,14 @@ export function maskOfPopulated(job: Job): FieldPath[] {
   });
 }
 
-/** Copies what the paths name from one job into another; what is unset there gets cleared. */
-export function copyFields(paths: readonly FieldPath[], from: Job, into: Job): void {
-  for (const path of paths) copyField(JobSchema, path, from, into);
+/** A job with what the paths name taken from another; what is unset there gets cleared. Neither is changed. */
+export function mergeFields(paths: readonly FieldPath[], from: Job, stored: Job): Job {
+  const merged = { ...stored };
+  for (const path of paths) copyField(JobSchema, path, from, merged);
+  return merged;
 }
 
+/** `into` is nobody else's; the messages in it may be. */
 function copyField(desc: DescMessage, path: FieldPath, from: Message | undefined, into: Message): void {
   const [field, ...rest] = path;
   if (!field) return;
@@ -54,11 +57,9 @@ function copyField(desc: DescMessage, path: FieldPath, from: Message | undefined
     assign(into, field, source);
     return;
   }
-  let target = read(into, field) as Message | undefined;
-  if (!target) {
-    target = create(field.message);
-    assign(into, field, target);
-  }
+  const before = read(into, field) as Message | undefined;
+  const target = before ? { ...before } : create(field.message);
+  assign(into, field, target);
   copyField(field.message, rest, source as Message | undefined, target);
 }
 

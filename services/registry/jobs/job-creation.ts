@@ -13,14 +13,21 @@ import {
 } from "../store/contract.ts";
 import { defineJob } from "./job-definition.ts";
 import { problemsOfJob, unservedFields } from "./job-rules.ts";
-import { type FieldProblem, fieldsNotImplemented, invalidJob, requestIdReused } from "./refusals.ts";
+import {
+  type FieldProblem,
+  fieldsNotImplemented,
+  invalidJob,
+  keyTaken,
+  requestIdReused,
+  tooMuchAtOnce,
+} from "./refusals.ts";
 import { requestMemoryMs } from "./request-sweeper.ts";
-import { encodeRow, newJob, type StoredJob, viewOf } from "./stored-job.ts";
+import { encodeRow, newJob, type StoredJob, validatedView, viewOf } from "./stored-job.ts";
 
 export interface JobCreation {
   one(request: CreateJobRequest): Promise<Job>;
   /** All of them in one transaction, or none. */
-  batch(requests: readonly CreateJobRequest[]): Promise<Job[]>;
+  batch(requests: readonly CreateJobRequest[], validateOnly: boolean): Promise<Job[]>;
 }
 
 /** A request that has been understood, and not yet been decided on. */
@@ -56,7 +63,10 @@ export function createJobCreation(deps: {
     return drafts.map((draft, index) => answerOf(draft, found[index]));
   };
 
-  const createAll = async (drafts: readonly Draft[], lane: CreateLane): Promise<Job[]> => {
+  const createAll = async (
+    drafts: readonly Draft[],
+    { lane, validateOnly }: { lane: CreateLane; validateOnly: boolean },
+  ): Promise<Job[]> => {
     const sinceMs = clock.nowMs() - requestMemoryMs;
     // Before the rules are asked: a repeated call is answered also when its contents
     // would be refused by now, as an @at that has passed since.
@@ -65,14 +75,20 @@ export function createJobCreation(deps: {
     const jobs = drafts.map(({ definition }) => newJob(nextJobId(), definition, clock.nowMs()));
     const refusal = refusalOf(jobs, drafts);
     if (refusal) throw refusal;
-    const answers = jobs.map((job) => viewOf(job, job.effectiveFromMs));
+    const answers = jobs.map((stored) =>
+      validateOnly
+        ? validatedView({ kind: "created", stored }, stored.effectiveFromMs)
+        : viewOf(stored, stored.effectiveFromMs),
+    );
     const rows = jobs.map((job, index) => ({
       row: encodeRow(job),
       request: rememberedCall(drafts[index], answers[index], job.effectiveFromMs),
     }));
     const bytes = rows.reduce((sum, { row }) => sum + row.job.length, 0);
-    if (drafts.length > 1 && bytes > answerBytes) throw tooMuchAtOnce(bytes);
-    const created = await store.createJobs(rows, { lane, sinceMs });
+    const tooMuch = drafts.length > 1 ? tooMuchAtOnce(bytes, "requests") : undefined;
+    if (tooMuch) throw tooMuch;
+    const created = await store.createJobs(rows, { lane, sinceMs, validateOnly });
+    if (created.kind === "taken") throw keyTaken(created, (index) => drafts[index]?.prefix ?? "");
     if (created.kind === "reused") throw requestIdReused(`${drafts[created.index]?.prefix ?? ""}request_id`);
     for (const [index, earlier] of created.earlier) answers[index] = fromBinary(JobSchema, earlier);
     return answers;
@@ -80,29 +96,18 @@ export function createJobCreation(deps: {
 
   return {
     async one(request) {
-      const [job] = await createAll([draftOf(request, "")], lanes.create);
+      const how = { lane: lanes.create, validateOnly: request.validateOnly };
+      const [job] = await createAll([draftOf(request, "")], how);
       if (!job) throw new Error("a create without an answer");
       return job;
     },
-    batch: (requests) =>
-      createAll(
-        requests.map((request, index) => draftOf(request, `requests[${index}].`)),
-        lanes.batchCreate,
-      ),
+    batch(requests, validateOnly) {
+      const single = requests.findIndex((request) => request.validateOnly);
+      if (single >= 0) throw invalidField(`requests[${single}].validate_only`, "is said once, for the whole batch");
+      const drafts = requests.map((request, index) => draftOf(request, `requests[${index}].`));
+      return createAll(drafts, { lane: lanes.batchCreate, validateOnly });
+    },
   };
-}
-
-/**
- * What the jobs in one answer may take. gRPC clients refuse messages of more
- * than 4 MiB unless told otherwise, and one that cannot read the answer to its
- * batch does not know that it was created. The rest is for what a view adds to a job.
- */
-export const answerBytes = 3.5 * 1024 * 1024;
-
-function tooMuchAtOnce(bytes: number): RpcError {
-  const mib = (count: number) => (count / 2 ** 20).toFixed(1);
-  const description = `take ${mib(bytes)} MiB with their defaults; one call creates at most ${mib(answerBytes)} MiB`;
-  return invalidField("requests", description, "BATCH_TOO_LARGE");
 }
 
 function draftOf({ job, requestId }: CreateJobRequest, prefix: string): Draft {

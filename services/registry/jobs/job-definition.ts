@@ -34,6 +34,7 @@ export function defineJob(given: Job): Job {
     apiEndpoint: given.apiEndpoint,
     type: given.type,
     displayName: given.displayName,
+    key: given.key,
     labels: inOrder(given.labels),
     timeZone: given.timeZone || "UTC",
     ...set("startTime", wholeSecond(given.startTime)),

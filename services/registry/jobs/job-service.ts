@@ -2,25 +2,24 @@ import { create } from "@bufbuild/protobuf";
 import { EmptySchema } from "@bufbuild/protobuf/wkt";
 import {
   BatchCreateJobsResponseSchema,
+  BatchUpdateJobsResponseSchema,
   type JobService,
-  type ListJobsRequest,
-  ListJobsResponseSchema,
 } from "../../../gen/carillon/v1/job_pb.ts";
 import { createJobIds } from "../../domain/identity/job-id.ts";
 import type { Clock, Random } from "../../platform/process/clock.ts";
 import type { ServiceHandlers } from "../../platform/rpc/call-context.ts";
-import { invalidField } from "../../platform/rpc/errors/rpc-error.ts";
-import { pageSizeOf } from "../../platform/rpc/page-size.ts";
 import { type RegistryStore, StoreFull } from "../store/contract.ts";
-import { type AfterPublication, createJobChanges } from "./job-changes.ts";
-import { answerBytes, createJobCreation } from "./job-creation.ts";
+import type { AcceptedRun } from "./accepted-runs.ts";
+import { createJobChanges } from "./job-changes.ts";
+import { createJobCreation } from "./job-creation.ts";
+import { readJobName } from "./job-names.ts";
+import { createJobPurge } from "./job-purge.ts";
+import { createJobReading } from "./job-reading.ts";
+import { createJobUpdates } from "./job-updates.ts";
 import { createManualRuns } from "./manual-runs.ts";
-import { decodePageToken, encodePageToken } from "./page-token.ts";
+import { type AfterPublication, createChangeNamed } from "./named-changes.ts";
 import { previewSchedule } from "./preview-schedule.ts";
-import { jobNotFound, rpcNotImplemented, storeFull } from "./refusals.ts";
-import { decodeRow, viewOf } from "./stored-job.ts";
-
-const defaultPageSize = 50;
+import { rpcNotImplemented, storeFull } from "./refusals.ts";
 
 /** The RPCs of JobService. Their requests have been checked by the rules of the proto. */
 export function createJobService(deps: {
@@ -30,52 +29,56 @@ export function createJobService(deps: {
   afterPublication: AfterPublication;
   /** Why nothing fires at this moment, in words; undefined when all is well. What is stored meanwhile waits, and is not lost. */
   whyNotFiring: () => string | undefined;
+  onRunAccepted: (run: AcceptedRun) => void;
 }): ServiceHandlers<typeof JobService> {
   const { store, clock, random, afterPublication, whyNotFiring } = deps;
   const nextJobId = createJobIds({ nowMs: clock.nowMs, random });
+  const changeNamed = createChangeNamed({ store, clock, afterPublication });
   const creation = createJobCreation({ store, clock, nextJobId });
-  const changes = createJobChanges({ store, clock, afterPublication });
-  const run = createManualRuns({ store, clock, random });
+  const updates = createJobUpdates({ changeNamed, clock, nextJobId });
+  const changes = createJobChanges({ changeNamed, clock });
+  const purge = createJobPurge({ store, changeNamed, clock });
+  const reading = createJobReading({ store, clock });
+  const run = createManualRuns({ store, clock, random, onAccepted: deps.onRunAccepted });
 
-  const list = async ({ pageSize, pageToken }: ListJobsRequest) => {
-    const afterId = decodePageToken(pageToken);
-    if (afterId === undefined) throw invalidField("page_token", "is not a token of this list", "PAGE_TOKEN_INVALID");
-    const { rows, goesOn } = await store.listJobs({
-      afterId,
-      limit: pageSizeOf(pageSize, defaultPageSize),
-      maxBytes: answerBytes,
-    });
-    const nowMs = clock.nowMs();
-    return create(ListJobsResponseSchema, {
-      jobs: rows.map((row) => viewOf(decodeRow(row), nowMs)),
-      nextPageToken: goesOn ? encodePageToken(rows.at(-1)?.jobId ?? "") : "",
-    });
-  };
-
-  const warned = <T extends { warning?: string | undefined }>(answer: T): T => {
-    const warning = whyNotFiring();
+  /** `isNew`: whether something was stored that would fire if all were well. */
+  const warned = <T extends { warning?: string | undefined }>(answer: T, isNew: boolean): T => {
+    const warning = isNew ? whyNotFiring() : undefined;
     return warning === undefined ? answer : { ...answer, warning };
   };
 
   return {
-    createJob: async (request) => warned(await written(creation.one(request))),
-    async batchCreateJobs({ requests }) {
-      return warned(create(BatchCreateJobsResponseSchema, { jobs: await written(creation.batch(requests)) }));
+    createJob: async (request) => warned(await written(creation.one(request)), !request.validateOnly),
+    async batchCreateJobs({ requests, validateOnly }) {
+      const jobs = await written(creation.batch(requests, validateOnly));
+      return warned(create(BatchCreateJobsResponseSchema, { jobs }), !validateOnly);
     },
-    async getJob({ jobId }) {
-      const row = await store.findJob(jobId);
-      if (!row) throw jobNotFound(jobId);
-      return viewOf(decodeRow(row), clock.nowMs());
+    getJob: ({ jobId }) => reading.one(jobId),
+    batchGetJobs: async ({ jobIds }) => ({ jobs: await reading.batch(jobIds) }),
+    listJobs: reading.list,
+    async updateJob(request) {
+      const { jobs, created } = await written(updates.one(request));
+      const [job] = jobs;
+      if (!job) throw new Error("an update without its job");
+      return warned(job, created > 0 && !request.validateOnly);
     },
-    listJobs: list,
-    updateJob: (request) => written(changes.update(request)),
-    async deleteJob({ jobId, etag }) {
-      await written(changes.remove(jobId, etag));
+    async batchUpdateJobs({ requests, validateOnly }) {
+      const { jobs, created, changed } = await written(updates.batch(requests, validateOnly));
+      const answer = { jobs, createdCount: created, changedCount: changed };
+      return warned(create(BatchUpdateJobsResponseSchema, answer), created > 0 && !validateOnly);
+    },
+    async deleteJob({ jobId, etag, allowMissing }) {
+      await written(changes.remove(readJobName(jobId), etag, allowMissing));
       return create(EmptySchema);
     },
-    pauseJob: ({ jobId, etag }) => written(changes.pause(jobId, etag)),
-    resumeJob: ({ jobId, etag }) => written(changes.resume(jobId, etag)),
-    runJob: async (request) => warned(await written(run(request))),
+    async batchDeleteJobs({ jobIds, allowMissing, validateOnly }) {
+      const how = { allowMissing, validateOnly };
+      return { deletedCount: await written(changes.removeAll(jobIds.map(readJobName), how)) };
+    },
+    purgeJobs: (request, { signal }) => written(purge(request, signal)),
+    pauseJob: ({ jobId, etag }) => written(changes.pause(readJobName(jobId), etag)),
+    resumeJob: ({ jobId, etag }) => written(changes.resume(readJobName(jobId), etag)),
+    runJob: async (request) => warned(await written(run(request)), true),
     backfillJob() {
       throw rpcNotImplemented("BackfillJob");
     },

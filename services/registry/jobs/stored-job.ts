@@ -99,11 +99,22 @@ export function restoredRow(row: JobRow, generation: number, nowMs: number): Job
 /** The job as a client sees it: with what follows from the time of asking. */
 export function viewOf({ job: stored, jobId, generation, state }: StoredJob, nowMs: number): Job {
   const job: Job = { ...stored, etag: etagOf(jobId, generation) };
-  if (state !== storedState.active) return job;
   const parsed = scheduleOf(stored);
   const next = parsed.ok ? parsed.schedule.nextAfter(secondOf(nowMs)) : undefined;
+  // Paused or not: a job that is over would not go on by being resumed.
   if (next === undefined) job.state = JobState.COMPLETED;
-  else job.nextRunTime = create(TimestampSchema, { seconds: BigInt(next) });
+  else if (state === storedState.active) job.nextRunTime = create(TimestampSchema, { seconds: BigInt(next) });
+  return job;
+}
+
+/**
+ * What a job would be if a call were made that only looked at itself (AIP-163). There is no promise of an id, nor of an
+ * etag: somebody else may be faster.
+ */
+export function validatedView(step: { kind: string; stored: StoredJob }, nowMs: number): Job {
+  const job = viewOf(step.stored, nowMs);
+  if (step.kind === "created") job.jobId = "";
+  if (step.kind !== "kept") job.etag = "";
   return job;
 }
 

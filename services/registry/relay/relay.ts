@@ -34,7 +34,7 @@ export function createRelay(
   store: RegistryStore,
   publisher: Publisher,
   readJobs: ReadJobs,
-  wait: Pick<PublicationWait, "published">,
+  wait: Pick<PublicationWait, "published" | "caughtUp">,
   deps: { clock: Clock; log: Log },
 ): Relay {
   const { clock, log } = deps;
@@ -125,6 +125,7 @@ export function createRelay(
       if (sender.open() === 0) movedMs = clock.monotonicMs();
       for (const { key, jobId, run } of entries) sender.add({ jobId, keys: [key], page: undefined, run });
       if (entries.length > 0) continue;
+      if (sender.open() === 0) wait.caughtUp();
       if (room <= 0 || !(await takePage())) return;
     }
   };

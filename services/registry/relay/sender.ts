@@ -23,12 +23,13 @@ import { messageOfRow } from "./row-message.ts";
  * one, and what goes out later is at least as new. Tasks of a job that come
  * meanwhile wait, and go out as one.
  *
- * A change goes out at once. Created jobs gather while others are under way, and
- * go out together: a lone one does not wait, a bulk load does not cost an fsync a job.
+ * A change goes out at once, with those that were taken together with it. Created
+ * jobs gather while others are under way, and go out together: a lone one does not
+ * wait, a bulk load does not cost an fsync a job.
  */
 export interface Sender {
   add(task: RelayTask): void;
-  /** Sends what has gathered, unless it had better wait for more. */
+  /** Sends the changes that were added, and what has gathered, unless that had better wait for more. */
   flush(): void;
   /** The task is done: its receipt is written. */
   release(task: RelayTask): void;
@@ -68,6 +69,7 @@ export function createSender(
   /** The jobs under way, each with what has to follow. */
   const underWay = new Map<string, RelayTask | undefined>();
   let gathered: RelayTask[] = [];
+  let changes: RelayTask[] = [];
   /** States that are being read or sent, and not answered. */
   let unanswered = 0;
   let open = 0;
@@ -95,11 +97,14 @@ export function createSender(
 
   const stage = (task: RelayTask) => {
     underWay.set(task.jobId, undefined);
-    if (task.keys.some(({ lane }) => lane === lanes.change)) sendStates([task]);
+    if (task.keys.some(({ lane }) => lane === lanes.change)) changes.push(task);
     else gathered.push(task);
   };
 
   const flush = () => {
+    const changed = changes;
+    changes = [];
+    sendStates(changed);
     if (gathered.length === 0 || (unanswered > 0 && gathered.length < gatheredAtMost)) return;
     const tasks = gathered;
     gathered = [];

@@ -1,6 +1,9 @@
 import type { Startable } from "../../platform/process/lifecycle.ts";
-import type { EarlierTiming } from "../../wire/job-event.ts";
+import type { EndingPlace, JobRow } from "./job-row.ts";
+import type { ChangedJobs, DecideJobs, JobName, KeyTaken, Label, LabelledIds } from "./named-jobs.ts";
 import type { RebuildProgress, StreamMark } from "./stream-mark.ts";
+
+export { type EarlierTimingRow, type EndingPlace, type JobRow, type StoredState, storedState } from "./job-row.ts";
 
 /**
  * What the registry remembers: the jobs, what must still be told to the streams
@@ -14,8 +17,11 @@ import type { RebuildProgress, StreamMark } from "./stream-mark.ts";
  *
  * A job id is a UUID of version 7 in lower case (services/domain/identity), and
  * rows have no other. Where a client's own text may be looked up (findJob,
- * findStates, changeJob, addRun) any other text names no job, whatever an engine
- * could make of it. A request id is any text.
+ * findStates, changeJob, changeJobs, addRun) any other text names no job, whatever
+ * an engine could make of it. A request id is any text.
+ *
+ * The key and the labels of a job are those of its definition. No two jobs that
+ * stand have the same key; a deleted one has none, and no labels.
  *
  * What holds for each method:
  *
@@ -42,9 +48,10 @@ export interface RegistryStore extends Startable {
    *
    * A request id that is remembered since `sinceMs` creates nothing: it is
    * answered as before if its contents are the same. One that stands in the
-   * batch twice creates one job. Contents that differ refuse the whole batch.
+   * batch twice creates one job. Contents that differ refuse the whole batch, and
+   * so does then a key that another job has, or another creation of the batch.
    */
-  createJobs(creations: readonly NewRow[], how: { lane: CreateLane; sinceMs: number }): Promise<CreatedJobs>;
+  createJobs(creations: readonly NewRow[], how: CreateHow): Promise<CreatedJobs>;
 
   /** What creates under these request ids were answered since an instant, in the order asked; undefined where nothing. */
   findAnswers(requestIds: readonly string[], sinceMs: number): Promise<(RememberedAnswer | undefined)[]>;
@@ -59,10 +66,19 @@ export interface RegistryStore extends Startable {
    * Resolves with the answer that goes with it; with undefined when there is no
    * such job, or it is deleted.
    *
-   * The next row has a higher generation. A deletion is a row in state
+   * The next row has a higher generation, and the same key. A deletion is a row in state
    * `deleted`: only findStates finds it still, until its tombstone's receipt is written.
    */
   changeJob<T>(jobId: string, decide: (row: JobRow) => RowChange<T>): Promise<T | undefined>;
+
+  /**
+   * Changes several jobs that are named, and creates those that are missing, all
+   * or none: replaces each row by what `decide` makes of it, with an outbox entry
+   * in the lane of changes, or for a created job in that of `how`. Each job is
+   * named once. Keys may be passed on within a call; one that another job has
+   * when all is said refuses the whole call.
+   */
+  changeJobs<T>(names: readonly JobName[], decide: DecideJobs<T>, how: ChangeHow): Promise<ChangedJobs<T>>;
 
   /**
    * Adds a manual run of a job to the outbox, in the lane of changes: `makeRun`
@@ -76,7 +92,10 @@ export interface RegistryStore extends Startable {
   ): Promise<AddedRun>;
 
   /** Undefined when there is none, or it is deleted. */
-  findJob(jobId: string): Promise<JobRow | undefined>;
+  findJob(name: JobName): Promise<JobRow | undefined>;
+
+  /** The ids of the jobs with these keys, in the order asked; undefined where there is none. */
+  findKeys(keys: readonly string[]): Promise<(string | undefined)[]>;
 
   /**
    * The rows of these jobs, in the order asked, deleted ones too until the
@@ -89,9 +108,13 @@ export interface RegistryStore extends Startable {
    * Jobs after an id, or from the first on after "", in order of id, deleted ones
    * left out: up to `limit`, and fewer once their definitions take `maxBytes`
    * together; at least one, if one is left. Going on after the last id of a page
-   * neither repeats a job nor skips one that stood all the while.
+   * neither repeats a job nor skips one that stood all the while. With labels, only
+   * jobs that have all of them: then a page may be short, or empty, and go on.
    */
-  listJobs(page: { afterId: string; limit: number; maxBytes: number }): Promise<JobPage>;
+  listJobs(page: { afterId: string; limit: number; maxBytes: number; labels?: readonly Label[] }): Promise<JobPage>;
+
+  /** The ids that listJobs would find by labels, without their jobs. */
+  listLabelled(page: { labels: readonly Label[]; afterId: string; limit: number }): Promise<LabelledIds>;
 
   /**
    * Active jobs whose last second lies before a second and that are not ended, in order of that second
@@ -157,43 +180,6 @@ export class StoreFull extends Error {
   }
 }
 
-/** JobState as it is stored; COMPLETED is derived on reading. */
-export const storedState = { deleted: 0, active: 1, paused: 2 } as const;
-
-export type StoredState = (typeof storedState)[keyof typeof storedState];
-
-export interface JobRow {
-  jobId: string;
-  generation: number;
-  state: StoredState;
-  timingGeneration: number;
-  effectiveFromMs: number;
-  /** 0 until the broker has acknowledged the event that carries this timing. */
-  timingSequence: number;
-  timingEdition: number;
-  /** The timings before it that edits have ended, as far as they may still be owed; oldest first. */
-  earlier: readonly EarlierTimingRow[];
-  /** The generation of the last pause; 0 when there was none. */
-  pausedGeneration: number;
-  /** The last second at which it can be due; undefined when there is none. */
-  lastSecond: number | undefined;
-  /** All that it was due at was published long ago, and JOBS does not hold it any more. */
-  ended: boolean;
-  /** carillon.v1.Job. */
-  job: Uint8Array;
-}
-
-/** A place in the order of last seconds. */
-export interface EndingPlace {
-  lastSecond: number;
-  jobId: string;
-}
-
-/** Its sequence counts in the JOBS of that edition. */
-export interface EarlierTimingRow extends EarlierTiming {
-  timingEdition: number;
-}
-
 /** A call that may come again under its request id (AIP-155). */
 export interface RememberedCall extends RememberedAnswer {
   requestId: string;
@@ -225,7 +211,17 @@ export type CreatedJobs =
   /** `earlier`: by their place in the batch, the answers of those that a call before had created. */
   | { kind: "created"; earlier: ReadonlyMap<number, Uint8Array> }
   /** The request id at this place was used with other contents; the first such place. */
-  | { kind: "reused"; index: number };
+  | { kind: "reused"; index: number }
+  | KeyTaken;
+
+export interface CreateHow {
+  lane: CreateLane;
+  sinceMs: number;
+  /** Decides all the same, and writes nothing. */
+  validateOnly?: boolean;
+}
+
+export type ChangeHow = Omit<CreateHow, "sinceMs">;
 
 /** No `next`: nothing changes, whatever the answer says. */
 export interface RowChange<T> {
@@ -247,8 +243,10 @@ export type AddedRun =
 
 export interface JobPage {
   rows: JobRow[];
-  /** Whether there are jobs behind the last one. */
+  /** Whether there are jobs behind lastId. */
   goesOn: boolean;
+  /** Behind which the next page begins. */
+  lastId: string;
 }
 
 /** Deleted jobs do not count. */

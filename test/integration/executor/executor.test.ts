@@ -121,9 +121,13 @@ describe("an executor", () => {
     const jobId = newJob();
     const second = nextSecond(0);
     await rig.due(second, [dueEntry({ jobId, url: target.url("/retry-after") })]);
-    await rig.settled(jobId, second);
+    const [failed, last] = await rig.settled(jobId, second);
     const [first, again] = target.arrivals("/retry-after");
     expect((again?.atMs ?? 0) - (first?.atMs ?? 0)).toBeGreaterThanOrEqual(1_000);
+    // Its result says when.
+    expect(Number(failed?.retryAtMs)).toBeGreaterThanOrEqual((first?.atMs ?? 0) + 1_000);
+    expect(Number(failed?.retryAtMs)).toBeLessThanOrEqual(again?.atMs ?? 0);
+    expect(last?.retryAtMs).toBe(0n);
   });
 
   it("tells a refused connection, a timeout, a reset, an unknown name and a redirect apart", async () => {

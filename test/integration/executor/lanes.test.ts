@@ -118,6 +118,19 @@ describe("lanes", { timeout: 120_000 }, () => {
     );
     for (const jobId of quicks) await rig.settled(jobId, quickSecond);
     await empties(streams.due);
+    // History shows that they wait, once each, and of the others nothing.
+    const told = () => rig.waits.map(({ executionId }) => executionId);
+    const toldOf = moved.flatMap((jobs, i) => jobs.map((jobId) => executionIdOf(jobId, second + 10 + i)));
+    await eventually(
+      async () => told(),
+      (ids) => toldOf.every((id) => ids.includes(id)),
+    );
+    expect(new Set(told()).size).toBe(told().length);
+    expect(rig.waits[0]).toMatchObject({
+      attempt: 0,
+      final: false,
+      message: `waits for its target, ${hanging.origin}`,
+    });
     hanging.on("/", {});
     answers.resolve();
     for (const [i, jobs] of moved.entries()) {

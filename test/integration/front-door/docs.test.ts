@@ -66,13 +66,16 @@ test("the OpenAPI document is whole: each reference resolves, each path variable
     }
   }
   expect(new Set(ids).size).toBe(ids.length);
-  expect(ids).toHaveLength(19);
+  expect(ids).toHaveLength(23);
 });
 
 test("the schemas tell the comments, bounds and roles of the proto", async () => {
   const { components, paths } = await readDocument();
-  const { Job, JobState, HttpCall, RetryPolicy } = components.schemas;
-  expect(Job.required).toEqual(["schedule", "api_endpoint", "type"]);
+  const { Job, JobInput, JobState, HttpCall, RetryPolicy } = components.schemas;
+  expect(JobInput.required).toEqual(["schedule", "api_endpoint", "type"]);
+  expect(Job.required).toEqual(expect.arrayContaining(["job_id", "schedule", "labels", "state", "generation"]));
+  expect(Job.required).not.toContain("next_run_time");
+  expect(JobInput.properties.http).toEqual({ ...Job.properties.http, $ref: "#/components/schemas/HttpCallInput" });
   expect(Job.properties.schedule).toMatchObject({ type: "string", minLength: 1, maxLength: 256 });
   expect(Job.properties.schedule.description).toMatch(/^When the job is due/);
   expect(Job.properties.job_id.readOnly).toBe(true);
@@ -91,6 +94,7 @@ test("the schemas tell the comments, bounds and roles of the proto", async () =>
   expect(paths["/jobs"].get.parameters).toMatchObject([
     { name: "page_size", in: "query", schema: { minimum: 0 } },
     { name: "page_token" },
+    { name: "filter" },
   ]);
 });
 

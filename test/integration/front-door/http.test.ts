@@ -115,12 +115,14 @@ describe("watching", () => {
     const { headers, text } = await door.call("GET", "/jobs/job-1/executions:watch");
     expect(headers.get("content-type")).toBe("text/event-stream");
     expect(headers.get("x-accel-buffering")).toBe("no");
-    const events = text
+    const [bookmark, ...events] = text
       .trim()
       .split("\n\n")
       .map((event) => event.split("\n"));
+    // Without data it is no event, and its id is remembered all the same.
+    expect(bookmark).toEqual(["id: token-0"]);
     expect(events).toHaveLength(3);
-    expect(events[0]?.slice(0, 2)).toEqual(["id: job-1-1", "event: execution"]);
+    expect(events[0]?.slice(0, 2)).toEqual(["id: token-1", "event: execution"]);
     expect(JSON.parse(events[0]?.[2]?.slice("data: ".length) ?? "")).toMatchObject({
       execution_id: "job-1-1",
       timestamp: "1970-01-01T00:00:01.003Z",
@@ -141,6 +143,19 @@ describe("watching", () => {
       .split("\n")
       .map((line) => JSON.parse(line).execution_id);
     expect(ids).toEqual(["job-1-1", "job-1-2", "job-1-3"]);
+  });
+
+  test("goes on behind Last-Event-ID, which is newer than what the URL says", async () => {
+    await door.call("POST", "/jobs", { ...job, display_name: "three" });
+    const path = "/jobs/job-1/executions:watch";
+    const lines = { accept: "application/x-ndjson" };
+    await door.call("GET", path, undefined, { "last-event-id": "a" });
+    await fetch(door.url(`${path}?resume_token=b`), { headers: lines });
+    await fetch(door.url(`${path}?resume_token=b`), { headers: { ...lines, "last-event-id": "c" } });
+    await door.call("GET", path, undefined, { "last-event-id": "" });
+    expect(door.backend.resumedFrom).toEqual(["a", "b", "c", ""]);
+    const marked = await fetch(door.url(`${path}?bookmarks=true`), { headers: lines });
+    expect((await marked.text()).split("\n")[0]).toBe('{"resume_token":"token-0"}');
   });
 
   test("an unknown job is 404 before the stream begins", async () => {

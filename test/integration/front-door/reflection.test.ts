@@ -11,28 +11,37 @@ import { systemClock } from "../../../services/platform/process/clock.ts";
 import { formatAddress } from "../../../services/platform/process/environment.ts";
 import { createGrpcServer, type GrpcServer } from "../../../services/platform/rpc/grpc/grpc-server.ts";
 import { createFakeBackend } from "../../support/faces-service.ts";
+import { type FrontDoor, startFrontDoor } from "../../support/front-door.ts";
 
 const protos = new URL("../../../node_modules/@grpc/reflection/build/proto/grpc/reflection/", import.meta.url).pathname;
 const address = { host: "127.0.0.1", port: 0 };
 let server: GrpcServer;
+let door: FrontDoor;
 
 beforeAll(async () => {
   const { services } = createFakeBackend();
   server = createGrpcServer({ address }, { services, log: pino({ level: "silent" }), clock: systemClock });
   await server.start();
+  door = await startFrontDoor();
 });
-afterAll(() => server.stop());
+afterAll(async () => {
+  await server.stop();
+  await door.server.stop();
+});
 
 // biome-ignore lint/suspicious/noExplicitAny: loaded at run time, as a stranger's client would
 type Loaded = any;
 
 /** Asks over one stream, as clients do, and reads the answers in order. */
-async function ask(version: string, ...requests: object[]): Promise<Loaded[]> {
+async function askAt(port: string, version: string, requests: object[]): Promise<Loaded[]> {
   const loaded: Loaded = loadPackageDefinition(
     loadSync(`${protos}${version}/reflection.proto`, { oneofs: true, defaults: false }),
   );
   const { ServerReflection } = loaded.grpc.reflection[version];
-  const client = new ServerReflection(formatAddress(server.address()), credentials.createInsecure());
+  const client = new ServerReflection(
+    formatAddress((port === "gRPC" ? server : door.server).address()),
+    credentials.createInsecure(),
+  );
   try {
     return await new Promise<Loaded[]>((resolve, reject) => {
       const answers: Loaded[] = [];
@@ -53,10 +62,17 @@ function filesOf(answer: Loaded): FileDescriptorProto[] {
   return bytes.map((file) => fromBinary(FileDescriptorProtoSchema, file));
 }
 
-describe.each(["v1", "v1alpha"])("reflection %s", (version) => {
+describe.each([
+  ["v1", "gRPC"],
+  ["v1alpha", "gRPC"],
+  ["v1", "HTTP"],
+  ["v1alpha", "HTTP"],
+])("reflection %s at the port of %s", (version, port) => {
+  const ask = (...requests: object[]) => askAt(port, version, requests);
+
   test("sends each file as it was written, options included, with all that it imports", async () => {
     const symbols = ["carillon.v1.JobService", "carillon.v1.ExecutionService.WatchExecutions"];
-    const answers = await ask(version, ...symbols.map((fileContainingSymbol) => ({ fileContainingSymbol })));
+    const answers = await ask(...symbols.map((fileContainingSymbol) => ({ fileContainingSymbol })));
     const [jobs, executions] = answers.map(filesOf);
     for (const [sent, original] of [
       [jobs?.[0], file_carillon_v1_job.proto],
@@ -78,7 +94,6 @@ describe.each(["v1", "v1alpha"])("reflection %s", (version) => {
     const containingType = "google.protobuf.MethodOptions";
     const request = { fileContainingExtension: { containingType, extensionNumber: 72295728 } };
     const [file, dotted, numbers] = await ask(
-      version,
       request,
       { fileContainingExtension: { containingType: `.${containingType}`, extensionNumber: 72295728 } },
       { allExtensionNumbersOfType: containingType },
@@ -92,14 +107,13 @@ describe.each(["v1", "v1alpha"])("reflection %s", (version) => {
 
   test("describes what errors carry", async () => {
     const symbols = ["Status", "ErrorInfo", "BadRequest", "RetryInfo"].map((name) => `google.rpc.${name}`);
-    const answers = await ask(version, ...symbols.map((fileContainingSymbol) => ({ fileContainingSymbol })));
+    const answers = await ask(...symbols.map((fileContainingSymbol) => ({ fileContainingSymbol })));
     expect(answers.map((answer) => filesOf(answer)[0]?.package)).toEqual(symbols.map(() => "google.rpc"));
   });
 
   test("knows no name that only JavaScript knows", async () => {
     const names = ["toString", "__proto__", "constructor", "nope", ""];
     const answers = await ask(
-      version,
       ...names.map((fileContainingSymbol) => ({ fileContainingSymbol })),
       ...names.map((fileByFilename) => ({ fileByFilename })),
       ...names.map((allExtensionNumbersOfType) => ({ allExtensionNumbersOfType })),

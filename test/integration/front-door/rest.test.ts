@@ -15,6 +15,7 @@ test("a job comes back in snake_case, with short enum names and milliseconds", a
   expect(status).toBe(200);
   expect(json).toEqual({
     job_id: "job-1",
+    key: "",
     schedule: "*/5 * * * * *",
     api_endpoint: "http://127.0.0.1:1/hook",
     type: "ATLEAST_ONCE",
@@ -165,7 +166,7 @@ test.each(["/healthz", "/readyz", "/metrics"])("%s is there to be read", async (
 test("a wrong verb on an RPC's path is 405 with Allow, and says so", async () => {
   const answer = await door.call("GET", "/carillon.v1.JobService/CreateJob");
   expect([answer.status, answer.headers.get("allow")]).toEqual([405, "OPTIONS, POST"]);
-  expect(reasonOf(answer)).toBe("METHOD_NOT_ALLOWED");
+  expect(answer.json.details[0].debug.reason).toBe("METHOD_NOT_ALLOWED");
 });
 
 test("a long answer is compressed for whoever takes that, and is the same", async () => {

@@ -107,8 +107,11 @@ describe("the history service", () => {
       { attempt: 2, status: SUCCESS, httpStatus: 200 },
     ]);
     expect(execution.attempts[0]?.httpStatus).toBeUndefined();
-    expect((await client.listExecutions({ jobId: jobNamed("a") })).executions).toEqual([execution]);
-    expect(await client.getExecution({ executionId: `${jobNamed("a")}-${noon}` })).toEqual(execution);
+    // Only a stream has places.
+    const { resumeToken, ...kept } = execution;
+    expect(resumeToken).toMatch(/^[\w-]{20,}$/);
+    expect((await client.listExecutions({ jobId: jobNamed("a") })).executions).toEqual([kept]);
+    expect(await client.getExecution({ executionId: `${jobNamed("a")}-${noon}` })).toEqual(kept);
     watching.close();
   });
 
@@ -143,6 +146,37 @@ describe("the history service", () => {
     expect(shown).toMatch(/^carillon_executions_total\{status="SKIPPED_PAUSED",.*\} 1$/m);
     expect(shown).toMatch(/^carillon_executions_revised_total\{status="SKIPPED_PAUSED",.*\} 1$/m);
     expect(shown).not.toMatch(/^carillon_executions_revised_total\{status="SUCCESS"/m);
+  });
+
+  it("goes on with a stream behind its token, with what ended while the client, and history itself, were away", async () => {
+    await start();
+    const watching = await watch(jobNamed("g"));
+    await rig.publish(wireResult(jobNamed("g"), noon, { final: false, status: FAILED }));
+    await rig.publish(wireResult(jobNamed("g"), noon + 60));
+    const { resumeToken = "" } = await watching.next();
+    watching.close();
+    // The first ends last: it is the ending that counts, not the second.
+    await rig.publish(wireResult(jobNamed("g"), noon + 61));
+    await rig.publish(wireResult(jobNamed("g"), noon, { attempt: 2 }));
+    await rig.allRecorded();
+    client.close();
+    await history.stop();
+    folder--;
+    const restarted = start();
+    await rig.publish(wireResult(jobNamed("g"), noon + 62));
+    await restarted;
+    await rig.allRecorded();
+    const ids: string[] = [];
+    for await (const one of client.watchExecutions({ jobId: jobNamed("g"), resumeToken, bookmarks: true })) {
+      if (one.executionId === "") {
+        expect(one).toEqual({ ...one, jobId: "", attempts: [], resumeToken: expect.stringMatching(/^[\w-]{20,}$/) });
+        break;
+      }
+      ids.push(one.executionId);
+    }
+    expect(ids).toEqual([61, 0, 62].map((i) => `${jobNamed("g")}-${noon + i}`));
+    const wrong = client.watchExecutions({ jobId: jobNamed("other"), resumeToken })[Symbol.asyncIterator]();
+    await expect(wrong.next()).rejects.toMatchObject({ reason: "RESUME_TOKEN_INVALID" });
   });
 
   it("ends the streams with UNAVAILABLE when it stops, after all that it had recorded", async () => {

@@ -93,7 +93,7 @@ describe("the recorder", () => {
   let commits: ReturnType<typeof holdCommits>;
   let recorder: Recorder;
   let ended: ExecutionRecord[];
-  const watchers = () => createWatchers(watchersDefaults, {});
+  const watchers = () => createWatchers(watchersDefaults, { clock: systemClock });
   let live: ReturnType<typeof watchers>;
 
   beforeEach(async () => {
@@ -120,9 +120,9 @@ describe("the recorder", () => {
       store: commits,
       makeRoom: async () => undefined,
       metrics: createHistoryMetrics(createMetrics("history")),
-      onEnded(records) {
+      onEnded(records, place) {
         ended.push(...records);
-        live.announce(records);
+        live.announce(records, place);
       },
     });
   /** How long a message may stay unsettled before it is delivered again. */
@@ -278,6 +278,7 @@ describe("the recorder", () => {
     await publish(0);
     await callsMade(1);
     const watch = live.watch(jobId);
+    watch.listen();
     expect(await listed()).toEqual([]);
     await publish(1);
     await delivered(2);
@@ -285,11 +286,12 @@ describe("the recorder", () => {
     await rig.allRecorded();
     watch.close();
     const seen: number[] = [];
-    for await (const { second } of watch) seen.push(second - noon);
+    for await (const { record } of watch) if (record) seen.push(record.second - noon);
     expect(seen).toEqual([0, 1]);
     const late = live.watch(jobId);
+    late.listen();
     expect(await listed()).toEqual([1, 0]);
     late.close();
-    for await (const { second } of late) expect.unreachable(`${second} was told a second time`);
+    for await (const { record } of late) expect.unreachable(`${record?.second} was told a second time`);
   });
 });

@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { appendFile, chmod, cp, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createLinePrefixer } from "../../../services/launcher/children/line-prefixer.ts";
@@ -13,8 +13,11 @@ import { readLauncherConfig } from "../../../services/launcher/config.ts";
 import { openDataDir } from "../../../services/launcher/data-dir.ts";
 import { mainArchive, parseDeb822, parseOneLine, sourceFor } from "../../../services/launcher/nats/apt-sources.ts";
 import { findNatsServer, isNewEnough, parseVersion } from "../../../services/launcher/nats/nats-server-binary.ts";
+import { keepBinary, makeWorkDir, userCacheDir } from "../../../services/launcher/nats/nats-server-cache.ts";
+import type { FetchNatsServer } from "../../../services/launcher/nats/nats-server-fetch.ts";
 import { systemClock } from "../../../services/platform/process/clock.ts";
 
+const never = new AbortController().signal;
 const log = pino({ level: "silent" });
 let dir: string;
 beforeEach(async () => {
@@ -34,6 +37,22 @@ describe("finding nats-server", () => {
     await chmod(join(where, "nats-server"), 0o755);
   };
 
+  let fetches = 0;
+  const fetching =
+    (version: string): FetchNatsServer =>
+    async ({ workDir }) => {
+      fetches++;
+      await fake(join(workDir, "new"), version);
+      return { ok: true, binary: join(workDir, "new/nats-server") };
+    };
+  const options = () => ({
+    searchPath: "",
+    cacheDirs: [join(dir, "cache"), join(dir, "bin")],
+    step: () => ({ say: () => {}, end: () => {} }),
+    signal: never,
+    clock: systemClock,
+  });
+
   it("reads versions, and takes 2.10 and newer only", () => {
     expect(parseVersion("nats-server: v2.10.27\n")).toEqual([2, 10, 27]);
     expect(parseVersion("something else")).toBeUndefined();
@@ -51,20 +70,79 @@ describe("finding nats-server", () => {
     await fake(join(dir, "old"), "2.9.10");
     await fake(join(dir, "new"), "2.11.0");
     await fake(join(dir, "bin"), "2.10.27");
-    const find = (searchPath: string) => findNatsServer({ searchPath, binDir: join(dir, "bin"), say: () => {} }, []);
+    const find = (searchPath: string) => findNatsServer({ ...options(), searchPath }, []);
     expect(await find(`${dir}/old:${dir}/new`)).toBe(join(dir, "new/nats-server"));
     expect(await find(`${dir}/old`)).toBe(join(dir, "bin/nats-server"));
   });
 
   it("fetches where there is none, and says what to install and why when that fails", async () => {
-    const options = { searchPath: "", binDir: join(dir, "bin"), say: () => {} };
     const failing = async () => ({ ok: false as const, reason: "no network" });
-    await expect(findNatsServer(options, [failing])).rejects.toThrow(/Install it[\s\S]*no network/);
-    const fetching = async () => {
-      await fake(join(dir, "bin"), "2.10.27");
-      return { ok: true as const };
+    await expect(findNatsServer(options(), [failing])).rejects.toThrow(
+      /^there is no nats-server 2\.10 or newer on the PATH, and none could be fetched \(no network\): .*start again.*NATS_URL\.$/,
+    );
+    expect(await findNatsServer(options(), [failing, fetching("2.10.27")])).toMatch(
+      /nats-server-2\.10\.27-\S+\/nats-server$/,
+    );
+  });
+
+  it("keeps what it fetched for all data folders, under version and sum, and fetches once for many who ask at once", async () => {
+    const first = await findNatsServer(options(), [fetching("2.11.0")]);
+    expect(first).toMatch(
+      new RegExp(`^${dir}/cache/nats-server-2\\.11\\.0-${process.platform}-${process.arch}-[0-9a-f]{16}/`),
+    );
+    await rm(join(dir, "cache"), { recursive: true });
+    fetches = 0;
+    const all = [1, 2, 3].map(() =>
+      findNatsServer({ ...options(), cacheDirs: [join(dir, "cache")] }, [fetching("2.11.0")]),
+    );
+    expect(await Promise.all(all)).toEqual([first, first, first]);
+    expect(fetches).toBe(1);
+    expect((await readdir(join(dir, "cache"))).filter((name) => name.startsWith("fetch-"))).toEqual([]);
+  });
+
+  it("takes the newest of its copies, and never one that is damaged or of another machine", async () => {
+    const cacheDir = join(dir, "cache");
+    const older = await findNatsServer(options(), [fetching("2.9.0"), fetching("2.10.3")]);
+    const kept = async (version: string) => {
+      const workDir = await makeWorkDir(cacheDir);
+      await fake(workDir, version);
+      return keepBinary(cacheDir, workDir, join(workDir, "nats-server"), version);
     };
-    expect(await findNatsServer(options, [failing, fetching])).toBe(join(dir, "bin/nats-server"));
+    const newer = await kept("2.10.20");
+    const ofAnother = dirname(newer).replace("2.10.20", "2.99.0").replace(process.platform, "plan9");
+    await cp(dirname(newer), ofAnother, { recursive: true });
+    expect(await findNatsServer(options(), [])).toBe(newer);
+    // It still runs, and says what it said.
+    await appendFile(newer, "# one byte more\n");
+    expect(await findNatsServer(options(), [])).toBe(older);
+    // The same again takes the damaged one's place.
+    expect(await kept("2.10.20")).toBe(newer);
+    expect(await findNatsServer(options(), [])).toBe(newer);
+  });
+
+  it("falls back to the data folder where the user's cache cannot be made", async () => {
+    const cacheDirs = ["/proc/nope/carillon", join(dir, "data")];
+    expect(await findNatsServer({ ...options(), cacheDirs }, [fetching("2.11.0")])).toContain(
+      join(dir, "data/nats-server-2.11.0"),
+    );
+    const none = findNatsServer({ ...options(), cacheDirs: ["/proc/nope/carillon"] }, [fetching("2.11.0")]);
+    await expect(none).rejects.toThrow(/none could be fetched \(ENOENT.*\/proc\/nope.*\): /);
+    expect(userCacheDir({})).toBeUndefined();
+    expect(userCacheDir({ HOME: "/home/me" })).toBe("/home/me/.cache/carillon");
+    expect(userCacheDir({ HOME: "/home/me", XDG_CACHE_HOME: "not/absolute" })).toBe("/home/me/.cache/carillon");
+    expect(userCacheDir({ HOME: "/home/me", XDG_CACHE_HOME: "/var/me" })).toBe("/var/me/carillon");
+  });
+
+  it("that is given up ends at once, leaves nothing half done, and lets the next one fetch", async () => {
+    const giveUp = new AbortController();
+    const hanging: FetchNatsServer = ({ signal }) =>
+      new Promise((_, reject) => {
+        signal.addEventListener("abort", () => reject(signal.reason));
+        giveUp.abort(new Error("given up"));
+      });
+    await expect(findNatsServer({ ...options(), signal: giveUp.signal }, [hanging])).rejects.toThrow("given up");
+    expect((await readdir(join(dir, "cache"))).filter((name) => name !== "fetch.lock")).toEqual([]);
+    expect(await findNatsServer(options(), [fetching("2.11.0")])).toContain("2.11.0");
   });
 });
 
@@ -107,7 +185,9 @@ describe("the data folder", () => {
   });
 
   it("that cannot be made is refused by its name, and not tried for ever", () => {
-    expect(() => openDataDir("/proc/nope")).toThrow(/CARILLON_DATA_DIR: \/proc\/nope cannot be used: ENOENT/);
+    expect(() => openDataDir("/proc/nope")).toThrow(
+      /^CARILLON_DATA_DIR: \/proc\/nope cannot be used \(ENOENT.*\): set CARILLON_DATA_DIR to another folder\.$/,
+    );
   });
 
   it("is free again when its launcher was killed", async () => {
@@ -169,7 +249,7 @@ describe("what a killed launcher left behind", () => {
       mark: `--of=${dir}`,
       stopSignal: "SIGTERM" as const,
     }));
-    await endOrphans(suspects, systemClock, log);
+    await endOrphans(suspects, systemClock, log, never);
     await gone;
     expect(await commandLine(stranger.pid ?? 0)).toContain("--of=elsewhere");
     stranger.kill("SIGKILL");

@@ -159,5 +159,21 @@ describe("changing jobs, with no broker anywhere", () => {
       expect(job.nextRunTime).toBeUndefined();
       expect(renamed.generation).toBe(2);
     });
+
+    it("stays COMPLETED when it is paused then, and when it is resumed", async () => {
+      const at = new Date(systemClock.nowMs() + anHourMs).toISOString().replace(/\.\d+/, "");
+      const { jobId } = await create({ schedule: `@at ${at}` });
+      const { jobId: pausedBefore } = await create({ schedule: `@at ${at}` });
+      expect((await rig.jobs.pauseJob({ jobId: pausedBefore })).state).toBe(JobState.PAUSED);
+      rig.shiftMs += 2 * anHourMs;
+      const states: (JobState | undefined)[] = [];
+      for (const change of [rig.jobs.pauseJob, rig.jobs.getJob, rig.jobs.resumeJob, rig.jobs.getJob]) {
+        states.push((await change({ jobId })).state, (await change({ jobId: pausedBefore })).state);
+      }
+      const { jobs } = await rig.jobs.listJobs({ pageSize: 1_000 });
+      rig.shiftMs -= 2 * anHourMs;
+      expect(new Set(states)).toEqual(new Set([JobState.COMPLETED]));
+      expect(jobs.find((job) => job.jobId === jobId)?.state).toBe(JobState.COMPLETED);
+    });
   });
 });

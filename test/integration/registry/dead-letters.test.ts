@@ -101,6 +101,16 @@ describe("the list of dead executions", () => {
     );
   });
 
+  it("is that of the job that a key names", async () => {
+    const { jobId } = await registry.jobs.createJob({ job: { ...everyHour, key: "a/b" } });
+    await graveyard.bury({ jobId, second: 60 });
+    expect(await idsOf({ jobId: "key=a/b" })).toEqual([`${jobId}-60`]);
+    const redriven = await registry.dead.redriveExecutions({ jobId: "key=a/b" });
+    expect(redriven.redrivenCount).toBe(1);
+    await expect(idsOf({ jobId: "key=a" })).rejects.toMatchObject({ reason: "JOB_NOT_FOUND" });
+    await registry.jobs.deleteJob({ jobId });
+  });
+
   it("comes in pages, to which what dies meanwhile is added at the end", async () => {
     const page = await registry.dead.listDeadExecutions({ pageSize: 2 });
     expect(page.deadExecutions).toHaveLength(2);

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { ExecutionService, ExecutionStatus } from "../../../gen/carillon/v1/execution_pb.ts";
+import { ExecutionService, ExecutionStatus, ExecutionTrigger } from "../../../gen/carillon/v1/execution_pb.ts";
 import { systemClock } from "../../../services/platform/process/clock.ts";
 import type { Address } from "../../../services/platform/process/environment.ts";
 import { createLog } from "../../../services/platform/process/log.ts";
@@ -19,6 +19,10 @@ const neverAnswered = "never-answered";
 
 interface Watch {
   events: EventTarget;
+  /** What history lists of those that have not ended. */
+  unended?: () => { executionId: string }[];
+  /** The token of each watch, as the front door handed it on. */
+  tokens: string[];
   opened?: () => void;
   ended?: () => void;
 }
@@ -32,20 +36,22 @@ async function startHistory(address: Address, watch: Watch): Promise<GrpcServer>
   const executions = bindService(
     ExecutionService,
     {
-      listExecutions: ({ jobId, pageSize, pageToken }) => ({
-        executions: [{ executionId: `${jobId}-${pageSize}-${pageToken}`, jobId, status: ExecutionStatus.SUCCESS }],
-        nextPageToken: "next",
-      }),
+      listExecutions: ({ jobId, pageSize, pageToken, includeRunning }) => {
+        if (includeRunning) return { executions: watch.unended?.() ?? [] };
+        const executionId = `${jobId}-${pageSize}-${pageToken}`;
+        return { executions: [{ executionId, jobId, status: ExecutionStatus.SUCCESS }], nextPageToken: "next" };
+      },
       async getExecution({ executionId }, context) {
         if (executionId === neverAnswered) await once(context.signal, "abort");
         throw new RpcError("NOT_FOUND", `there is no execution ${executionId}`, { reason: "EXECUTION_NOT_FOUND" });
       },
-      async *watchExecutions({ jobId }, context) {
+      async *watchExecutions({ jobId, resumeToken }, context) {
+        watch.tokens.push(resumeToken);
         const first = once(watch.events, "execution", { signal: context.signal });
         context.open();
         watch.opened?.();
         await first;
-        yield { executionId: `${jobId}-1`, jobId };
+        yield { executionId: `${jobId}-1`, jobId, resumeToken: `behind ${watch.tokens.length}` };
         await once(context.signal, "abort");
         watch.ended?.();
       },
@@ -63,7 +69,7 @@ describe("ExecutionService at the front door", () => {
   let history: GrpcServer;
   let registry: Registry;
   let jobId: string;
-  const watch: Watch = { events: new EventTarget() };
+  const watch: Watch = { events: new EventTarget(), tokens: [] };
 
   beforeEach(async () => {
     dataDir = await tempDir();
@@ -83,9 +89,56 @@ describe("ExecutionService at the front door", () => {
     expect(page).toMatchObject({ executions: [{ executionId: `${jobId}-7-t` }], nextPageToken: "next" });
   });
 
+  it("asks about the job that a key names, by its id", async () => {
+    await registry.jobs.updateJob({ job: { jobId, key: "a/b:c" } });
+    const page = await registry.executions.listExecutions({ jobId: "key=a/b:c", pageSize: 7 });
+    expect(page.executions).toMatchObject([{ jobId }]);
+    const { port } = registry.addresses.http;
+    const client = new AbortController();
+    const watched = `http://127.0.0.1:${port}/jobs/key=a%2Fb%3Ac/executions:watch`;
+    const response = await fetch(watched, { headers: { accept: "application/x-ndjson" }, signal: client.signal });
+    watch.events.dispatchEvent(new Event("execution"));
+    const first = await response.body?.pipeThrough(new TextDecoderStream()).getReader().read();
+    expect(JSON.parse(first?.value ?? "")).toMatchObject({ job_id: jobId });
+    client.abort();
+    const nobody = registry.executions.listExecutions({ jobId: "key=a/b" });
+    await expect(nobody).rejects.toMatchObject({ code: "NOT_FOUND", metadata: { job_id: "key=a/b" } });
+  });
+
   it("passes history's refusals on as they are", async () => {
     const refusal = registry.executions.getExecution({ executionId: "x-1" });
     await expect(refusal).rejects.toMatchObject({ code: "NOT_FOUND", reason: "EXECUTION_NOT_FOUND" });
+  });
+
+  it("shows a manual run that history has not heard of yet, and lists it once history has", async () => {
+    const { executionId } = await registry.jobs.runJob({ jobId });
+    const run = { executionId, jobId, status: ExecutionStatus.RUNNING, trigger: ExecutionTrigger.MANUAL };
+    expect(await registry.executions.getExecution({ executionId })).toMatchObject(run);
+    let asked = 0;
+    watch.unended = () => (++asked < 3 ? [] : [{ executionId }]);
+    expect(await registry.executions.listExecutions({ jobId, includeRunning: true })).toMatchObject({
+      executions: [{ executionId }],
+    });
+    expect(asked).toBe(3);
+    // Nobody knows of others.
+    const other = `${executionId.slice(0, -1)}${executionId.endsWith("0") ? "1" : "0"}`;
+    await expect(registry.executions.getExecution({ executionId: other })).rejects.toMatchObject({ code: "NOT_FOUND" });
+  });
+
+  it("does not wait for ever for history to hear of a run, nor for that of another job", async () => {
+    const other = (await registry.jobs.createJob({ job: everyHour })).jobId;
+    await registry.jobs.runJob({ jobId });
+    let asked = 0;
+    watch.unended = () => {
+      asked++;
+      return [];
+    };
+    expect(await registry.executions.listExecutions({ jobId: other, includeRunning: true })).toMatchObject({
+      executions: [],
+    });
+    expect(asked).toBe(1);
+    expect(await registry.executions.listExecutions({ jobId, includeRunning: true })).toMatchObject({ executions: [] });
+    expect(asked).toBeGreaterThan(2);
   });
 
   it("tells a caller whose own deadline has passed that, and not that history is away", async () => {
@@ -124,6 +177,29 @@ describe("ExecutionService at the front door", () => {
     await ended;
   });
 
+  it("goes on with a watch behind its last token once history is back, and its client notices nothing", async () => {
+    const opened = () =>
+      new Promise<void>((resolve) => {
+        watch.opened = resolve;
+      });
+    watch.tokens = [];
+    const first = opened();
+    const told = registry.executions.watchExecutions({ jobId, resumeToken: "begin" })[Symbol.asyncIterator]();
+    const next = told.next();
+    await first;
+    watch.events.dispatchEvent(new Event("execution"));
+    expect((await next).value).toMatchObject({ resumeToken: "behind 1" });
+    const second = opened();
+    const after = told.next();
+    await history.stop();
+    history = await startHistory(history.address(), watch);
+    await second;
+    watch.events.dispatchEvent(new Event("execution"));
+    expect((await after).value).toMatchObject({ resumeToken: "behind 2" });
+    expect(watch.tokens).toEqual(["begin", "behind 1"]);
+    await told.return?.();
+  });
+
   it("ends the watches of a job that was deleted, after what was still to be told", async () => {
     const url = `http://127.0.0.1:${registry.addresses.http.port}/jobs/${jobId}`;
     const opened = new Promise<void>((resolve) => {
@@ -137,11 +213,13 @@ describe("ExecutionService at the front door", () => {
     })();
     const overRest = fetch(`${url}/executions:watch`).then((response) => response.text());
     await opened;
-    await registry.jobs.deleteJob({ jobId });
+    // There is no broker to tell of it.
+    const deleted = registry.jobs.deleteJob({ jobId }).catch((error: RpcError) => error.reason);
     watch.events.dispatchEvent(new Event("execution"));
     expect(await overGrpc).toEqual([`${jobId}-1`]);
     expect((await overRest).match(/^event: .*$/gm)).toEqual(["event: execution"]);
     expect((await fetch(`${url}/executions:watch`)).status).toBe(404);
+    expect(await deleted).toBe("CHANGE_PENDING");
   });
 
   it("tells its watchers on each face that it stops, not that history's stream was cancelled", async () => {

@@ -130,8 +130,8 @@ describe("what HTTP asks first", () => {
     const { jobId, etag } = await rig.jobs.createJob({ job: everyHour });
     const paused = await rig.jobs.pauseJob({ jobId, etag });
     expect(paused.state).toBe(JobState.PAUSED);
-    for (const call of [rig.jobs.pauseJob({ jobId, etag }), rig.jobs.resumeJob({ jobId, etag })]) {
-      expect(await refusalOf(call)).toMatchObject({ code: "ABORTED", reason: "ETAG_MISMATCH" });
+    for (const call of [rig.jobs.pauseJob, rig.jobs.resumeJob]) {
+      expect(await refusalOf(call({ jobId, etag }))).toMatchObject({ code: "ABORTED", reason: "ETAG_MISMATCH" });
     }
     expect((await rig.jobs.resumeJob({ jobId, etag: paused.etag })).state).toBe(JobState.ACTIVE);
   });

@@ -131,16 +131,15 @@ describe("the relay over a store that takes its time", { timeout: 60_000 }, () =
     await rig.start();
     await createIn(rig.store, jobA);
     const changing = rig.hold("after", "changeJob");
-    const answered = rig.wait.afterPublication(jobA, async () => ({
-      generation: (await change(rig.watched, jobA)) ?? 0,
-      changed: true,
+    const answered = rig.wait.afterPublication([jobA], async () => ({
+      made: new Map([[jobA, (await change(rig.watched, jobA)) ?? 0]]),
     }));
     await changing.held;
     await rig.published(jobA, 2);
     // The receipt comes after the relay has told of it.
     await rig.allWritten();
     changing.release();
-    expect(await answered).toEqual({ generation: 2, changed: true });
+    expect(await answered).toEqual({ answer: { made: new Map([[jobA, 2]]) }, unheard: [] });
     expect(rig.retries).toEqual([]);
   });
 

@@ -164,7 +164,8 @@ describe("what the registry tells the streams", { timeout: 60_000 }, () => {
     await stream.until((events) => events.has(before.jobId));
     await nats.kill("SIGKILL");
     const during = await jobs.batchCreateJobs({ requests: Array.from({ length: 100 }, () => ({ job: everyHour })) });
-    await jobs.deleteJob({ jobId: before.jobId });
+    const pending = { code: "UNAVAILABLE", reason: "CHANGE_PENDING" };
+    await expect(jobs.deleteJob({ jobId: before.jobId })).rejects.toMatchObject(pending);
     const metrics = await fetch(`http://127.0.0.1:${addresses.http.port}/metrics`).then((page) => page.text());
     expect(metrics).toMatch(/carillon_outbox_depth\{[^}]*\} 101/);
     await nats.restart();

@@ -116,6 +116,7 @@ describe("a ticker whose wall clock is set back", () => {
         grpcAddress: anywhere,
         opsAddress: anywhere,
         logLevel: "silent",
+        logFormat: "json",
       },
       {
         clock: { ...systemClock, nowMs: () => systemClock.nowMs() + setMs },

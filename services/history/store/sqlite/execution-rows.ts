@@ -2,7 +2,7 @@ import { ExecutionStatus, type ExecutionTrigger } from "../../../../gen/carillon
 import type { Position } from "../../../domain/identity/position.ts";
 import type { Sqlite } from "../../../platform/sql/sqlite.ts";
 import type { Ending } from "../../../wire/attempt-result.ts";
-import type { ExecutionRecord } from "../../records/execution-record.ts";
+import type { AttemptRecord, ExecutionRecord } from "../../records/execution-record.ts";
 
 interface EndingRow {
   status: ExecutionStatus;
@@ -15,6 +15,7 @@ interface EndingRow {
 
 interface AttemptRow extends EndingRow {
   attempt: number;
+  retry_at_ms: number;
 }
 
 interface ExecutionRow extends EndingRow {
@@ -33,6 +34,9 @@ export interface ExecutionState {
 
 type Key = [second: number, jobKey: number, run: string];
 
+/** Where the rows after a position begin when there is none: no second is as great. */
+export const beforeAll: Position = { second: Number.MAX_SAFE_INTEGER, run: "" };
+
 const ending = "status, sent_at_ms, duration_ms, http_status, reason, message";
 const execution = `second, run, decided_by, attempt_count, trigger, ${ending}`;
 
@@ -41,6 +45,8 @@ export interface ExecutionRows {
   find(jobKey: number, jobId: string, position: Position): ExecutionRecord | undefined;
   /** What there is of an execution, without the rest of its record. */
   stateOf(jobKey: number, position: Position): ExecutionState | undefined;
+  /** Those of a job that have not ended, in the order of lists; those after a position only when one is given. */
+  waiting(jobKey: number, jobId: string, limit: number, before?: Position): ExecutionRecord[];
   /** The ended ones of a second, by descending run. */
   endedAt(jobKey: number, jobId: string, second: number): ExecutionRecord[];
   secondOfManual(jobKey: number, run: string): number | undefined;
@@ -59,8 +65,14 @@ export function readExecutionRows(db: Sqlite): ExecutionRows {
     `select ${execution} from executions
      where second = ? and job_key = ? and status <> ${ExecutionStatus.RETRYING} order by run desc`,
   );
+  // Rides on executions_waiting, which goes on with the rest of the primary key.
+  const waiting = db.prepare<[jobKey: number, second: number, run: string, limit: number], ExecutionRow>(
+    `select ${execution} from executions
+     where job_key = ? and status = ${ExecutionStatus.RETRYING} and (second, run) < (?, ?)
+     order by second desc, run desc limit ?`,
+  );
   const attempts = db.prepare<Key, AttemptRow>(
-    `select attempt, ${ending} from attempts where second = ? and job_key = ? and run = ? order by attempt`,
+    `select attempt, retry_at_ms, ${ending} from attempts where second = ? and job_key = ? and run = ? order by attempt`,
   );
   const manual = db
     .prepare<[jobKey: number, run: string], number>("select second from manual_runs where job_key = ? and run = ?")
@@ -73,9 +85,10 @@ export function readExecutionRows(db: Sqlite): ExecutionRows {
     const fields = endingOf(row);
     const record = { jobId, second, run, trigger, decidedBy: row.decided_by, ...fields };
     if (row.attempt_count === 0) return { ...record, attempts: [] };
-    if (isWhole(row.decided_by, row.attempt_count)) return { ...record, attempts: [{ attempt: 1, ...fields }] };
-    const rows = attempts.all(second, jobKey, run);
-    return { ...record, attempts: rows.map((attempt) => ({ attempt: attempt.attempt, ...endingOf(attempt) })) };
+    if (isWhole(row.decided_by, row.attempt_count)) {
+      return { ...record, attempts: [{ attempt: 1, retryAtMs: 0, ...fields }] };
+    }
+    return { ...record, attempts: attempts.all(second, jobKey, run).map(attemptOf) };
   };
   return {
     find(jobKey, jobId, { second, run }) {
@@ -83,6 +96,9 @@ export function readExecutionRows(db: Sqlite): ExecutionRows {
       return row && recordOf(jobKey, jobId, row);
     },
     stateOf: (jobKey, { second, run }) => state.get(second, jobKey, run),
+    waiting(jobKey, jobId, limit, { second, run } = beforeAll) {
+      return waiting.all(jobKey, second, run, limit).map((row) => recordOf(jobKey, jobId, row));
+    },
     endedAt: (jobKey, jobId, second) => endedAt.all(second, jobKey).map((row) => recordOf(jobKey, jobId, row)),
     secondOfManual: (jobKey, run) => manual.get(jobKey, run),
     extent: () => ({ rowCount: rowCount.get() ?? 0, oldestSecond: oldest.get() ?? undefined }),
@@ -111,8 +127,9 @@ export function createExecutionWriter(db: Sqlite): ExecutionWriter {
        duration_ms = ?, http_status = ?, reason = ?, message = ?
      where second = ? and job_key = ? and run = ?`,
   );
-  const putAttempt = db.prepare<[...Key, attempt: number, ...EndingColumns]>(
-    `insert or replace into attempts (second, job_key, run, attempt, ${ending}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+  const putAttempt = db.prepare<[...Key, attempt: number, retryAtMs: number, ...EndingColumns]>(
+    `insert or replace into attempts (second, job_key, run, attempt, retry_at_ms, ${ending})
+     values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   );
   const putManual = db.prepare<[jobKey: number, run: string, second: number]>(
     "insert or ignore into manual_runs (job_key, run, second) values (?, ?, ?)",
@@ -125,7 +142,9 @@ export function createExecutionWriter(db: Sqlite): ExecutionWriter {
   const putAttempts = (jobKey: number, record: ExecutionRecord) => {
     if (isWhole(record.decidedBy, attemptCountOf(record))) return;
     const { second, run } = record;
-    for (const one of record.attempts) putAttempt.run(second, jobKey, run, one.attempt, ...endingColumns(one));
+    for (const one of record.attempts) {
+      putAttempt.run(second, jobKey, run, one.attempt, one.retryAtMs, ...endingColumns(one));
+    }
   };
   return {
     insert(jobKey, record, segment) {
@@ -169,6 +188,10 @@ type EndingColumns = [
 
 function endingColumns({ status, sentAtMs, durationMs, httpStatus, reason, message }: Ending): EndingColumns {
   return [status, sentAtMs, durationMs, httpStatus, reason, message];
+}
+
+function attemptOf(row: AttemptRow): AttemptRecord {
+  return { attempt: row.attempt, retryAtMs: row.retry_at_ms, ...endingOf(row) };
 }
 
 function endingOf(row: EndingRow): Ending {

@@ -1,4 +1,4 @@
-import type { Position } from "../../../domain/identity/position.ts";
+import { isAfter, type Position } from "../../../domain/identity/position.ts";
 import type { Sqlite } from "../../../platform/sql/sqlite.ts";
 import { packPositions, unpackPositions } from "./position-list.ts";
 
@@ -39,11 +39,6 @@ export function createHoldingsReader(db: Sqlite): HoldingsReader {
       }
     },
   };
-}
-
-/** Whether a position comes after another, newest first. */
-export function isAfter(a: Position, b: Position): boolean {
-  return a.second < b.second || (a.second === b.second && a.run < b.run);
 }
 
 /** Writes positions of a job in a segment, as many as go into one row. */

@@ -1,8 +1,8 @@
-import type { Position } from "../../../domain/identity/position.ts";
+import { isAfter, type Position } from "../../../domain/identity/position.ts";
 import type { Sqlite } from "../../../platform/sql/sqlite.ts";
 import { type ExecutionRecord, hasEnded } from "../../records/execution-record.ts";
-import { type ExecutionRows, readExecutionRows } from "./execution-rows.ts";
-import { createHoldingsReader, isAfter } from "./holdings.ts";
+import { beforeAll, type ExecutionRows, readExecutionRows } from "./execution-rows.ts";
+import { createHoldingsReader } from "./holdings.ts";
 import { createHorizonReader, horizonOf } from "./horizon.ts";
 import { createNewestReader } from "./newest.ts";
 import type { Unsealed } from "./segments.ts";
@@ -20,9 +20,6 @@ export interface ListQuestion {
  * in memory is read before the first yield.
  */
 export type Listing = (question: ListQuestion, unsealed: readonly Unsealed[]) => Generator<void, ExecutionRecord[]>;
-
-/** Where the rows after a position begin when there is none: no second is as great. */
-const beforeAll: Position = { second: Number.MAX_SAFE_INTEGER, run: "" };
 
 export function createListing(db: Sqlite): Listing {
   const rows = readExecutionRows(db);

@@ -2,6 +2,7 @@ import type { Sqlite } from "../../../platform/sql/sqlite.ts";
 import type { AttemptResult } from "../../../wire/attempt-result.ts";
 import { amend, begin, type ExecutionRecord, hasEnded } from "../../records/execution-record.ts";
 import type { RecordChanges, Revision } from "../contract.ts";
+import type { EndingsWriter } from "./endings.ts";
 import { createExecutionWriter, readExecutionRows } from "./execution-rows.ts";
 import { createHorizonReader } from "./horizon.ts";
 import type { JobKeys } from "./job-keys.ts";
@@ -20,6 +21,7 @@ export function createRecording(
   db: Sqlite,
   keys: JobKeys,
   segments: Segments,
+  inOrder: EndingsWriter,
 ): (results: readonly AttemptResult[]) => RecordChanges {
   const rows = readExecutionRows(db);
   const writer = createExecutionWriter(db);
@@ -61,8 +63,12 @@ export function createRecording(
       }
     }
     if (added.length > 0) writer.countRows(added.length);
-    return { changes: { news, ...tell(ended, changed) }, added, ended: endings };
+    const told = tell(ended, changed);
+    const place = inOrder.append([...told.ended, ...told.revised.map(({ record }) => record)].map(rowOf));
+    return { changes: { news, ...told, place }, added, ended: endings };
   });
+
+  const rowOf = ({ jobId, second, run }: ExecutionRecord): Row => ({ jobKey: keys.obtain(jobId), second, run });
 
   return (results) => {
     try {
@@ -71,6 +77,7 @@ export function createRecording(
       return changes;
     } catch (error) {
       keys.forget();
+      inOrder.forget();
       throw error;
     }
   };

@@ -109,6 +109,24 @@ const deletions = `
   alter table state add column jobs_sequence integer not null default 0;
 `;
 
+/** What the fourth version adds. */
+const retryInstants = `
+  -- When the attempt behind this one was due; 0 where there was to be none, or a version before this one wrote it.
+  alter table attempts add column retry_at_ms integer not null default 0;
+`;
+
+/** What the fifth version adds. */
+const endings = `
+  -- What ended in each commit, in the order in which it was told; the oldest commits go when it is too much (endings.ts).
+  create table endings (
+    commit_number integer primary key,
+    -- Job key and second of each.
+    ended blob not null,
+    -- The runs of those that are no occurrences, in JSON by their place; null where there are none.
+    runs text
+  );
+`;
+
 /** Every file is brought to the newest version when it is opened. */
 export const migrations: readonly Migration[] = [
   `
@@ -173,6 +191,8 @@ export const migrations: readonly Migration[] = [
     `);
   },
   deletions,
+  retryInstants,
+  endings,
 ];
 
 /** Puts what a segment has in tables of its own, as the first version kept it, to the rest. */

@@ -7,8 +7,9 @@ import { openSoleSqlite } from "../../../platform/sql/sole-sqlite.ts";
 import { isDiskError, type Sqlite } from "../../../platform/sql/sqlite.ts";
 import type { AttemptResult } from "../../../wire/attempt-result.ts";
 import { mayBeCalled } from "../../records/execution-record.ts";
-import type { HistoryStore, RecordChanges, StoreExtent } from "../contract.ts";
+import type { EndedSince, HistoryStore, RecordChanges, StoreExtent } from "../contract.ts";
 import { createDeletions, type Deletions } from "./deletions.ts";
+import { createEndingsReader, createEndingsWriter, type EndingsQuestion, type EndingsWriter } from "./endings.ts";
 import { type ExecutionRows, readExecutionRows } from "./execution-rows.ts";
 import { createJobKeys, type JobKeys } from "./job-keys.ts";
 import { createReaders, type Readers } from "./readers.ts";
@@ -26,10 +27,13 @@ export interface SqliteHistoryStoreConfig {
   segmentRows?: number;
   /** How large the write-ahead log grows before it is carried over. Default: 200 MiB, which costs least. */
   logBytes?: number;
+  /** How much may be kept of the order in which executions ended. Default: 64 MiB, some million of them. */
+  endingsBytes?: number;
 }
 
 const defaultSegmentRows = 1_000_000;
 const defaultLogBytes = 200 * 1024 * 1024;
+const defaultEndingsBytes = 64 * 1024 * 1024;
 // The pages that are in use at one time: the newest rows, the job ids, what is being sealed and swept.
 const cacheKiB = 65_536;
 
@@ -43,6 +47,8 @@ interface Opened {
   sweeping: Sweeping;
   deletions: Deletions;
   upkeep: Upkeep;
+  endings: EndingsWriter;
+  endedSince: (question: EndingsQuestion) => EndedSince | undefined;
   record: (results: readonly AttemptResult[]) => RecordChanges;
   close(): void;
 }
@@ -100,6 +106,18 @@ export function createSqliteHistoryStore(config: SqliteHistoryStoreConfig): Hist
       const jobKey = keys.find(jobId);
       return jobKey === undefined ? [] : readers.list({ jobKey, jobId, limit, before });
     },
+    async listWaiting(jobId, limit, before) {
+      const { keys, rows } = use();
+      const jobKey = keys.find(jobId);
+      return jobKey === undefined ? [] : rows.waiting(jobKey, jobId, limit, before);
+    },
+    async endedSince(jobId, place, limit) {
+      const { keys, endedSince } = use();
+      return endedSince({ jobKey: keys.find(jobId), jobId, place, limit });
+    },
+    async lastEnding() {
+      return use().endings.last();
+    },
     async find(execution) {
       const store = use();
       const place = locate(store, execution);
@@ -130,7 +148,12 @@ export function createSqliteHistoryStore(config: SqliteHistoryStoreConfig): Hist
 }
 
 function open(
-  { folder, segmentRows = defaultSegmentRows, logBytes = defaultLogBytes }: SqliteHistoryStoreConfig,
+  {
+    folder,
+    segmentRows = defaultSegmentRows,
+    logBytes = defaultLogBytes,
+    endingsBytes = defaultEndingsBytes,
+  }: SqliteHistoryStoreConfig,
   onFailure: (error: unknown) => void,
 ): Opened {
   makeFolder(folder);
@@ -146,6 +169,8 @@ function open(
     const segments = createSegments(db, segmentRows);
     const sealing = createSealing(db, segments);
     const deletions = createDeletions(db, keys, segments);
+    const endings = createEndingsWriter(db, endingsBytes);
+    const rows = readExecutionRows(db);
     const upkeep = createUpkeep(db, sealing, onFailure);
     upkeep.wake();
     return {
@@ -154,12 +179,14 @@ function open(
       close,
       keys,
       segments,
-      rows: readExecutionRows(db),
+      rows,
       readers: createReaders(path, () => [...segments.full, segments.open]),
       sweeping: createSweeping(db, segments, sealing, deletions),
       deletions,
       upkeep,
-      record: createRecording(db, keys, segments),
+      endings,
+      endedSince: createEndingsReader(db, rows),
+      record: createRecording(db, keys, segments, endings),
     };
   } catch (error) {
     close();

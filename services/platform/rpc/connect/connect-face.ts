@@ -20,53 +20,66 @@ import type {
 } from "../call-context.ts";
 import { toConnectError } from "../errors/error-details.ts";
 import { RpcError } from "../errors/rpc-error.ts";
-import { notFound, refuseVerb, sendError, sendJson } from "../http/http-answers.ts";
+import { notFound, refuseVerb } from "../http/http-answers.ts";
 import type { BodyLimit, HttpExchange, HttpFace } from "../http/http-exchange.ts";
 import { bodyHeaders, connectRequest } from "./connect-request.ts";
+import { addReflection } from "./reflection.ts";
+import { isRpcPath, sendRpcError } from "./rpc-refusal.ts";
 
 /** How the request is read, when it is not connect's to read. */
 const readKey = createContextKey<ReadRequest | undefined>(undefined);
 
 const jsonOptions = { alwaysEmitImplicit: true, ignoreUnknownFields: false };
 
-/** Connect (JSON and binary) and gRPC-Web at `/<package.Service>/<Method>`. */
+/** Connect (JSON and binary), gRPC-Web and, over HTTP/2, gRPC at `/<package.Service>/<Method>`. */
 export function createConnectFace(deps: { services: readonly BoundService[]; limit: BodyLimit }): HttpFace {
-  // Native gRPC needs HTTP/2 and has a port of its own.
-  const router = createConnectRouter({
-    grpc: false,
-    jsonOptions,
-  });
+  const router = createConnectRouter({ jsonOptions });
   for (const { methods } of deps.services) {
     for (const method of methods) register(router, method, deps.limit(method.desc));
   }
+  const bound = new Set(router.handlers.map(({ requestPath }) => requestPath));
+  addReflection(
+    router,
+    deps.services.map(({ desc }) => desc),
+  );
   const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
-  const servicePrefixes = deps.services.map(({ desc }) => `/${desc.typeName}/`);
-
   return async (exchange) => {
     const handler = handlers.get(exchange.path);
     if (handler) {
-      await serve(handler, exchange, deps.limit(handler.method));
+      const refusal = refusalOf(handler, exchange);
+      if (refusal) sendRpcError(exchange.request, exchange.response, refusal);
+      else await serve(handler, exchange, bound.has(exchange.path) ? deps.limit(handler.method) : undefined);
       return true;
     }
-    if (!servicePrefixes.some((prefix) => exchange.path.startsWith(prefix))) return false;
-    // Connect's own error shape: its clients read the code from the body.
-    sendJson(exchange.response, 404, { code: "unimplemented", message: notFound("POST", exchange.path).message });
+    if (!isRpcPath(exchange.path)) return false;
+    const { message } = notFound("POST", exchange.path);
+    sendRpcError(
+      exchange.request,
+      exchange.response,
+      new RpcError("UNIMPLEMENTED", message, { reason: "UNKNOWN_RPC" }),
+    );
     return true;
   };
 }
 
-async function serve(handler: UniversalHandler, exchange: HttpExchange, maxBytes: number): Promise<void> {
+const grpcType = /^application\/grpc(\+|;|$)/i;
+
+/** What a protocol cannot do over HTTP/1.1, told by us rather than by a client that waits. */
+function refusalOf(handler: UniversalHandler, { request }: HttpExchange): RpcError | undefined {
+  if (request.httpVersionMajor >= 2) return undefined;
+  const what = grpcType.test(request.headers["content-type"] ?? "")
+    ? "gRPC"
+    : handler.method.methodKind === "bidi_streaming" && "a stream in both directions";
+  if (!what) return undefined;
+  return new RpcError("UNIMPLEMENTED", `${what} needs HTTP/2`, { reason: "HTTP2_REQUIRED" });
+}
+
+/** `maxBytes`: of a request that we read ourselves; undefined: connect reads it. */
+async function serve(handler: UniversalHandler, exchange: HttpExchange, maxBytes: number | undefined): Promise<void> {
   const { request, response } = exchange;
-  if (request.headers.host === undefined) {
-    sendError(
-      response,
-      new RpcError("INVALID_ARGUMENT", "the Host header is missing", { reason: "MALFORMED_REQUEST" }),
-    );
-    return;
-  }
   const values = createContextValues();
   const universal = universalRequestFromNodeRequest(request, response, undefined, values);
-  const { read, ...replacement } = connectRequest(handler.method, exchange, maxBytes);
+  const { read, ...replacement } = maxBytes === undefined ? {} : connectRequest(handler.method, exchange, maxBytes);
   values.set(readKey, read);
   if (replacement.contentType !== undefined) universal.header.set("content-type", replacement.contentType);
   // The stand-in for a body that we read ourselves is neither compressed nor as long.
@@ -79,10 +92,13 @@ async function serve(handler: UniversalHandler, exchange: HttpExchange, maxBytes
   const answer = await handler(answered);
   if (answer.status === 415) {
     const message = "send application/json, application/proto, or the content type of connect streaming or gRPC-Web";
-    sendError(response, new RpcError("INVALID_ARGUMENT", message, { reason: "UNSUPPORTED_MEDIA_TYPE" }));
-    return;
+    const refusal = new RpcError("INVALID_ARGUMENT", message, { reason: "UNSUPPORTED_MEDIA_TYPE" });
+    return sendRpcError(request, response, refusal);
   }
-  if (answer.status === 405) return refuseVerb(exchange, [...handler.allowedMethods, "OPTIONS"].sort().join(", "));
+  if (answer.status === 405) {
+    const allow = [...handler.allowedMethods, "OPTIONS"].sort().join(", ");
+    return refuseVerb(exchange, allow, (refusal) => sendRpcError(request, response, refusal));
+  }
   if (answer.status === 401) response.setHeader("www-authenticate", 'Bearer realm="carillon"');
   // It throws when the client is gone; there is nobody left to tell.
   await universalResponseToNodeResponse(answer, response).catch(() => response.destroy());
@@ -132,9 +148,11 @@ function writable({ output }: DescMethod, context: HandlerContext): WriteRespons
   };
 }
 
+const faceOf: Readonly<Record<string, CallContext["face"]>> = { grpc: "grpc", "grpc-web": "grpc-web" };
+
 function contextOf(context: HandlerContext): CallContext {
   return {
-    face: context.protocolName === "grpc-web" ? "grpc-web" : "connect",
+    face: faceOf[context.protocolName] ?? "connect",
     header: (name) => context.requestHeader.get(name) ?? undefined,
     signal: context.signal,
     remainingMs: context.timeoutMs,

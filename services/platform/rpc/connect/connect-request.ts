@@ -6,6 +6,7 @@ import type { HttpExchange } from "../http/http-exchange.ts";
 import { decompress, readBody } from "../http/request-body.ts";
 import { readMessage } from "../json/json-reader.ts";
 import { parseJson } from "../json/json-syntax.ts";
+import { compressedFlag, envelopeBytes, envelope as wrap } from "./envelope.ts";
 
 /** What connect gets instead of the request that we read ourselves. */
 export interface ConnectRequest {
@@ -46,8 +47,11 @@ export function connectRequest(method: DescMethod, exchange: HttpExchange, maxBy
         read: async () => decodeMessage(method.input, await envelope(connectEncoding)),
         body: once(emptyEnvelope),
       };
+    case "application/grpc+json":
     case "application/grpc-web+json":
       return { read: async () => readJson(await envelope(grpcEncoding)), body: once(emptyJsonEnvelope) };
+    case "application/grpc":
+    case "application/grpc+proto":
     case "application/grpc-web":
     case "application/grpc-web+proto":
       return { read: async () => decodeMessage(method.input, await envelope(grpcEncoding)), body: once(emptyEnvelope) };
@@ -62,11 +66,8 @@ export const bodyHeaders = ["content-encoding", "content-length", "connect-conte
 const connectEncoding = "connect-content-encoding";
 const grpcEncoding = "grpc-encoding";
 
-// https://connectrpc.com/docs/protocol#streaming-rpcs, and gRPC's the same: flags, then a 32-bit length.
-const envelopeBytes = 5;
-const compressedFlag = 1;
 const emptyEnvelope = Buffer.alloc(envelopeBytes);
-const emptyJsonEnvelope = Buffer.concat([Buffer.from([0, 0, 0, 0, 2]), Buffer.from("{}")]);
+const emptyJsonEnvelope = wrap(0, Buffer.from("{}"));
 
 async function openEnvelope(bytes: Buffer, encoding: string | string[] | undefined, maxBytes: number): Promise<Buffer> {
   const length = bytes.length < envelopeBytes ? -1 : bytes.readUInt32BE(1);

@@ -21,9 +21,7 @@ export function isCrossSite(request: IncomingMessage): boolean {
  * rebinding): to the browser such a page and this door are one site.
  */
 export function isLocalHost(request: IncomingMessage): boolean {
-  const { host } = request.headers;
-  // No browser leaves it out.
-  if (host === undefined || host === "") return true;
+  const { host = "" } = request.headers;
   const name = URL.canParse(`http://${host}/`) ? new URL(`http://${host}/`).hostname : "";
   return name === "localhost" || name.endsWith(".localhost") || isLoopback(name.replace(/^\[|\]$/g, ""));
 }

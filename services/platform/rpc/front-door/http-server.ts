@@ -1,6 +1,6 @@
 import { setMaxListeners } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import type { Clock } from "../../process/clock.ts";
 import { type Address, formatAddress } from "../../process/environment.ts";
 import type { Startable } from "../../process/lifecycle.ts";
@@ -9,12 +9,16 @@ import type { CallPipeline } from "../binding.ts";
 import type { BoundService } from "../call-context.ts";
 import { createConnectFace } from "../connect/connect-face.ts";
 import { RpcError, stoppingError } from "../errors/rpc-error.ts";
-import { notFound, sendError } from "../http/http-answers.ts";
+import { notFound } from "../http/http-answers.ts";
 import { type BodyLimit, createExchange, type HttpExchange, type HttpFace } from "../http/http-exchange.ts";
 import { createProbesFace, type Probes } from "../http/probes-face.ts";
 import { createRestFace } from "../rest/rest-face.ts";
+import { type Cors, type CorsOrigins, createCors } from "./cors.ts";
 import { isCrossSite, isLocalHost } from "./cross-site.ts";
+import { hostFault } from "./host-header.ts";
 import { createHttpDrain } from "./http-drain.ts";
+import { openHttp2Door } from "./http2-door.ts";
+import { refuse, refuseUnreadable } from "./refusal.ts";
 
 export interface HttpServerConfig {
   /** Port 0 picks a free one. */
@@ -23,6 +27,8 @@ export interface HttpServerConfig {
   maxBodyBytes?: number;
   /** Methods that may take more, by full name: `{ "carillon.v1.JobService.BatchCreateJobs": 16 MiB }`. */
   maxBodyBytesOf?: Readonly<Record<string, number>>;
+  /** Origins of other sites whose pages may call, or "*". Default: none. */
+  corsOrigins?: CorsOrigins;
   /** How long requests in flight may take to end when the server stops. Default: 3 s. */
   drainMs?: number;
 }
@@ -52,7 +58,7 @@ const requestTimeoutMs = 60_000;
 const keepAliveTimeoutMs = 65_000;
 
 /**
- * The front door over HTTP/1.1: Connect, gRPC-Web, REST, probes and whatever
+ * The front door over HTTP/1.1, and HTTP/2 without TLS: Connect, gRPC-Web, REST, probes and whatever
  * faces are passed in, for bound services.
  */
 export function createHttpServer(config: HttpServerConfig, deps: HttpServerDeps): HttpServer {
@@ -65,6 +71,7 @@ export function createHttpServer(config: HttpServerConfig, deps: HttpServerDeps)
     createConnectFace({ services, limit }),
     createRestFace({ services, clock, limit }),
   ];
+  const cors = createCors(config.corsOrigins ?? []);
   const shutdown = new AbortController();
   // Each exchange listens to it.
   setMaxListeners(0, shutdown.signal);
@@ -72,22 +79,43 @@ export function createHttpServer(config: HttpServerConfig, deps: HttpServerDeps)
   const handle = (request: IncomingMessage, response: ServerResponse) => {
     connections.track(request, response);
     if (shutdown.signal.aborted) response.setHeader("connection", "close");
+    serve(request, response);
+  };
+  const serve = (request: IncomingMessage, response: ServerResponse) => {
     // Listens to the response: a face that streams may not notice the end.
     response.once("finish", () => discardRest(request));
     const exchange = createExchange(request, response, shutdown.signal);
-    answer(faces, exchange, deps.pipeline.open).catch((error) => {
+    answer(faces, exchange, { cors, open: deps.pipeline.open }).catch((error) => {
       log.error({ event: "http_request_failed", path: exchange.path, err: error });
-      sendError(response, new RpcError("INTERNAL", "internal error", { reason: "INTERNAL" }));
+      refuse(exchange, new RpcError("INTERNAL", "internal error", { reason: "INTERNAL" }));
       response.destroy(response.headersSent && !response.writableEnded ? error : undefined);
     });
   };
   const server = createServer(
-    { headersTimeout: headersTimeoutMs, requestTimeout: requestTimeoutMs, keepAliveTimeout: keepAliveTimeoutMs },
+    {
+      headersTimeout: headersTimeoutMs,
+      requestTimeout: requestTimeoutMs,
+      keepAliveTimeout: keepAliveTimeoutMs,
+      // Node's own answer has no body.
+      requireHostHeader: false,
+    },
     handle,
   );
-  const connections = createHttpDrain(server);
+  const refuseSocket = (error: Error & { code?: string }, socket: Socket) => refuseUnreadable(error, socket);
+  const http2 = openHttp2Door(
+    server,
+    { prefaceTimeoutMs: headersTimeoutMs, requestTimeoutMs, keepAliveTimeoutMs },
+    {
+      clock,
+      handle: serve,
+      onHttp1: (socket) => connections.add(socket),
+      onSilence: (socket) => refuseSocket(Object.assign(new Error(), { code: "ERR_HTTP_REQUEST_TIMEOUT" }), socket),
+    },
+  );
+  const connections = createHttpDrain(server, http2);
   // readBody answers an Expect: 100-continue once it wants the body.
   server.on("checkContinue", handle);
+  server.on("clientError", (error, socket) => refuseSocket(error, socket as Socket));
 
   let bound = config.address;
   let starting: Promise<void> | undefined;
@@ -112,20 +140,27 @@ export function createHttpServer(config: HttpServerConfig, deps: HttpServerDeps)
   };
 }
 
-async function answer(faces: readonly HttpFace[], exchange: HttpExchange, open: boolean): Promise<void> {
+async function answer(
+  faces: readonly HttpFace[],
+  exchange: HttpExchange,
+  { cors, open }: { cors: Cors; open: boolean },
+): Promise<void> {
   const { request, response, path } = exchange;
+  const wrongHost = hostFault(request);
+  if (wrongHost) return refuse(exchange, wrongHost);
   if (open && !isLocalHost(request)) {
     const message = `without tokens only localhost is served, not ${request.headers.host}`;
-    return sendError(response, new RpcError("PERMISSION_DENIED", message, { reason: "HOST_NOT_ALLOWED" }));
+    return refuse(exchange, new RpcError("PERMISSION_DENIED", message, { reason: "HOST_NOT_ALLOWED" }));
   }
-  if (isCrossSite(request)) {
+  if (cors.answer(request, response)) return;
+  if (isCrossSite(request) && !cors.allows(request)) {
     const message = "requests from pages of other sites are refused";
-    return sendError(response, new RpcError("PERMISSION_DENIED", message, { reason: "CROSS_SITE" }));
+    return refuse(exchange, new RpcError("PERMISSION_DENIED", message, { reason: "CROSS_SITE" }));
   }
   for (const face of faces) {
     if (await face(exchange)) return;
   }
-  sendError(response, notFound(request.method ?? "GET", path));
+  refuse(exchange, notFound(request.method ?? "GET", path));
 }
 
 /**

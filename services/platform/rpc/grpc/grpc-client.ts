@@ -24,6 +24,8 @@ export interface GrpcClientConfig {
   timeoutMs?: number;
   /** Larger answers are refused. Default: 16 MiB. */
   maxResponseBytes?: number;
+  /** How long nothing may come of a server with calls under way before it is asked whether it is there, twice. Default: 3 s. */
+  quietMs?: number;
 }
 
 /**
@@ -38,14 +40,24 @@ interface Options {
   onHeader?: (headers: Headers) => void;
 }
 
+/** A connection, and when the last answer came over it; monotonic. */
+interface Link {
+  readonly channel: GrpcChannel;
+  answeredAtMs: number;
+}
+
+/** Ends of calls that may be nobody's word but this side's. */
+const withoutAnswer: ReadonlySet<status> = new Set([status.DEADLINE_EXCEEDED, status.UNAVAILABLE, status.CANCELLED]);
+const defaultQuietMs = 3_000;
 const defaultTimeoutMs = 5_000;
 const defaultMaxResponseBytes = 16 * 1024 * 1024;
 
 /**
  * Calls between services. grpc-js waits ever longer before it connects again to
  * a server that is gone; here each call after a failed connection connects at
- * once, so that a restarted service is found by the next call. Constructing it
- * does not connect.
+ * once, and finds the address of its name anew, so that a restarted service is found by the next call. So does
+ * a call after one that had no answer in time, if no other had one since it began: where the machine behind an address is
+ * gone nobody says so. Constructing it does not connect.
  */
 export function createGrpcClient<S extends DescService>(
   desc: S,
@@ -59,18 +71,27 @@ export function createGrpcClient<S extends DescService>(
       "grpc.max_receive_message_length": config.maxResponseBytes ?? defaultMaxResponseBytes,
       // Its backoff must not be shared with the channel that replaces it.
       "grpc.use_local_subchannel_pool": 1,
+      // Streams have no deadline by which they would find out.
+      "grpc.keepalive_time_ms": config.quietMs ?? defaultQuietMs,
+      "grpc.keepalive_timeout_ms": config.quietMs ?? defaultQuietMs,
     });
-  let channel: GrpcChannel | undefined;
+  let link: Link | undefined;
   let closed = false;
   const current = () => {
     if (closed) throw new RpcError("CANCELLED", "the client is closed", { reason: "CLIENT_CLOSED" });
-    channel ??= connect();
-    return channel;
+    link ??= { channel: connect(), answeredAtMs: Number.NEGATIVE_INFINITY };
+    return link;
   };
-  const toRpcError = (error: ServiceError, used: GrpcChannel): RpcError => {
-    if (error.code === status.UNAVAILABLE && used === channel) {
-      channel = undefined;
-      used.close();
+  const answered = (used: Link) => {
+    used.answeredAtMs = deps.clock.monotonicMs();
+  };
+  const toRpcError = (error: ServiceError, used: Link, begunAtMs: number): RpcError => {
+    if (!withoutAnswer.has(error.code)) answered(used);
+    const silent = error.code === status.DEADLINE_EXCEEDED && used.answeredAtMs < begunAtMs;
+    if ((error.code === status.UNAVAILABLE || silent) && used === link) {
+      link = undefined;
+      // What is under way on it goes on.
+      used.channel.close();
     }
     return decodeError(error);
   };
@@ -83,7 +104,8 @@ export function createGrpcClient<S extends DescService>(
     new Promise<Message>((resolve, reject) => {
       const used = current();
       options?.signal?.throwIfAborted();
-      const call = used.makeUnaryRequest(
+      const begunAtMs = deps.clock.monotonicMs();
+      const call = used.channel.makeUnaryRequest(
         pathOf(method),
         (request: Message) => encodeMessage(method.input, request),
         (bytes: Buffer) => fromBinary(method.output, bytes),
@@ -92,8 +114,9 @@ export function createGrpcClient<S extends DescService>(
         callOptions(options, config.timeoutMs ?? defaultTimeoutMs),
         (error, response) => {
           options?.signal?.removeEventListener("abort", abort);
-          if (error) reject(toRpcError(error, used));
-          else resolve(response as Message);
+          if (error) return reject(toRpcError(error, used, begunAtMs));
+          answered(used);
+          resolve(response as Message);
         },
       );
       const abort = () => call.cancel();
@@ -104,7 +127,8 @@ export function createGrpcClient<S extends DescService>(
     async function* (input: Record<string, unknown>, options?: Options): AsyncGenerator<Message> {
       const used = current();
       options?.signal?.throwIfAborted();
-      const call: ClientReadableStream<Message> = used.makeServerStreamRequest(
+      const begunAtMs = deps.clock.monotonicMs();
+      const call: ClientReadableStream<Message> = used.channel.makeServerStreamRequest(
         pathOf(method),
         (request: Message) => encodeMessage(method.input, request),
         (bytes: Buffer) => fromBinary(method.output, bytes),
@@ -117,9 +141,12 @@ export function createGrpcClient<S extends DescService>(
       const abort = () => call.cancel();
       options?.signal?.addEventListener("abort", abort, { once: true });
       try {
-        for await (const response of call) yield response as Message;
+        for await (const response of call) {
+          answered(used);
+          yield response as Message;
+        }
       } catch (error) {
-        throw isServiceError(error) ? toRpcError(error, used) : error;
+        throw isServiceError(error) ? toRpcError(error, used, begunAtMs) : error;
       } finally {
         options?.signal?.removeEventListener("abort", abort);
         call.cancel();
@@ -133,8 +160,8 @@ export function createGrpcClient<S extends DescService>(
   });
   const close = () => {
     closed = true;
-    channel?.close();
-    channel = undefined;
+    link?.channel.close();
+    link = undefined;
   };
   return { ...Object.fromEntries(methods), close } as GrpcClient<S>;
 }

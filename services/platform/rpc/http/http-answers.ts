@@ -26,10 +26,13 @@ const statusOfCode: Readonly<Record<RpcCode, number>> = {
 };
 
 // HTTP has a word of its own for what never becomes a call.
-const statusOfReason: Readonly<Record<string, number>> = {
+export const statusOfReason: Readonly<Record<string, number>> = {
   REQUEST_TOO_LARGE: 413,
   UNSUPPORTED_MEDIA_TYPE: 415,
   METHOD_NOT_ALLOWED: 405,
+  // Both protocols behind such paths know the one and the other of it.
+  UNKNOWN_RPC: 404,
+  RESUME_TOKEN_TOO_OLD: 410,
 };
 
 function httpStatusOf(error: RpcError): number {
@@ -48,6 +51,12 @@ export function errorBody(error: RpcError, status = httpStatusOf(error)): { erro
 /** Answers with an error; without effect once an answer has begun. `status`: where it is not that of the error's code. */
 export function sendError(response: ServerResponse, error: RpcError, status = httpStatusOf(error)): void {
   if (response.headersSent || response.destroyed) return;
+  setErrorHeaders(response, error);
+  sendJson(response, status, errorBody(error, status));
+}
+
+/** What HTTP tells of an error beside its status. */
+export function setErrorHeaders(response: ServerResponse, error: RpcError): void {
   if (error.code === "UNAUTHENTICATED") {
     const why = error.reason === "CREDENTIALS_INVALID" ? ', error="invalid_token"' : "";
     response.setHeader("www-authenticate", `Bearer realm="carillon"${why}`);
@@ -55,7 +64,6 @@ export function sendError(response: ServerResponse, error: RpcError, status = ht
   if (error.retryDelayMs !== undefined) {
     response.setHeader("retry-after", Math.ceil(error.retryDelayMs / 1000));
   }
-  sendJson(response, status, errorBody(error, status));
 }
 
 // Below that it saves no packet worth its time.
@@ -70,7 +78,7 @@ export function sendJson(response: ServerResponse, status: number, json: unknown
   response.setHeader("x-content-type-options", "nosniff");
   // An entity tag is that of one form of the answer (RFC 9110, 8.8.3.3), and is to be sent back as it is.
   if (body.length < zippedFromBytes || response.hasHeader("etag")) return sendBytes(response, body);
-  response.setHeader("vary", "accept-encoding");
+  response.appendHeader("vary", "accept-encoding");
   const { method, headers } = response.req;
   if (method === "HEAD" || !takesGzip(headers["accept-encoding"])) return sendBytes(response, body);
   gzip(body, (error, zipped) => {
@@ -114,12 +122,16 @@ export function notFound(verb: string, path: string): RpcError {
   });
 }
 
-/** Answers a verb that the path does not take, and OPTIONS. */
-export function refuseVerb(asked: { request: IncomingMessage; response: ServerResponse; path: string }, allow: string) {
+/** Answers a verb that the path does not take, and OPTIONS. `send`: where an error has another form. */
+export function refuseVerb(
+  asked: { request: IncomingMessage; response: ServerResponse; path: string },
+  allow: string,
+  send: (error: RpcError) => void = (error) => sendError(asked.response, error),
+): void {
   const { request, response, path } = asked;
   response.setHeader("allow", allow);
   if (request.method === "OPTIONS") response.writeHead(204).end();
-  else sendError(response, methodNotAllowed(request.method ?? "GET", path, allow));
+  else send(methodNotAllowed(request.method ?? "GET", path, allow));
 }
 
 /** Of what is there to be read, as pages and probes are. */

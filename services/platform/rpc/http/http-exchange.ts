@@ -35,7 +35,9 @@ export function createExchange(
   else shutdown.addEventListener("abort", stop, { once: true });
   response.once("close", () => {
     shutdown.removeEventListener("abort", stop);
-    if (!response.writableFinished) controller.abort(new DOMException("the client went away", "AbortError"));
+    // Over HTTP/2 Node calls every answer finished whose stream is closed, by whomever.
+    const done = request.httpVersionMajor >= 2 ? response.writableEnded : response.writableFinished;
+    if (!done) controller.abort(new DOMException("the client went away", "AbortError"));
   });
   // Without a listener a broken connection would be an uncaught exception.
   response.on("error", () => undefined);

@@ -1,32 +1,42 @@
 import { type DescEnum, type DescField, type DescMessage, type JsonObject, ScalarType } from "@bufbuild/protobuf";
+import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
 import { FieldBehavior } from "../../../../gen/google/api/field_behavior_pb.ts";
 import { hasBehavior } from "../rest/field-behavior.ts";
 import type { CommentOf } from "./descriptor-comments.ts";
 import { boundsOf, withoutUndefined } from "./openapi-bounds.ts";
 
-/** Collects the schemas that a document refers to. */
+/** What a message is part of: what has to be sent, and what always comes, are not the same. */
+export type Direction = "request" | "answer";
+
+/** Messages that are always set in answers, by the full name of their parent: `{ "carillon.v1.Job": ["created_at"] }`. */
+export type AlwaysSet = Readonly<Record<string, readonly string[]>>;
+
+/**
+ * Collects the schemas that a document refers to. A message that is sent and answered has two: `Job` as it comes, with all
+ * that always comes required, and `JobInput` as it is sent.
+ */
 export interface SchemaCollector {
   /** `components.schemas`. */
   readonly schemas: JsonObject;
   /** A reference to a message, adding it and all that it needs. */
-  refer(desc: DescMessage | DescEnum): JsonObject;
+  refer(desc: DescMessage | DescEnum, direction: Direction): JsonObject;
   /** The schema of one field, with its comment and bounds. */
-  field(field: DescField): JsonObject;
+  field(field: DescField, direction: Direction): JsonObject;
   /** An object of some fields of a message. */
-  object(fields: readonly DescField[]): JsonObject;
+  object(fields: readonly DescField[], direction: Direction): JsonObject;
 }
 
-export function createSchemaCollector(commentOf: CommentOf): SchemaCollector {
+export function createSchemaCollector(commentOf: CommentOf, alwaysSet: AlwaysSet = {}): SchemaCollector {
   const schemas: JsonObject = {};
 
-  const refer = (desc: DescMessage | DescEnum): JsonObject => {
+  const refer = (desc: DescMessage | DescEnum, direction: Direction): JsonObject => {
     const wellKnown = wellKnownSchemas[desc.typeName];
     if (wellKnown) return { ...wellKnown };
-    const name = schemaName(desc);
+    const name = schemaName(desc, direction);
     if (!(name in schemas)) {
       // First its place, since a message may contain itself.
       schemas[name] = {};
-      schemas[name] = desc.kind === "enum" ? enumSchema(desc) : describe(desc, object(desc.fields));
+      schemas[name] = desc.kind === "enum" ? enumSchema(desc) : describe(desc, object(desc.fields, direction));
     }
     return { $ref: `#/components/schemas/${name}` };
   };
@@ -51,18 +61,21 @@ export function createSchemaCollector(commentOf: CommentOf): SchemaCollector {
     };
   };
 
-  const single = (field: DescField): JsonObject => {
-    if (field.message) return refer(field.message);
-    if (field.enum) return refer(field.enum);
+  const single = (field: DescField, direction: Direction): JsonObject => {
+    if (field.message) return refer(field.message, direction);
+    if (field.enum) return refer(field.enum, direction);
     return { ...scalarSchemas[field.scalar as ScalarType] };
   };
 
-  const field = (desc: DescField): JsonObject => {
+  const field = (desc: DescField, direction: Direction): JsonObject => {
     const { items, additionalProperties, "x-bounds": inWords, ...bounds } = boundsOf(desc);
     const comment = [commentOf(desc), inWords === undefined ? "" : `Bounds: ${inWords}.`];
     const description = comment.filter((part) => part !== "").join("\n\n") || undefined;
     const readOnly = hasBehavior(desc, FieldBehavior.OUTPUT_ONLY) || undefined;
-    const merged = (more: JsonObject[string] | undefined) => ({ ...single(desc), ...(more as JsonObject | undefined) });
+    const merged = (more: JsonObject[string] | undefined) => ({
+      ...single(desc, direction),
+      ...(more as JsonObject | undefined),
+    });
     switch (desc.fieldKind) {
       case "list":
         return withoutUndefined({ type: "array", items: merged(items), ...bounds, description, readOnly });
@@ -75,15 +88,21 @@ export function createSchemaCollector(commentOf: CommentOf): SchemaCollector {
           readOnly,
         });
       default:
-        return withoutUndefined({ ...single(desc), ...bounds, description, readOnly });
+        return withoutUndefined({ ...single(desc, direction), ...bounds, description, readOnly });
     }
   };
 
-  const object = (fields: readonly DescField[]): JsonObject => {
-    const required = fields.filter((desc) => hasBehavior(desc, FieldBehavior.REQUIRED)).map(({ name }) => name);
+  /** What cannot be unset is always written (json-writer.ts). */
+  const alwaysComes = (desc: DescField) =>
+    desc.presence === FeatureSet_FieldPresence.IMPLICIT || alwaysSet[desc.parent.typeName]?.includes(desc.name);
+
+  const object = (fields: readonly DescField[], direction: Direction): JsonObject => {
+    const isRequired = (desc: DescField) =>
+      direction === "answer" ? alwaysComes(desc) : hasBehavior(desc, FieldBehavior.REQUIRED);
+    const required = fields.filter(isRequired).map(({ name }) => name);
     return {
       type: "object",
-      properties: Object.fromEntries(fields.map((desc) => [desc.name, field(desc)])),
+      properties: Object.fromEntries(fields.map((desc) => [desc.name, field(desc, direction)])),
       ...(required.length > 0 && { required }),
     };
   };
@@ -92,8 +111,10 @@ export function createSchemaCollector(commentOf: CommentOf): SchemaCollector {
 }
 
 /** `carillon.v1.CatchUp.Policy` becomes `CatchUp.Policy`. */
-function schemaName(desc: DescMessage | DescEnum): string {
-  return desc.typeName.slice(desc.file.proto.package.length).replace(/^\./, "");
+function schemaName(desc: DescMessage | DescEnum, direction: Direction): string {
+  const name = desc.typeName.slice(desc.file.proto.package.length).replace(/^\./, "");
+  const isInput = desc.kind === "message" && direction === "request" && !name.endsWith("Request");
+  return isInput ? `${name}Input` : name;
 }
 
 const wellKnownSchemas: Readonly<Record<string, JsonObject>> = {

@@ -4,8 +4,9 @@ import { StatusSchema } from "../../../../gen/google/rpc/status_pb.ts";
 import type { BoundService } from "../call-context.ts";
 import { hasBehavior } from "../rest/field-behavior.ts";
 import { type RestRoute, routesOf } from "../rest/rest-routes.ts";
+import { bookmarksName, tokenName } from "../rest/resumption.ts";
 import type { CommentOf } from "./descriptor-comments.ts";
-import { createSchemaCollector, type SchemaCollector } from "./openapi-schema.ts";
+import { type AlwaysSet, createSchemaCollector, type SchemaCollector } from "./openapi-schema.ts";
 
 export interface OpenApiInfo {
   title: string;
@@ -13,8 +14,17 @@ export interface OpenApiInfo {
   description?: string;
 }
 
-/** Bodies to begin with, by the full name of their RPC: `carillon.v1.JobService.CreateJob`. */
-export type BodyExamples = Readonly<Record<string, JsonObject>>;
+/** What the descriptors do not tell. RPCs go by their full names: `carillon.v1.JobService.CreateJob`. */
+export interface OpenApiOptions {
+  /** Bodies to begin with. */
+  examples?: Readonly<Record<string, JsonObject>>;
+  /** Messages that are always set in answers. */
+  alwaysSet?: AlwaysSet;
+  /** RPCs that are in the contract and answer UNIMPLEMENTED. */
+  unbuilt?: ReadonlySet<string>;
+  /** Whether the server has tokens: without any it asks for none. */
+  guarded?: boolean;
+}
 
 /**
  * The OpenAPI 3.1 document of the REST face, made from the descriptors that
@@ -25,13 +35,13 @@ export function describeOpenApi(
   services: readonly BoundService[],
   info: OpenApiInfo,
   commentOf: CommentOf,
-  examples: BodyExamples = {},
+  options: OpenApiOptions = {},
 ): JsonObject {
-  const collector = createSchemaCollector(commentOf);
+  const collector = createSchemaCollector(commentOf, options.alwaysSet);
   const paths: Record<string, JsonObject> = {};
   for (const route of routesOf(services)) {
     const path = documentedPath(route);
-    paths[path] = { ...paths[path], [route.verb.toLowerCase()]: operationOf(route, collector, commentOf, examples) };
+    paths[path] = { ...paths[path], [route.verb.toLowerCase()]: operationOf(route, collector, commentOf, options) };
   }
   return {
     openapi: "3.1.0",
@@ -47,12 +57,9 @@ export function describeOpenApi(
           content: { "application/json": { schema: { $ref: "#/components/schemas/Error" } } },
         },
       },
-      securitySchemes: {
-        bearer: { type: "http", scheme: "bearer", description: "Asked for when the server has tokens." },
-      },
+      ...(options.guarded && { securitySchemes: { bearer: { type: "http", scheme: "bearer" } } }),
     },
-    // Either: a server without tokens asks for none.
-    security: [{ bearer: [] }, {}],
+    ...(options.guarded && { security: [{ bearer: [] }] }),
   };
 }
 
@@ -69,16 +76,21 @@ function operationOf(
   route: RestRoute,
   collector: SchemaCollector,
   commentOf: CommentOf,
-  examples: BodyExamples,
+  { examples = {}, unbuilt }: OpenApiOptions,
 ): JsonObject {
   const { desc } = route.method;
-  const example = examples[`${desc.parent.typeName}.${desc.name}`];
+  const name = `${desc.parent.typeName}.${desc.name}`;
+  const example = examples[name];
   const comment = commentOf(desc);
-  const summary = /^[^.]*\./.exec(comment)?.[0].replace(/\s+/g, " ").slice(0, -1) ?? desc.name;
+  const isUnbuilt = unbuilt?.has(name);
+  const says = /^[^.]*\./.exec(comment)?.[0].replace(/\s+/g, " ").slice(0, -1) ?? desc.name;
   return {
     operationId: operationIdOf(route),
-    summary,
-    description: comment,
+    summary: isUnbuilt ? `Not built yet: ${says.charAt(0).toLowerCase()}${says.slice(1)}` : says,
+    description: isUnbuilt
+      ? `**In this version it answers 501 UNIMPLEMENTED, and does nothing.**\n\n${comment}`
+      : comment,
+    ...(isUnbuilt && { "x-unimplemented": true }),
     tags: [desc.parent.name],
     parameters: [...pathParameters(route, collector), ...queryParameters(route, collector)],
     ...requestBody(route, collector, example),
@@ -98,7 +110,7 @@ function capitalised(name: string): string {
 
 function pathParameters({ template, method }: RestRoute, collector: SchemaCollector): JsonObject[] {
   return template.variables.map((name) => {
-    const { readOnly, ...schema } = collector.field(walk(method.desc.input, name));
+    const { readOnly, ...schema } = collector.field(walk(method.desc.input, name), "request");
     return { name: lastPart(name), in: "path", required: true, ...lifted(schema) };
   });
 }
@@ -112,7 +124,7 @@ function queryParameters(route: RestRoute, collector: SchemaCollector): JsonObje
       name: field.name,
       in: "query",
       required: isRequired(field),
-      ...lifted(collector.field(field)),
+      ...lifted(collector.field(field, "request")),
     }));
 }
 
@@ -141,21 +153,25 @@ function requestBody(route: RestRoute, collector: SchemaCollector, example: Json
 function bodySchema(route: RestRoute, collector: SchemaCollector): { required: boolean; schema: JsonObject } {
   const { body, template, method } = route;
   if (body !== undefined && body !== "*") {
-    if (route.verb !== "PATCH" || !body.message) return { required: true, schema: collector.field(body) };
+    if (route.verb !== "PATCH" || !body.message) return { required: true, schema: collector.field(body, "request") };
     // A change names what it changes: nothing of the resource is required.
-    const { required, ...schema } = collector.object(body.message.fields);
+    const { required, ...schema } = collector.object(body.message.fields, "request");
     return { required: true, schema };
   }
   const fields = method.desc.input.fields.filter(({ name }) => !template.variables.includes(name));
-  return { required: fields.some(isRequired), schema: collector.object(fields) };
+  return { required: fields.some(isRequired), schema: collector.object(fields, "request") };
 }
 
 function answerOf({ method, responseBody }: RestRoute, collector: SchemaCollector): JsonObject {
-  const schema = responseBody ? collector.field(responseBody) : collector.refer(method.desc.output);
+  const schema = responseBody ? collector.field(responseBody, "answer") : collector.refer(method.desc.output, "answer");
   if (method.kind === "unary") return { description: "Done.", content: { "application/json": { schema } } };
+  const bookmarks = method.desc.input.fields.some(({ name }) => name === bookmarksName);
   return {
     description: "One event, or one line, a message; until the client has had enough.",
-    content: { "text/event-stream": { schema: { type: "string" } }, "application/x-ndjson": { schema } },
+    content: {
+      "text/event-stream": { schema: { type: "string" } },
+      "application/x-ndjson": { schema: bookmarks ? { anyOf: [schema, bookmarkSchema] } : schema },
+    },
   };
 }
 
@@ -165,6 +181,15 @@ function walk(desc: DescMessage, name: string): DescField {
   if (!field) throw new Error(`${desc.typeName} has no field "${first}"`);
   return rest.length > 0 && field.message ? walk(field.message, rest.join(".")) : field;
 }
+
+/** What tells the place in a stream alone, to those who ask for it (rest/resumption.ts). */
+const bookmarkSchema: JsonObject = {
+  type: "object",
+  description: "With bookmarks: the place in the stream, and nothing else.",
+  required: [tokenName],
+  properties: { [tokenName]: { type: "string" } },
+  additionalProperties: false,
+};
 
 const errorSchema: JsonObject = {
   type: "object",

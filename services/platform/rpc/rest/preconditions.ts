@@ -64,8 +64,8 @@ export function guardWrite(route: RestRoute, request: Message, headers: Conditio
   const { any, strong } = tagsOf(ifMatch, "If-Match");
   const place = placeOfEtag(route, request);
   if (!place) throw unsupported("If-Match");
-  // That there is such a thing at all is looked at in any case.
-  if (any) return;
+  // That there is such a thing at all is looked at in any case, unless it would be made (AIP-134).
+  if (any) return dropAllowMissing(route, request);
   const [tag, ...others] = strong;
   // A weak one never matches what is to be written, and an empty one is that of nothing: to the method it would be none.
   if (tag === undefined || tag === "") throw mismatch();
@@ -94,6 +94,12 @@ function placeOfEtag({ body, method, template }: RestRoute, request: Message) {
     setField(request, body, owner);
   }
   return { owner, field };
+}
+
+/** "*" asks for a thing that is there. */
+function dropAllowMissing({ method }: RestRoute, request: Message): void {
+  const field = method.desc.input.fields.find(({ name }) => name === "allow_missing");
+  if (field) setField(request, field, false);
 }
 
 function etagOf(desc: DescMessage): DescField | undefined {

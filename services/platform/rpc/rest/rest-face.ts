@@ -9,6 +9,7 @@ import { checkRead, entityTagOf, guardWrite, isKnown } from "./preconditions.ts"
 import { transcodeRequest } from "./rest-request.ts";
 import { allowedVerbs, matchPath, type RestMatch, type RestRoute, routesOf } from "./rest-routes.ts";
 import { createStreamWriter } from "./rest-stream.ts";
+import { askForBookmarks, resumeFrom } from "./resumption.ts";
 
 // How long a stream may keep silent before its headers go out: an error within
 // it still gets an HTTP status of its own. A handler that calls open() is faster.
@@ -42,6 +43,8 @@ export function createRestFace(deps: { services: readonly BoundService[]; clock:
     let cancelGrace = () => {};
     const readAndWait = async () => {
       const request = await read(match, exchange);
+      resumeFrom(method.desc.input, request, exchange.request.headers["last-event-id"]);
+      if (writer.takesBookmarks) askForBookmarks(method.desc.input, request);
       cancelGrace = deps.clock.after(openGraceMs, writer.open);
       return request;
     };

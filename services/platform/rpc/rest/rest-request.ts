@@ -53,8 +53,20 @@ function setFromPath(desc: DescMessage, request: Message, name: string, text: st
   const value = readSingle(field, fromText(field, text), name);
   const present = readField(owner, field);
   const isUnset = present === undefined || present === "" || present === 0;
-  if (!isUnset && present !== value) throw invalidField(name, "is not the one in the path");
+  if (!isUnset && present !== value && !namesByOther(field, text)) {
+    throw invalidField(name, "is not the one in the path");
+  }
   setField(owner, field, value);
+}
+
+/**
+ * Whether a path names a thing by another field of it, as `key=…`. What the server made is no other name for it then: a
+ * client sends back what it got.
+ */
+function namesByOther(field: DescField, text: string): boolean {
+  const other = /^(\w+)=/.exec(text)?.[1];
+  const isField = other !== undefined && field.parent.fields.some(({ name }) => name === other);
+  return isField && hasBehavior(field, FieldBehavior.OUTPUT_ONLY);
 }
 
 /** Tells the field's path, of which a client may know two names. */

@@ -1,14 +1,16 @@
 import type { ServerResponse } from "node:http";
 import type { DescMessage, JsonValue, Message } from "@bufbuild/protobuf";
-import { ScalarType } from "@bufbuild/protobuf";
 import type { Clock } from "../../process/clock.ts";
 import type { RpcError } from "../errors/rpc-error.ts";
 import { errorBody } from "../http/http-answers.ts";
 import { drained, type HttpExchange } from "../http/http-exchange.ts";
-import { readField, writeMessage } from "../json/json-writer.ts";
+import { writeMessage } from "../json/json-writer.ts";
+import { eventIdOf, isBookmark } from "./resumption.ts";
 
 /** Writes the messages of one server-streaming call. */
 export interface StreamWriter {
+  /** Whether it can tell a place in the stream without a message. */
+  readonly takesBookmarks: boolean;
   /** Sends the headers; without effect the second time. */
   open(): void;
   /** The text of one message; throws when it has none. */
@@ -33,8 +35,9 @@ function lines(exchange: HttpExchange, desc: DescMessage): StreamWriter {
   const line = (json: JsonValue) => `${JSON.stringify(json)}\n`;
   const open = () => openWith(response, "application/x-ndjson");
   return {
+    takesBookmarks: false,
     open,
-    format: (message) => line(writeMessage(desc, message)),
+    format: (message) => line(writeMessage(desc, message, { emitDefaults: !isBookmark(desc, message) })),
     async write(text) {
       open();
       if (!response.write(text)) await drained(response, exchange.signal);
@@ -47,13 +50,10 @@ function lines(exchange: HttpExchange, desc: DescMessage): StreamWriter {
   };
 }
 
-/** HTML Living Standard, 9.2: an id, an event named after the message, its JSON in one data line. */
+/** HTML Living Standard, 9.2: an event named after the message, its JSON in one data line; an id where it can be resumed. */
 function events(exchange: HttpExchange, desc: DescMessage, clock: Clock): StreamWriter {
   const { response } = exchange;
   const event = desc.name.replace(/(?<=[a-z])[A-Z]/g, (letter) => `_${letter}`).toLowerCase();
-  // A resource's own id when it has one, as field 1 by convention.
-  const idField = desc.fields.find((field) => field.number === 1 && field.scalar === ScalarType.STRING);
-  let count = 0;
   let cancelHeartbeat = () => {};
   const beat = () => {
     cancelHeartbeat = clock.after(heartbeatMs, () => {
@@ -67,12 +67,14 @@ function events(exchange: HttpExchange, desc: DescMessage, clock: Clock): Stream
     beat();
   };
   return {
+    takesBookmarks: true,
     open,
     format(message) {
-      count++;
-      const id = idField ? String(readField(message, idField)) : String(count);
-      const data = JSON.stringify(writeMessage(desc, message));
-      return `id: ${id.replace(/[\r\n\0]/g, "")}\nevent: ${event}\ndata: ${data}\n\n`;
+      const eventId = eventIdOf(desc, message);
+      const id = eventId === undefined ? "" : `id: ${eventId.replace(/[\r\n\0]/g, "")}\n`;
+      // Without data it is no event: a client keeps the id alone.
+      if (isBookmark(desc, message)) return `${id}\n`;
+      return `${id}event: ${event}\ndata: ${JSON.stringify(writeMessage(desc, message))}\n\n`;
     },
     async write(text) {
       open();

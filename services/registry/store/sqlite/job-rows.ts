@@ -1,15 +1,25 @@
 import type { Sqlite } from "../../../platform/sql/sqlite.ts";
 import { type EndingPlace, type JobPage, type JobRow, type PublishedState, storedState } from "../contract.ts";
+import { type IndexedFields, indexedFields } from "../indexed-fields.ts";
+import type { JobName, Label, LabelledIds } from "../named-jobs.ts";
+import { createLabelRows } from "./label-rows.ts";
 
 export interface JobRows {
   /** Undefined when there is none, or it was deleted. */
-  get(jobId: string): JobRow | undefined;
+  get(name: JobName): JobRow | undefined;
+  /** Whether there is a job of this key, and which. */
+  holderOf(key: string): string | undefined;
   /** Deleted ones too, as long as their tombstone is not published. */
   getAny(jobId: string): JobRow | undefined;
   page(afterId: string, limit: number, maxBytes: number): JobPage;
-  insert(row: JobRow): void;
-  /** Replaces everything; the row must be there. */
-  update(row: JobRow): void;
+  /** As `page`, of those that have all of these labels. */
+  labelledPage(labels: readonly Label[], afterId: string, limit: number, maxBytes: number): JobPage;
+  labelled(labels: readonly Label[], afterId: string, limit: number): LabelledIds;
+  insert(row: JobRow, indexed: IndexedFields): void;
+  /** Replaces everything in the row that is there. */
+  update(before: JobRow, row: JobRow): void;
+  /** Takes a job's key from it, so that another one may have it before the job's own next row is written. */
+  freeKey(jobId: string): void;
   /** Notes under which sequence a timing was published first. Without effect when it is noted already or has changed. */
   noteTiming(jobId: string, published: PublishedState): void;
   ending(beforeSecond: number, after: EndingPlace, limit: number): JobRow[];
@@ -49,18 +59,23 @@ function earlierText({ earlier }: JobRow): string | null {
 export function createJobRows(db: Sqlite): JobRows {
   // By the primary key.
   const find = db.prepare<[string], RawRow>(`select ${columns} from jobs where job_id = ?`);
+  // By jobs_key.
+  const findByKey = db.prepare<[string], RawRow>(`select ${columns} from jobs where key = ?`);
+  const findHolder = db.prepare<[string], string>(`select job_id from jobs where key = ?`).pluck();
+  const freeKey = db.prepare(`update jobs set key = null where job_id = ?`);
+  const labelRows = createLabelRows(db);
   // A walk along the primary key: keyset paging, the cost of a page is its length.
   const list = db.prepare<[string, number], RawRow>(
     `select ${columns} from jobs where job_id > ? and state <> 0 order by job_id limit ?`,
   );
   const insert = db.prepare(
     `insert into jobs (job_id, generation, state, timing_generation, effective_from_ms, timing_sequence, timing_edition,
-       earlier, paused_generation, last_second, ended, job) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+       earlier, paused_generation, last_second, ended, job, key) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   );
   const update = db.prepare(
     `update jobs set generation = ?, state = ?, timing_generation = ?, effective_from_ms = ?,
-       timing_sequence = ?, timing_edition = ?, earlier = ?, paused_generation = ?, last_second = ?, ended = ?, job = ?
-       where job_id = ?`,
+       timing_sequence = ?, timing_edition = ?, earlier = ?, paused_generation = ?, last_second = ?, ended = ?, job = ?,
+       key = ? where job_id = ?`,
   );
   // By jobs_ending.
   const listEnding = db.prepare<[number, number, string, number], RawRow>(
@@ -87,23 +102,41 @@ export function createJobRows(db: Sqlite): JobRows {
     return raw && rowOf(raw);
   };
 
+  const get = (name: JobName) => {
+    // A deleted job has no key.
+    const raw = typeof name === "string" ? find.get(name) : findByKey.get(name.key);
+    return raw === undefined || raw.state === storedState.deleted ? undefined : rowOf(raw);
+  };
+
   return {
-    get(jobId) {
-      const row = getAny(jobId);
-      return row?.state === storedState.deleted ? undefined : row;
-    },
+    get,
+    holderOf: (key) => findHolder.get(key),
     getAny,
     page(afterId, limit, maxBytes) {
       const rows: JobRow[] = [];
       let bytes = 0;
       for (const row of list.iterate(afterId, limit + 1)) {
         bytes += row.job.length;
-        if (rows.length === limit || (rows.length > 0 && bytes > maxBytes)) return { rows, goesOn: true };
+        if (rows.length === limit || (rows.length > 0 && bytes > maxBytes)) return pageOf(rows, true, afterId);
         rows.push(rowOf(row));
       }
-      return { rows, goesOn: false };
+      return pageOf(rows, false, afterId);
     },
-    insert(row) {
+    labelledPage(labels, afterId, limit, maxBytes) {
+      const { jobIds, goesOn, lastId } = labelRows.find(labels, afterId, limit + 1);
+      const rows: JobRow[] = [];
+      let bytes = 0;
+      for (const jobId of jobIds) {
+        const row = get(jobId);
+        if (!row) continue;
+        bytes += row.job.length;
+        if (rows.length === limit || (rows.length > 0 && bytes > maxBytes)) return pageOf(rows, true, afterId);
+        rows.push(row);
+      }
+      return { rows, goesOn, lastId };
+    },
+    labelled: labelRows.find,
+    insert(row, { key, labels }) {
       insert.run(
         row.jobId,
         row.generation,
@@ -117,9 +150,12 @@ export function createJobRows(db: Sqlite): JobRows {
         row.lastSecond ?? null,
         row.ended ? 1 : 0,
         row.job,
+        key ?? null,
       );
+      labelRows.add(row.jobId, labels);
     },
-    update(row) {
+    update(before, row) {
+      const { key, labels } = indexedFields(row);
       update.run(
         row.generation,
         row.state,
@@ -132,8 +168,13 @@ export function createJobRows(db: Sqlite): JobRows {
         row.lastSecond ?? null,
         row.ended ? 1 : 0,
         row.job,
+        key ?? null,
         row.jobId,
       );
+      labelRows.replace(row.jobId, indexedFields(before).labels, labels);
+    },
+    freeKey(jobId) {
+      freeKey.run(jobId);
     },
     noteTiming(jobId, { timingGeneration, sequence, edition }) {
       noteTiming.run(sequence, edition, jobId, timingGeneration);
@@ -150,4 +191,8 @@ export function createJobRows(db: Sqlite): JobRows {
       return { active: (countAll.get()?.n ?? 0) - paused - deleted, paused };
     },
   };
+}
+
+function pageOf(rows: JobRow[], goesOn: boolean, afterId: string): JobPage {
+  return { rows, goesOn, lastId: rows.at(-1)?.jobId ?? afterId };
 }

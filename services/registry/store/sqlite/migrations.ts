@@ -1,4 +1,5 @@
 import type { Migration } from "../../../platform/sql/sqlite.ts";
+import { nameJobs } from "./name-jobs.ts";
 
 /** The schema of registry.db. Released steps are never edited. */
 export const migrations: readonly Migration[] = [
@@ -68,4 +69,5 @@ export const migrations: readonly Migration[] = [
   -- Rides along for those that end, until they have.
   create index jobs_ending on jobs (last_second, job_id) where last_second is not null and ended = 0 and state = 1;
   `,
+  nameJobs,
 ];

@@ -2,7 +2,9 @@ import { join } from "node:path";
 import { makeFolder } from "../../../platform/process/make-folder.ts";
 import { isDiskFull } from "../../../platform/sql/disk-full.ts";
 import { openSoleSqlite } from "../../../platform/sql/sole-sqlite.ts";
-import { type AddedRun, lanes, type RegistryStore, StoreFull, sameContents } from "../contract.ts";
+import { type AddedRun, type ChangeHow, lanes, type RegistryStore, StoreFull, sameContents } from "../contract.ts";
+import { indexedFields } from "../indexed-fields.ts";
+import { type ChangedJobs, type DecideJobs, findTakenKey, type JobName } from "../named-jobs.ts";
 import { planCreations } from "../plan-creations.ts";
 import { createCommitter } from "./committer.ts";
 import { createJobRows } from "./job-rows.ts";
@@ -47,15 +49,21 @@ export function createSqliteRegistryStore(config: { dataDir: string; mostOutboxW
   };
 
   return {
-    async createJobs(creations, { lane, sinceMs }) {
+    async createJobs(creations, { lane, sinceMs, validateOnly = false }) {
       const { committer, jobs, outbox, requests } = open();
       requireRoom(outbox, creations.length);
+      const indexed = creations.map(({ row }) => indexedFields(row));
+      const keys = indexed.map(({ key }) => key);
       return committer.commit(() => {
-        const plan = planCreations(creations, (requestId) => requests.get("create", requestId, sinceMs));
-        if (plan.kind === "reused") return plan;
+        const plan = planCreations(creations, keys, {
+          recall: (requestId) => requests.get("create", requestId, sinceMs),
+          holderOf: jobs.holderOf,
+        });
+        if (plan.kind !== "created" || validateOnly) return plan;
         for (const [index, { row, request }] of creations.entries()) {
-          if (plan.earlier.has(index)) continue;
-          jobs.insert(row);
+          const fields = indexed[index];
+          if (plan.earlier.has(index) || !fields) continue;
+          jobs.insert(row, fields);
           outbox.addJob(lane, row.jobId);
           if (request) requests.put("create", request);
         }
@@ -80,14 +88,46 @@ export function createSqliteRegistryStore(config: { dataDir: string; mostOutboxW
       const decided = await committer.commit(() => {
         const row = jobs.get(jobId);
         const change = row && askSafely(() => decide(row));
-        if (change?.ok && change.value.next) {
-          jobs.update(change.value.next);
+        if (row && change?.ok && change.value.next) {
+          jobs.update(row, change.value.next);
           outbox.addJob(lanes.change, jobId);
           outboxGrew = true;
         }
         return change;
       }, rowsPerJob);
       return decided && valueOrThrow(decided).answer;
+    },
+
+    async changeJobs<T>(names: readonly JobName[], decide: DecideJobs<T>, { lane, validateOnly = false }: ChangeHow) {
+      const { committer, jobs, outbox } = open();
+      requireRoom(outbox, names.length);
+      const changed = await committer.commit((): Asked<ChangedJobs<T>> => {
+        const rows = names.map(jobs.get);
+        const change = askSafely(() => decide(rows));
+        if (!change.ok) return change;
+        const { next, answer } = change.value;
+        const indexed = next.map((row) => row && indexedFields(row));
+        const claims = next.map((row, index) => row && { jobId: row.jobId, key: indexed[index]?.key });
+        const taken = findTakenKey(claims, jobs.holderOf);
+        if (taken) return answered(taken);
+        if (validateOnly) return answered({ kind: "changed", answer });
+        // Keys are passed on in whatever order the jobs stand.
+        for (const [index, before] of rows.entries()) {
+          if (!before || !next[index]) continue;
+          const { key } = indexedFields(before);
+          if (key !== undefined && key !== indexed[index]?.key) jobs.freeKey(before.jobId);
+        }
+        for (const [index, row] of next.entries()) {
+          const [before, fields] = [rows[index], indexed[index]];
+          if (!row || !fields) continue;
+          if (before) jobs.update(before, row);
+          else jobs.insert(row, fields);
+          outbox.addJob(before ? lanes.change : lane, row.jobId);
+          outboxGrew = true;
+        }
+        return answered({ kind: "changed", answer });
+      }, names.length * rowsPerJob);
+      return valueOrThrow(changed);
     },
 
     async addRun(jobId, makeRun, request) {
@@ -111,14 +151,22 @@ export function createSqliteRegistryStore(config: { dataDir: string; mostOutboxW
       return valueOrThrow(added);
     },
 
-    findJob: async (jobId) => open().jobs.get(jobId),
+    findJob: async (name) => open().jobs.get(name),
+
+    findKeys: async (keys) => keys.map(open().jobs.holderOf),
 
     async findStates(jobIds) {
       const { jobs } = open();
       return jobIds.map(jobs.getAny);
     },
 
-    listJobs: async ({ afterId, limit, maxBytes }) => open().jobs.page(afterId, limit, maxBytes),
+    async listJobs({ afterId, limit, maxBytes, labels = [] }) {
+      const { jobs } = open();
+      if (labels.length > 0) return jobs.labelledPage(labels, afterId, limit, maxBytes);
+      return jobs.page(afterId, limit, maxBytes);
+    },
+
+    listLabelled: async ({ labels, afterId, limit }) => open().jobs.labelled(labels, afterId, limit),
 
     listEnding: async ({ beforeSecond, after = beforeAll, limit }) => open().jobs.ending(beforeSecond, after, limit),
 
