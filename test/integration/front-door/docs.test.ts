@@ -119,6 +119,10 @@ test("the docs page and all that it loads come from this server, under a strict 
     expect((await get(path)).status, path).toBe(200);
   }
   expect((await get("/docs/nothing")).status).toBe(404);
+  // The dot makes no call of it.
+  const below = await get("/openapi.json/x");
+  const { error } = (await below.json()) as { error: { code: number; message: string } };
+  expect([below.status, error.code, error.message]).toEqual([404, 404, expect.stringContaining("GET /openapi.json/x")]);
   expect((await get("/docs/../package.json")).status).toBe(404);
   expect((await get("/docs/constructor")).status).toBe(404);
 });

@@ -52,7 +52,7 @@ export function createConnectFace(deps: { services: readonly BoundService[]; lim
       return true;
     }
     if (!isRpcPath(exchange.path)) return false;
-    const { message } = notFound("POST", exchange.path);
+    const { message } = notFound(exchange.request.method ?? "", exchange.path);
     sendRpcError(
       exchange.request,
       exchange.response,

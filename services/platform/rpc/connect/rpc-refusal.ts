@@ -11,7 +11,8 @@ import type { RpcError } from "../errors/rpc-error.ts";
 import { setErrorHeaders, statusOfReason } from "../http/http-answers.ts";
 import { envelope } from "./envelope.ts";
 
-const rpcPath = /^\/[A-Za-z_]\w*(\.[A-Za-z_]\w*)+\//;
+// A service is named in capitals: /openapi.json/x is none.
+const rpcPath = /^\/([A-Za-z_]\w*\.)+[A-Z]\w*\//;
 
 /** Whether a path is one where clients of Connect, gRPC-Web and gRPC call: `/<package.Service>/<Method>`. */
 export function isRpcPath(path: string): boolean {
