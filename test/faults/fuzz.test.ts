@@ -126,8 +126,7 @@ describe("all faces under a rain of broken requests", { timeout: 300_000 }, () =
   };
 
   it("answers each in its face's form, with no fault of its own, hangs on none, and keeps no memory of them", async () => {
-    const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 1_000_000);
-    console.log(`seed ${seed}`);
+    const seed = Number(process.env.FUZZ_SEED ?? 1);
     const dice = createDice(seed);
     const limit = pLimit(24);
     const faults: string[] = [];
