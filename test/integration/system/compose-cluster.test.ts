@@ -87,6 +87,32 @@ describe("the compose cluster", () => {
     readsWithinMs,
   );
 
+  it("says that nothing fires without a quorum of its brokers, and that a pause is not heard of, until they are back", async () => {
+    const job = { schedule: "@yearly", api_endpoint: "http://target:3000/never", type: "ATLEAST_ONCE" };
+    const path = `/jobs/${(JSON.parse((await cluster.call("POST", "/jobs", job)).text) as { job_id: string }).job_id}`;
+    const own = (name: string) => {
+      const ask =
+        "fetch(`http://127.0.0.1:${process.env.CARILLON_OPS_ADDR.split(':').at(-1)}/readyz`).then((r) => console.log(r.status))";
+      return cluster.one(name).exec(["node", "-e", ask]);
+    };
+    const lost = brokers.slice(0, 2);
+    for (const name of lost) await cluster.one(name).signal("SIGKILL");
+    const answered = (status: number) => (answer: { status: number } | undefined) => answer?.status === status;
+    await eventually(() => orAway(cluster.call("GET", "/readyz")), answered(503));
+    for (const name of ["history", "executor", "ticker"]) {
+      await eventually(
+        () => orAway(own(name)),
+        (status) => status?.trim() === "503",
+      );
+    }
+    const pending = await cluster.call("POST", `${path}:pause`);
+    expect([pending.status, pending.text]).toEqual([503, expect.stringContaining("CHANGE_PENDING")]);
+    for (const name of lost) await cluster.one(name).start();
+    await eventually(() => orAway(cluster.call("POST", `${path}:pause`)), answered(200));
+    await ready();
+    await noSecondMissed();
+  });
+
   it("misses nothing while it is scaled up and down, and the ticker that stays goes by the id that it had", async () => {
     const [first] = cluster.of("ticker");
     await Promise.all([cluster.scale("ticker", 3), cluster.scale("executor", 4)]);
