@@ -106,7 +106,8 @@ export function createCallsOnTheWire(
       }),
     };
     gathered = next;
-    underWay = next.answer;
+    // One that failed is told to those who asked, and not to all who ask later.
+    underWay = next.answer.catch(() => undefined);
     return next;
   };
 

@@ -78,7 +78,7 @@ export function rpcNotImplemented(name: string): RpcError {
 export function changePending(jobIds: readonly string[]): RpcError {
   const message =
     "the change is stored, but the broker has not taken it yet, or not all executors have: calls may still start until they do. " +
-    "Call again to wait for it";
+    "Call again to wait for it, by job_id where it is deleted: its key is free";
   return new RpcError("UNAVAILABLE", message, {
     reason: "CHANGE_PENDING",
     metadata: { job_ids: jobIds.slice(0, 10).join(",") },

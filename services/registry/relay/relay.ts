@@ -2,7 +2,7 @@ import type { Publisher } from "../../platform/jetstream/publisher.ts";
 import { type Clock, sleep } from "../../platform/process/clock.ts";
 import type { Startable } from "../../platform/process/lifecycle.ts";
 import type { Log } from "../../platform/process/log.ts";
-import { allLanes, lanes, type RegistryStore } from "../store/contract.ts";
+import { allLanes, lanes, type OutboxEntry, type OutboxKey, type RegistryStore } from "../store/contract.ts";
 import type { ReadJobs } from "./jobs-range.ts";
 import type { PublicationWait } from "./publication-wait.ts";
 import { createRebuild, type StreamState } from "./rebuild.ts";
@@ -48,6 +48,9 @@ export function createRelay(
   /** When something was published last, or when there was something to publish again. */
   let movedMs = 0;
   let endListening: (() => void) | undefined;
+  /** Of the changes that an earlier process has left: those that are not published. */
+  const left = new Set<OutboxKey>();
+  let allLeftTaken = false;
 
   const withdrawal = createWithdrawal(
     store,
@@ -69,8 +72,10 @@ export function createRelay(
         continue;
       }
       if (task.page) rebuild.finish(task.page);
+      for (const key of task.keys) left.delete(key);
       sender.release(task);
     }
+    lookAtLeft();
     sender.sendAgain(lost);
     sender.flush();
     wake();
@@ -89,6 +94,18 @@ export function createRelay(
     },
     deps,
   );
+
+  /** Not when nothing is under way: while jobs are made, or manual runs wait for their stream, that never is. */
+  const lookAtLeft = () => {
+    if (allLeftTaken && left.size === 0) wait.caughtUp();
+  };
+  const noteLeft = (entries: readonly OutboxEntry[], limit: number) => {
+    const changes = entries.filter(({ key }) => key.lane === lanes.change);
+    for (const { key, run } of changes) if (!run) left.add(key);
+    // They come first: fewer than that are all.
+    allLeftTaken = changes.length < limit;
+    lookAtLeft();
+  };
 
   const wake = () => {
     woken = true;
@@ -118,14 +135,12 @@ export function createRelay(
   const takeAll = async () => {
     while (running) {
       const room = window - sender.open();
-      const entries =
-        room > 0
-          ? await store.takeOutbox(allLanes, Math.min(room, takenAtOnce))
-          : await store.takeOutbox([lanes.change], takenAtOnce);
+      const limit = room > 0 ? Math.min(room, takenAtOnce) : takenAtOnce;
+      const entries = await store.takeOutbox(room > 0 ? allLanes : [lanes.change], limit);
       if (sender.open() === 0) movedMs = clock.monotonicMs();
       for (const { key, jobId, run } of entries) sender.add({ jobId, keys: [key], page: undefined, run });
+      if (!allLeftTaken) noteLeft(entries, limit);
       if (entries.length > 0) continue;
-      if (sender.open() === 0) wait.caughtUp();
       if (room <= 0 || !(await takePage())) return;
     }
   };

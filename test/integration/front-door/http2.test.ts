@@ -174,6 +174,21 @@ test("a stopping server answers what is under way on HTTP/2, ends its streams, a
   undecided.destroy();
 });
 
+test("a stop waits for nobody who was refused for his silence and keeps his end of the connection open", async () => {
+  const clock = clockWith(10_000);
+  door = await startFrontDoor({ clock, drainMs: 100 });
+  const { host, port } = door.server.address();
+  const silent = connect({ host, port, allowHalfOpen: true });
+  await once(silent, "connect");
+  // It is accepted once a later one is answered.
+  expect((await door.call("GET", "/healthz")).status).toBe(200);
+  silent.resume();
+  clock.pass();
+  await once(silent, "end");
+  await door.server.stop();
+  silent.destroy();
+});
+
 test("what is not over when the span of a stop is, is cut off", async () => {
   const clock = clockWith(12_345);
   door = await startFrontDoor({ drainMs: 12_345, clock, ready: () => new Promise<boolean>(() => undefined) });

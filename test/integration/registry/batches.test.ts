@@ -225,6 +225,7 @@ describe("many jobs in one call", () => {
       'labels.env = "a" OR labels.env = "b"',
       'labels.env = "a" labels.b = "b"',
       'labels.env = "a" AND',
+      'labels.env = "a" AND ',
       'labels.a.b = "c"',
       'state = "PAUSED"',
       'labels.env = "a" ANDlabels.b = "b"',

@@ -2,6 +2,7 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { DueBatchSchema, DueEntrySchema, JobEventSchema } from "../../../gen/carillon/v1/events_pb.ts";
 import { ExecutionTrigger } from "../../../gen/carillon/v1/execution_pb.ts";
+import { JobState } from "../../../gen/carillon/v1/job_pb.ts";
 import { partitionOf } from "../../../services/domain/identity/partition.ts";
 import { createConsumerLoop } from "../../../services/platform/jetstream/consumer-loop.ts";
 import { systemClock } from "../../../services/platform/process/clock.ts";
@@ -228,6 +229,26 @@ describe("what the registry tells the streams", { timeout: 60_000 }, () => {
       void loop.start();
     });
     expect([...executionIds].sort()).toEqual(runs.map(({ executionId }) => executionId).sort());
+  });
+
+  it("is known to be told after a restart, though manual runs wait for DUE", async () => {
+    const first = await startRegistry({ dataDir, natsUrl: nats.url, brokerMaxBytes: 8 * 1024 ** 2 });
+    const before = later(first).jobs;
+    const stream = await follow();
+    const { jobId } = await before.createJob({ job: everyHour });
+    await stream.until((events) => events.has(jobId));
+    for (const size of [50_000, 10]) {
+      const fill = async () => {
+        for (;;) await stream.broker.js.publish(subjects.due(1), new Uint8Array(size));
+      };
+      await expect(fill()).rejects.toMatchObject({ api_error: { err_code: 10_077 } });
+    }
+    await before.runJob({ jobId });
+    await before.pauseJob({ jobId });
+    await first.stop();
+    const second = await startRegistry({ dataDir, natsUrl: nats.url, brokerMaxBytes: 8 * 1024 ** 2 });
+    // It is paused already: only what the first one has left could be in the way.
+    expect((await later(second).jobs.pauseJob({ jobId })).state).toBe(JobState.PAUSED);
   });
 
   it("goes out again when the stream is new, with a timing that is not new", async () => {

@@ -71,6 +71,14 @@ it("a pause or a deletion then is stored, and refused as not heard of by anybody
   expect((await rig.jobs.resumeJob({ jobId })).state).toBe(JobState.ACTIVE);
 });
 
+it("a deletion by key is waited for again by the id that its refusal names", async () => {
+  const { jobId } = await rig.jobs.createJob({ job: { ...everyHour, key: "gone" } });
+  const pending = { reason: "CHANGE_PENDING", metadata: { job_ids: jobId } };
+  await expect(rig.jobs.deleteJob({ jobId: "key=gone" })).rejects.toMatchObject(pending);
+  await expect(rig.jobs.deleteJob({ jobId: "key=gone" })).rejects.toMatchObject({ code: "NOT_FOUND" });
+  await expect(rig.jobs.deleteJob({ jobId })).rejects.toMatchObject(pending);
+});
+
 it("the front door is alive then, and not ready, and says why", async () => {
   const { http: door, ops } = rig.registry.addresses;
   for (const address of [door, ops]) {

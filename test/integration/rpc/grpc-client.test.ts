@@ -93,9 +93,16 @@ describe("a client of a server whose machine is replaced", { timeout: 60_000 }, 
     expect(await waiting).toMatchObject({ executionId: "slow" });
   });
 
+  it("keeps its connection where callers leave it no time for an answer", async () => {
+    expect(await get("a", 5_000)).toMatchObject({ executionId: "a" });
+    for (let i = 0; i < 5; i++) await expect(get("slow", 20)).rejects.toMatchObject({ code: "DEADLINE_EXCEEDED" });
+    expect(await get("quick", 5_000)).toMatchObject({ executionId: "quick" });
+    expect(way.connections()).toBe(1);
+  });
+
   it("loses nothing that is under way where a slow server answers nobody for a while", async () => {
     const waiting = get("slow", 30_000);
-    await expect(get("slow", 300)).rejects.toMatchObject({ code: "DEADLINE_EXCEEDED" });
+    await expect(get("slow", 700)).rejects.toMatchObject({ code: "DEADLINE_EXCEEDED" });
     expect(await get("quick", 5_000)).toMatchObject({ executionId: "quick" });
     slow.resolve();
     expect(await waiting).toMatchObject({ executionId: "slow" });

@@ -85,6 +85,8 @@ export function openHttp2Door(
     const cancel = clock.after(config.prefaceTimeoutMs, () => {
       decide();
       deps.onSilence(socket);
+      // Whoever keeps his own end open would keep the connection, and hold up a stop.
+      socket.destroySoon();
     });
     const look = (chunk: Buffer) => {
       head = head.length === 0 ? chunk : Buffer.concat([head, chunk]);

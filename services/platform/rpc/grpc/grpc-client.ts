@@ -48,6 +48,8 @@ interface Link {
 
 /** Ends of calls that may be nobody's word but this side's. */
 const withoutAnswer: ReadonlySet<status> = new Set([status.DEADLINE_EXCEEDED, status.UNAVAILABLE, status.CANCELLED]);
+// A call that was left less time than this says nothing of its server: a user's deadline may be a millisecond.
+const leastWaitMs = 500;
 const defaultQuietMs = 3_000;
 const defaultTimeoutMs = 5_000;
 const defaultMaxResponseBytes = 16 * 1024 * 1024;
@@ -56,7 +58,7 @@ const defaultMaxResponseBytes = 16 * 1024 * 1024;
  * Calls between services. grpc-js waits ever longer before it connects again to
  * a server that is gone; here each call after a failed connection connects at
  * once, and finds the address of its name anew, so that a restarted service is found by the next call. So does
- * a call after one that had no answer in time, if no other had one since it began: where the machine behind an address is
+ * a call after one that had no answer in half a second or more, if no other had one since it began: where the machine behind an address is
  * gone nobody says so. Constructing it does not connect.
  */
 export function createGrpcClient<S extends DescService>(
@@ -87,7 +89,8 @@ export function createGrpcClient<S extends DescService>(
   };
   const toRpcError = (error: ServiceError, used: Link, begunAtMs: number): RpcError => {
     if (!withoutAnswer.has(error.code)) answered(used);
-    const silent = error.code === status.DEADLINE_EXCEEDED && used.answeredAtMs < begunAtMs;
+    const waited = deps.clock.monotonicMs() - begunAtMs >= leastWaitMs;
+    const silent = error.code === status.DEADLINE_EXCEEDED && waited && used.answeredAtMs < begunAtMs;
     if ((error.code === status.UNAVAILABLE || silent) && used === link) {
       link = undefined;
       // What is under way on it goes on.
