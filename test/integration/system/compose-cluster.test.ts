@@ -92,7 +92,8 @@ describe("the compose cluster", () => {
     const path = `/jobs/${(JSON.parse((await cluster.call("POST", "/jobs", job)).text) as { job_id: string }).job_id}`;
     const own = (name: string) => {
       const ask =
-        "fetch(`http://127.0.0.1:${process.env.CARILLON_OPS_ADDR.split(':').at(-1)}/readyz`).then((r) => console.log(r.status))";
+        "const port = process.env.CARILLON_OPS_ADDR.split(':').at(-1);" +
+        "fetch('http://127.0.0.1:' + port + '/readyz').then((r) => console.log(r.status))";
       return cluster.one(name).exec(["node", "-e", ask]);
     };
     const lost = brokers.slice(0, 2);
