@@ -161,11 +161,21 @@ describe("a publisher", () => {
     await start({ ackTimeoutMs: 600_000 });
     const asked: string[] = [];
     const sixth = Promise.withResolvers<void>();
+    // The others are answered together: none of them waits for another.
+    const others: Msg[] = [];
+    const followed = (message: Msg) => {
+      others.push(message);
+      if (others.length < 3) return false;
+      for (const other of others.slice(0, 2)) other.respond(JSON.stringify({ stream: "S", seq: 1 }));
+      return true;
+    };
     // Who could have stored what was sent first is gone; who comes in its place answers the third time.
-    answer(({ subject }, before) => {
+    answer((message, before) => {
+      const { subject } = message;
       asked.push(subject);
       if (asked.length === 6) sixth.resolve();
-      return before === 0 || (subject === "stream.0" && before === 1) ? undefined : { stream: "S", seq: asked.length };
+      if (subject === "stream.0") return before < 2 ? undefined : { stream: "S", seq: 1 };
+      return before > 0 && followed(message) ? { stream: "S", seq: 1 } : undefined;
     });
     const reports = [0, 1, 2, 3].map((n) => publisher.publish(`stream.${n}`, payload));
     await sixth.promise;
