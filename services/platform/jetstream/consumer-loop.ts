@@ -38,6 +38,7 @@ const pullOverMs = pullExpiresMs + 500;
 // How soon room that has come free is used.
 const lookEveryMs = 50;
 const retryDelayMs = 250;
+const nobodyAnswers = 503;
 const largestMessageBytes = 1024 * 1024;
 
 /**
@@ -125,7 +126,7 @@ export function createConsumerLoop(
     const description = headers?.description ?? "";
     if (code === 100) return;
     // Nobody answers for this consumer: it is gone, or its broker is only just coming up.
-    if (code === 503 || /consumer deleted/i.test(description)) return lost(description || "no such consumer");
+    if (code === nobodyAnswers || /consumer deleted/i.test(description)) return lost(description || "no such consumer");
     // A refusal would be repeated at once, and for ever.
     if (code !== 404 && code !== 408 && !/^(message size exceeds|batch completed)/i.test(description)) {
       log.warn({ event: "pull_ended", stream, durable, code, description });
@@ -140,8 +141,9 @@ export function createConsumerLoop(
 
   const onDelivery = (error: Error | null, message: Msg) => {
     if (error) return;
-    heardMs = clock.monotonicMs();
     const code = message.headers?.code ?? 0;
+    // That nobody answers is the word of the broker alone that was asked: without a quorum it says so for ever.
+    if (code !== nobodyAnswers) heardMs = clock.monotonicMs();
     if (code !== 0) return onStatus(message, code);
     open.messages = Math.max(0, open.messages - 1);
     open.bytes = Math.max(0, open.bytes - message.data.length);

@@ -57,6 +57,24 @@ describe("what is told of a broker that does not serve, though its connection st
     await loop.stop();
   });
 
+  it("a consumer loop says so, too, where its broker answers at once that nobody serves its consumer", async () => {
+    const options = { stream: streams.due, durable: consumers.due, onMessage: () => undefined };
+    const loop = createConsumerLoop(broker, deps, { ...options, room: () => ({ messages: 10, bytes: 2 ** 24 }) });
+    await loop.start();
+    await told(loop, undefined);
+    broker.ensuredBy(async () => undefined);
+    await broker.jsm.consumers.delete(streams.due, consumers.due);
+    // What was on its way comes at once. It asks again four times a second, and hears the same.
+    const asks = () => new Promise((resolve) => setTimeout(resolve, 1_000));
+    await asks();
+    wait();
+    await asks();
+    expect(loop.trouble()).toMatch(/^the broker has answered no request for messages of DUE/);
+    await createStreamKeeper(broker, { clock: systemClock, log }, { replicas: 1 }).ensure();
+    await told(loop, undefined);
+    await loop.stop();
+  });
+
   it("a consumer loop says that it has no room, and stops saying so once it has", async () => {
     let messages = 0;
     const options = { stream: streams.due, durable: consumers.due, onMessage: () => undefined };
