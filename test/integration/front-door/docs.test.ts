@@ -118,6 +118,14 @@ test("the docs page and all that it loads come from this server, under a strict 
     expect(path.startsWith("/docs/")).toBe(true);
     expect((await get(path)).status, path).toBe(200);
   }
+  // Some pages of text, the document too, for whoever takes less of it: here that is fetch.
+  for (const path of [...loaded.filter((one) => one.endsWith(".js") && !one.endsWith("start.js")), "/openapi.json"]) {
+    const answer = await get(path);
+    expect([answer.headers.get("content-encoding"), answer.headers.get("vary")], path).toEqual([
+      "gzip",
+      "accept-encoding",
+    ]);
+  }
   expect((await get("/docs/nothing")).status).toBe(404);
   // The dot makes no call of it.
   const below = await get("/openapi.json/x");

@@ -111,6 +111,7 @@ describe("the compose cluster", () => {
     for (const name of lost) await cluster.one(name).start();
     await eventually(() => orAway(cluster.call("POST", `${path}:pause`)), answered(200));
     await ready();
+    expect((await cluster.call("DELETE", path)).status).toBe(200);
     await noSecondMissed();
   });
 

@@ -76,6 +76,11 @@ export function sendJson(response: ServerResponse, status: number, json: unknown
   response.setHeader("content-type", "application/json");
   response.setHeader("cache-control", "no-store");
   response.setHeader("x-content-type-options", "nosniff");
+  sendZippable(response, body);
+}
+
+/** Ends an answer whose head is set with this body, compressed where that is worth it and its client takes it. */
+export function sendZippable(response: ServerResponse, body: Buffer): void {
   // An entity tag is that of one form of the answer (RFC 9110, 8.8.3.3), and is to be sent back as it is.
   if (body.length < zippedFromBytes || response.hasHeader("etag")) return sendBytes(response, body);
   response.appendHeader("vary", "accept-encoding");

@@ -3,7 +3,7 @@ import type { ServerResponse } from "node:http";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { JsonObject } from "@bufbuild/protobuf";
-import { readOnlyVerbs, refuseVerb } from "../http/http-answers.ts";
+import { readOnlyVerbs, refuseVerb, sendZippable } from "../http/http-answers.ts";
 import type { HttpFace } from "../http/http-exchange.ts";
 
 export interface DocsOptions {
@@ -70,15 +70,13 @@ export function createDocsFace({ title, openApi }: DocsOptions): HttpFace {
 }
 
 function send(response: ServerResponse, contentType: string, body: Buffer, cacheControl = "no-cache"): void {
-  response.writeHead(200, {
-    "content-type": contentType,
-    "content-length": body.length,
-    "cache-control": cacheControl,
-    "content-security-policy": contentSecurityPolicy,
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-  });
-  response.end(body);
+  response.statusCode = 200;
+  response.setHeader("content-type", contentType);
+  response.setHeader("cache-control", cacheControl);
+  response.setHeader("content-security-policy", contentSecurityPolicy);
+  response.setHeader("x-content-type-options", "nosniff");
+  response.setHeader("referrer-policy", "no-referrer");
+  sendZippable(response, body);
 }
 
 function page(title: string): string {
