@@ -50,8 +50,12 @@ describe("asking everybody", () => {
 
   it("ends with the connection, and asks nobody over none", async () => {
     await listen("late", "a");
-    const asked = ask("late", () => false);
-    await asker.nc.flush();
+    const come = Promise.withResolvers<void>();
+    const asked = ask("late", () => {
+      come.resolve();
+      return false;
+    });
+    await come.promise;
     await nats.stop();
     expect(text(await asked)).toEqual(["a"]);
     expect(await ask("late", () => false)).toEqual([]);
