@@ -27,6 +27,24 @@ export interface AttemptResult extends Position, Ending {
   retryAtMs: number;
 }
 
+/** That the first attempt of an execution has to wait, since when, and for what. */
+export function waitResult(
+  wait: Pick<AttemptResult, "jobId" | "second" | "run" | "trigger" | "message"> & { sinceMs: number },
+): AttemptResult {
+  const { sinceMs, ...fields } = wait;
+  return {
+    ...fields,
+    attempt: 0,
+    status: ExecutionStatus.RUNNING,
+    final: false,
+    sentAtMs: sinceMs,
+    durationMs: 0,
+    httpStatus: 0,
+    reason: "",
+    retryAtMs: 0,
+  };
+}
+
 /** The fields of an AttemptResult as they stand in the message, where an id tells the run. */
 export type ResultFields = Omit<AttemptResult, "run"> & { executionId: string };
 

@@ -2,7 +2,7 @@ import { ExecutionStatus } from "../../../gen/carillon/v1/execution_pb.ts";
 import { retryWaitMs } from "../../domain/delivery/backoff.ts";
 import type { SkipReason } from "../../domain/delivery/skip-reason.ts";
 import type { Clock, Random } from "../../platform/process/clock.ts";
-import type { AttemptResult } from "../../wire/attempt-result.ts";
+import { type AttemptResult, waitResult } from "../../wire/attempt-result.ts";
 import type { LaneKind } from "../../wire/lane.ts";
 import type { Attempt, Ended } from "../calls/attempt.ts";
 import type { ExecutorMetrics } from "../executor-metrics.ts";
@@ -112,21 +112,9 @@ export function createAttemptRules(deps: {
 
   /** What nobody knows of yet, and may lie in its lane for hours, is shown while it does. */
   const tellWait = ({ call, second }: Attempt) => {
-    results.tell({
-      jobId: call.jobId,
-      second,
-      run: call.run,
-      attempt: 0,
-      status: ExecutionStatus.RUNNING,
-      final: false,
-      sentAtMs: clock.nowMs(),
-      durationMs: 0,
-      httpStatus: 0,
-      reason: "",
-      message: `waits for its target, ${call.origin}`,
-      trigger: call.trigger,
-      retryAtMs: 0,
-    });
+    const { jobId, run, trigger, origin } = call;
+    const message = `waits for its target, ${origin}`;
+    results.tell(waitResult({ jobId, second, run, trigger, sinceMs: clock.nowMs(), message }));
   };
 
   const settleWith = (attempt: Attempt, result: AttemptResult) => (stored: boolean) => {

@@ -47,7 +47,12 @@ const mostRemembered = 10_000;
 interface Gathered {
   jobIds: Set<string>;
   executionIds: Set<string>;
-  answer: Promise<RunningCall[]>;
+  answer: Promise<Answers>;
+}
+
+interface Answers {
+  byJob: Map<string, RunningCall[]>;
+  byExecution: Map<string, RunningCall[]>;
 }
 
 /** One question is under way at a time; what is asked meanwhile gathers for the next, however many ask. */
@@ -69,7 +74,7 @@ export function createCallsOnTheWire(
       return undefined;
     }
   };
-  const gatherAnswers = async (question: Pick<Gathered, "jobIds" | "executionIds">): Promise<RunningCall[]> => {
+  const gatherAnswers = async (question: Pick<Gathered, "jobIds" | "executionIds">): Promise<Answers> => {
     const answered = new Map<string, RunningCall[]>();
     let looked = 0;
     const data = writeRunningCallsQuestion({
@@ -86,14 +91,13 @@ export function createCallsOnTheWire(
     };
     await ask(data, enough);
     const calls = [...answered.values()].flat();
-    const nowMs = deps.clock.monotonicMs();
-    for (const call of calls) told.set(executionIdAt(call.jobId, call), { call, atMs: nowMs });
-    return calls;
+    const atMs = deps.clock.monotonicMs();
+    // Once for all who ask: there may be thousands.
+    const byExecution = Map.groupBy(calls, (call) => executionIdAt(call.jobId, call));
+    for (const [executionId, ofIt] of byExecution) for (const call of ofIt) told.set(executionId, { call, atMs });
+    return { byJob: Map.groupBy(calls, ({ jobId }) => jobId), byExecution };
   };
-  const remembered = (condition: (call: RunningCall) => boolean): RunningCall[] => {
-    const sinceMs = deps.clock.monotonicMs() - rememberedMs;
-    return [...told.values()].filter(({ call, atMs }) => atMs >= sinceMs && condition(call)).map(({ call }) => call);
-  };
+  const isRemembered = ({ atMs }: { atMs: number }) => atMs >= deps.clock.monotonicMs() - rememberedMs;
   const gather = (): Gathered => {
     const full = gathered && gathered.jobIds.size + gathered.executionIds.size >= mostIds;
     if (gathered && !full) return gathered;
@@ -115,15 +119,16 @@ export function createCallsOnTheWire(
     async ofJob(jobId) {
       const question = gather();
       question.jobIds.add(jobId);
-      const ofJob = (call: RunningCall) => call.jobId === jobId;
-      return [...(await question.answer).filter(ofJob), ...remembered(ofJob)];
+      const { byJob } = await question.answer;
+      const before = [...told.values()].filter((one) => one.call.jobId === jobId && isRemembered(one));
+      return [...(byJob.get(jobId) ?? []), ...before.map(({ call }) => call)];
     },
     async ofExecution(executionId) {
       const question = gather();
       question.executionIds.add(executionId);
-      const asked = (call: RunningCall) => executionIdAt(call.jobId, call) === executionId;
+      const { byExecution } = await question.answer;
       const before = told.peek(executionId);
-      return [...(await question.answer).filter(asked), ...(before ? remembered(asked) : [])];
+      return [...(byExecution.get(executionId) ?? []), ...(before && isRemembered(before) ? [before.call] : [])];
     },
   };
 }

@@ -1,8 +1,9 @@
 import { LRUCache } from "lru-cache";
-import { ExecutionStatus, ExecutionTrigger } from "../../../gen/carillon/v1/execution_pb.ts";
+import { ExecutionTrigger } from "../../../gen/carillon/v1/execution_pb.ts";
 import { manualRunOf } from "../../domain/identity/position.ts";
 import type { Publisher } from "../../platform/jetstream/publisher.ts";
 import { type Clock, secondOf } from "../../platform/process/clock.ts";
+import { waitResult } from "../../wire/attempt-result.ts";
 import { ResultBatchWriter, waitBatchId } from "../../wire/result-batch.ts";
 import { subjects } from "../../wire/subjects.ts";
 
@@ -33,7 +34,8 @@ const mostPending = 256;
 
 export function createAcceptedRuns(
   publisher: Pick<Publisher, "publish" | "pending">,
-  deps: { clock: Clock /** Whether the broker can be told at this moment. */; up: () => boolean },
+  /** `up`: whether the broker can be told at this moment. */
+  deps: { clock: Clock; up: () => boolean },
 ): AcceptedRuns {
   const { clock } = deps;
   const runs = new LRUCache<string, AcceptedRun>({ max: mostRemembered });
@@ -42,21 +44,9 @@ export function createAcceptedRuns(
   const tell = ({ jobId, executionId, acceptedMs }: AcceptedRun) => {
     const run = manualRunOf(executionId, jobId);
     if (run === undefined || !deps.up() || publisher.pending() >= mostPending) return;
-    writer.add({
-      jobId,
-      second: secondOf(acceptedMs),
-      run,
-      attempt: 0,
-      status: ExecutionStatus.RUNNING,
-      final: false,
-      sentAtMs: acceptedMs,
-      durationMs: 0,
-      httpStatus: 0,
-      reason: "",
-      message: waitsForExecutor,
-      trigger: ExecutionTrigger.MANUAL,
-      retryAtMs: 0,
-    });
+    const trigger = ExecutionTrigger.MANUAL;
+    const second = secondOf(acceptedMs);
+    writer.add(waitResult({ jobId, second, run, trigger, sinceMs: acceptedMs, message: waitsForExecutor }));
     void publisher.publish(subjects.results, writer.take(), { messageId: waitBatchId(executionId), unlessFull: true });
   };
   const isSince = (run: AcceptedRun, spanMs: number) => run.acceptedMs >= clock.nowMs() - spanMs;
